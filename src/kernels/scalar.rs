@@ -1,0 +1,154 @@
+//! The portable fallback: plain loops over arrays, which the compiler may vectorise for its baseline.
+
+use half::{bf16, f16};
+
+use super::simd::Simd;
+
+/// Needs nothing of the processor.
+#[derive(Clone, Copy, Debug)]
+pub struct Scalar;
+
+#[inline(always)]
+fn pairs<A: Copy>(acc: [i32; 16], a: &[A; 32], b: &[A; 32], f: impl Fn(A, A) -> i32) -> [i32; 16] {
+    std::array::from_fn(|i| acc[i] + f(a[2 * i], b[2 * i]) + f(a[2 * i + 1], b[2 * i + 1]))
+}
+
+impl Simd for Scalar {
+    type F64 = [f64; 8];
+    type F32 = [f32; 16];
+    type I32 = [i32; 16];
+
+    const BYTE_MAX: i32 = 255;
+    const CODE_MAX: i32 = 127;
+    const BYTE_QUERIES: usize = 4;
+    const FLOAT_QUERIES: usize = 4;
+    const PANELS: usize = 1;
+
+    #[inline(always)]
+    fn zero_f64(self) -> Self::F64 {
+        [0.0; 8]
+    }
+    #[inline(always)]
+    fn load_f64(self, v: &[f64; 8]) -> Self::F64 {
+        *v
+    }
+    #[inline(always)]
+    fn widen_f32(self, v: &[f32; 8]) -> Self::F64 {
+        v.map(f64::from)
+    }
+    #[inline(always)]
+    fn widen_f16(self, v: &[f16; 8]) -> Self::F64 {
+        v.map(f16::to_f64)
+    }
+    #[inline(always)]
+    fn widen_bf16(self, v: &[bf16; 8]) -> Self::F64 {
+        v.map(bf16::to_f64)
+    }
+    #[inline(always)]
+    fn widen_i8(self, v: &[i8; 8]) -> Self::F64 {
+        v.map(f64::from)
+    }
+    #[inline(always)]
+    fn widen_u8(self, v: &[u8; 8]) -> Self::F64 {
+        v.map(f64::from)
+    }
+    #[inline(always)]
+    fn sub_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    fn add_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    fn mul_add_f64(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64 {
+        // Not fused: without the instruction `f64::mul_add` is a slow call.
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    fn sum_f64(self, a: Self::F64) -> f64 {
+        ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
+    }
+
+    #[inline(always)]
+    fn zero_f32(self) -> Self::F32 {
+        [0.0; 16]
+    }
+    #[inline(always)]
+    fn load_f32(self, v: &[f32; 16]) -> Self::F32 {
+        *v
+    }
+    #[inline(always)]
+    fn splat_f32(self, v: f32) -> Self::F32 {
+        [v; 16]
+    }
+    #[inline(always)]
+    fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u16 {
+        (0..16).fold(0, |mask, i| mask | (u16::from(!matches!(a[i].partial_cmp(&b[i]), Some(std::cmp::Ordering::Less))) << i))
+    }
+    #[inline(always)]
+    fn any_not_less_f32(self, a: Self::F32, b: Self::F32) -> bool {
+        self.not_less_f32(a, b) != 0
+    }
+    #[inline(always)]
+    fn lanes_f32(self, a: Self::F32) -> [f32; 16] {
+        a
+    }
+
+    #[inline(always)]
+    fn zero_i32(self) -> Self::I32 {
+        [0; 16]
+    }
+    #[inline(always)]
+    fn to_f32(self, a: Self::I32) -> Self::F32 {
+        a.map(|v| v as f32)
+    }
+    #[inline(always)]
+    fn sum_i32(self, a: Self::I32) -> i64 {
+        a.iter().map(|&v| i64::from(v)).sum()
+    }
+    #[inline(always)]
+    fn pack_bytes(self, q: [i16; 4]) -> [i32; 2] {
+        bytemuck::must_cast(q)
+    }
+    #[inline(always)]
+    fn dot_bytes(self, acc: Self::I32, x: &[u8; 64], q: &[i32; 2]) -> Self::I32 {
+        let q: &[i16; 4] = bytemuck::must_cast_ref(q);
+        std::array::from_fn(|i| {
+            (0..4).fold(acc[i], |sum, j| sum.wrapping_add(i32::from(x[4 * i + j]) * i32::from(q[j])))
+        })
+    }
+    #[inline(always)]
+    fn dot_codes(self, acc: Self::I32, x: &[[u8; 64]; 2], q: &[i32; 2]) -> Self::I32 {
+        let q: &[[i8; 4]; 2] = bytemuck::must_cast_ref(q);
+        std::array::from_fn(|i| {
+            (0..8).fold(acc[i], |sum, j| {
+                sum.wrapping_add(i32::from(x[j / 4][4 * i + j % 4]) * i32::from(q[j / 4][j % 4]))
+            })
+        })
+    }
+
+    #[inline(always)]
+    fn dot_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        pairs(acc, a, b, |a, b| i32::from(a) * i32::from(b))
+    }
+    #[inline(always)]
+    fn dot_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
+        pairs(acc, a, b, |a, b| i32::from(a) * i32::from(b))
+    }
+    #[inline(always)]
+    fn square_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        pairs(acc, a, b, |a, b| (i32::from(a) - i32::from(b)).pow(2))
+    }
+    #[inline(always)]
+    fn square_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
+        pairs(acc, a, b, |a, b| (i32::from(a) - i32::from(b)).pow(2))
+    }
+
+    #[inline(always)]
+    fn prefetch(self, _line: &[u8]) {}
+}

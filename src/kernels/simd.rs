@@ -1,0 +1,122 @@
+//! The register operations that kernels are written in.
+//!
+//! Widths are fixed in lanes, not in bits: 16 × f32 or i32, 8 × f64. An instruction set holds them in as
+//! many registers as it needs, so that one kernel gives the same sums, in the same order, everywhere.
+
+use half::{bf16, f16};
+
+/// The largest code of [`Simd::dot_codes`]: seven bits, so that four products with a query code of ±64 fit the
+/// 16-bit lanes of instruction sets that have no wider byte product.
+pub const CODE_LIMIT: u8 = 127;
+
+/// A computation over the operations of some [`Simd`].
+pub trait Kernel {
+    /// What it returns.
+    type Out;
+    /// Computes. Implementations are `#[inline(always)]`, so that they are compiled with the features of
+    /// the function they are called from.
+    fn run<S: Simd>(self, s: S) -> Self::Out;
+}
+
+/// Proof that the processor has an instruction set, and its operations.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// 8 × f64.
+    type F64: Copy;
+    /// 16 × f32.
+    type F32: Copy;
+    /// 16 × i32.
+    type I32: Copy;
+    /// The largest magnitude of a query's coordinate in [`Simd::dot_bytes`].
+    const BYTE_MAX: i32;
+    /// The largest magnitude of a query's coordinate in [`Simd::dot_codes`].
+    const CODE_MAX: i32;
+    /// Queries that pass through the registers with [`Simd::PANELS`] panels of bytes or codes.
+    const BYTE_QUERIES: usize;
+    /// The same for f32.
+    const FLOAT_QUERIES: usize;
+    /// Panels that pass through the registers together.
+    const PANELS: usize;
+
+    /// Eight zeros.
+    fn zero_f64(self) -> Self::F64;
+    /// Eight f64.
+    fn load_f64(self, v: &[f64; 8]) -> Self::F64;
+    /// Eight f32, widened.
+    fn widen_f32(self, v: &[f32; 8]) -> Self::F64;
+    /// Eight f16, widened.
+    fn widen_f16(self, v: &[f16; 8]) -> Self::F64;
+    /// Eight bf16, widened.
+    fn widen_bf16(self, v: &[bf16; 8]) -> Self::F64;
+    /// Eight i8, widened.
+    fn widen_i8(self, v: &[i8; 8]) -> Self::F64;
+    /// Eight u8, widened.
+    fn widen_u8(self, v: &[u8; 8]) -> Self::F64;
+    /// a − b.
+    fn sub_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// a + b.
+    fn add_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// a · b + c.
+    fn mul_add_f64(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64;
+    /// The sum of the lanes.
+    fn sum_f64(self, a: Self::F64) -> f64;
+
+    /// Sixteen zeros.
+    fn zero_f32(self) -> Self::F32;
+    /// Sixteen f32.
+    fn load_f32(self, v: &[f32; 16]) -> Self::F32;
+    /// One value in every lane.
+    fn splat_f32(self, v: f32) -> Self::F32;
+    /// a · b + c.
+    fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// Bit i set unless lane i of `a` is less than that of `b`; a NaN on either side sets it.
+    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u16;
+    /// True where some bit of [`Simd::not_less_f32`] is set.
+    fn any_not_less_f32(self, a: Self::F32, b: Self::F32) -> bool;
+    /// The lanes.
+    fn lanes_f32(self, a: Self::F32) -> [f32; 16];
+
+    /// Sixteen zeros.
+    fn zero_i32(self) -> Self::I32;
+    /// Rounded to f32.
+    fn to_f32(self, a: Self::I32) -> Self::F32;
+    /// The sum of the lanes.
+    fn sum_i32(self, a: Self::I32) -> i64;
+    /// Four coordinates of a query in the form [`Simd::dot_bytes`] reads; magnitudes at most
+    /// [`Simd::BYTE_MAX`].
+    fn pack_bytes(self, q: [i16; 4]) -> [i32; 2];
+    /// acc + Σ x·q over four coordinates of each of 16 vectors, `x` any bytes. Exact modulo 2³².
+    fn dot_bytes(self, acc: Self::I32, x: &[u8; 64], q: &[i32; 2]) -> Self::I32;
+    /// acc + Σ x·q over eight coordinates of each of 16 vectors, four to a line, where `x` is at most
+    /// [`CODE_LIMIT`] and `q`, eight i8 in order, at most [`Simd::CODE_MAX`] in magnitude. Exact modulo 2³².
+    fn dot_codes(self, acc: Self::I32, x: &[[u8; 64]; 2], q: &[i32; 2]) -> Self::I32;
+
+    /// acc + products of 32 pairs of u8, two to a lane.
+    fn dot_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32;
+    /// acc + products of 32 pairs of i8, two to a lane.
+    fn dot_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32;
+    /// acc + squared differences of 32 pairs of u8, two to a lane.
+    fn square_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32;
+    /// acc + squared differences of 32 pairs of i8, two to a lane.
+    fn square_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32;
+
+    /// Asks for the cache line that holds the first byte; a hint without effect on results.
+    fn prefetch(self, line: &[u8]);
+}
+
+/// An element type that the kernels can widen to f64, eight at a time.
+pub trait Widen: Sized {
+    /// Eight elements as f64, exactly.
+    fn widen<S: Simd>(s: S, v: &[Self; 8]) -> S::F64;
+}
+
+macro_rules! widen {
+    ($($type:ty => $method:ident),*) => {$(
+        impl Widen for $type {
+            #[inline(always)]
+            fn widen<S: Simd>(s: S, v: &[Self; 8]) -> S::F64 {
+                s.$method(v)
+            }
+        }
+    )*};
+}
+widen!(f32 => widen_f32, f16 => widen_f16, bf16 => widen_bf16, i8 => widen_i8, u8 => widen_u8);

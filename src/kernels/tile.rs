@@ -1,0 +1,402 @@
+//! Many queries against many vectors at once, with the reduction fused: the engine of batch search.
+//!
+//! ```text
+//! for each group of Q queries                     (their coordinates stay in L1)
+//!   for each P panels of 16 vectors               (their coordinates stay in L1 or L2)
+//!     P × Q accumulators ← Σⱼ xⱼ·qⱼ                (registers)
+//!     keep the lanes where  Σ + β·a + τ·t ≥ T     (β, τ, T of the query; a, t of the vector)
+//! ```
+//!
+//! No distance is ever written to memory: what leaves is a 16-bit mask where some lane is kept. The four-term
+//! test is enough for every use: an exact distance or a bound of one, in any metric (see
+//! `search/screen`). A NaN on either side keeps the lane, so that overflow never loses a vector.
+//!
+//! 1. A *panel* holds 16 vectors coordinate by coordinate, 64 bytes a step: four bytes of each vector, or one
+//!    f32 of each. A lane's sum then needs no horizontal addition.
+//! 2. Queries are broadcast from memory, which costs no arithmetic port.
+//! 3. Bytes are u8 codes against signed query codes: one VPDPBUSD does 64 products; AVX2 splits the codes into even
+//!    and odd bytes once per panel step and pays one VPMADDWD for each half and query.
+
+use std::marker::PhantomData;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Isa, Kernel, Simd};
+
+/// Vectors in a panel.
+pub const PANEL: usize = 16;
+
+/// One step of a panel: 64 bytes, a cache line.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub struct Line(pub [u8; 64]);
+
+/// What a tile multiplies.
+pub trait Operand: Copy + Send + Sync + 'static {
+    /// The lines of a panel that one step reads.
+    type Step: Pod;
+    /// The coordinates of a query that meet one step.
+    type Query: Copy + Send + Sync + Default;
+    /// The sums of 16 vectors.
+    type Acc<S: Simd>: Copy;
+    /// Coordinates in one step.
+    const WIDTH: usize;
+    /// Queries that pass through the registers together.
+    fn queries<S: Simd>() -> usize;
+    /// Sums of nothing.
+    fn zero<S: Simd>(s: S) -> Self::Acc<S>;
+    /// acc + x·q.
+    fn step<S: Simd>(s: S, acc: Self::Acc<S>, x: &Self::Step, q: &Self::Query) -> Self::Acc<S>;
+    /// As floats.
+    fn finish<S: Simd>(s: S, acc: Self::Acc<S>) -> S::F32;
+}
+
+/// Any bytes against any signed bytes (query coordinates packed by [`Simd::pack_bytes`]); sums in i32.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes;
+
+/// Codes of at most [`CODE_LIMIT`](super::simd::CODE_LIMIT) against eight i8; sums in i32.
+#[derive(Clone, Copy, Debug)]
+pub struct Codes;
+
+/// f32 against f32; sums in f32.
+#[derive(Clone, Copy, Debug)]
+pub struct Floats;
+
+impl Operand for Bytes {
+    type Step = Line;
+    type Query = [i32; 2];
+    type Acc<S: Simd> = S::I32;
+    const WIDTH: usize = 4;
+    fn queries<S: Simd>() -> usize {
+        S::BYTE_QUERIES
+    }
+    #[inline(always)]
+    fn zero<S: Simd>(s: S) -> S::I32 {
+        s.zero_i32()
+    }
+    #[inline(always)]
+    fn step<S: Simd>(s: S, acc: S::I32, x: &Line, q: &[i32; 2]) -> S::I32 {
+        s.dot_bytes(acc, &x.0, q)
+    }
+    #[inline(always)]
+    fn finish<S: Simd>(s: S, acc: S::I32) -> S::F32 {
+        s.to_f32(acc)
+    }
+}
+
+impl Operand for Codes {
+    type Step = [Line; 2];
+    type Query = [i32; 2];
+    type Acc<S: Simd> = S::I32;
+    const WIDTH: usize = 8;
+    fn queries<S: Simd>() -> usize {
+        S::BYTE_QUERIES
+    }
+    #[inline(always)]
+    fn zero<S: Simd>(s: S) -> S::I32 {
+        s.zero_i32()
+    }
+    #[inline(always)]
+    fn step<S: Simd>(s: S, acc: S::I32, x: &[Line; 2], q: &[i32; 2]) -> S::I32 {
+        s.dot_codes(acc, bytemuck::must_cast_ref(x), q)
+    }
+    #[inline(always)]
+    fn finish<S: Simd>(s: S, acc: S::I32) -> S::F32 {
+        s.to_f32(acc)
+    }
+}
+
+impl Operand for Floats {
+    type Step = Line;
+    type Query = f32;
+    type Acc<S: Simd> = S::F32;
+    const WIDTH: usize = 1;
+    fn queries<S: Simd>() -> usize {
+        S::FLOAT_QUERIES
+    }
+    #[inline(always)]
+    fn zero<S: Simd>(s: S) -> S::F32 {
+        s.zero_f32()
+    }
+    #[inline(always)]
+    fn step<S: Simd>(s: S, acc: S::F32, x: &Line, q: &f32) -> S::F32 {
+        s.mul_add_f32(s.load_f32(bytemuck::must_cast_ref(x)), s.splat_f32(*q), acc)
+    }
+    #[inline(always)]
+    fn finish<S: Simd>(_: S, acc: S::F32) -> S::F32 {
+        acc
+    }
+}
+
+/// Vectors laid out for the tile.
+#[derive(Clone, Copy)]
+pub struct Panels<'a> {
+    /// The panels' lines, one panel after the other.
+    pub lines: &'a [Line],
+    /// The vectors' factors `a`, 16 to a panel.
+    pub a: &'a [[f32; PANEL]],
+    /// The vectors' factors `t`, 16 to a panel.
+    pub t: &'a [[f32; PANEL]],
+}
+
+impl<'a> Panels<'a> {
+    /// How many panels.
+    pub fn len(&self) -> usize {
+        self.a.len()
+    }
+
+    /// True where there is none.
+    pub fn is_empty(&self) -> bool {
+        self.a.is_empty()
+    }
+
+}
+
+/// The test a query puts to a vector: keep it unless Σ xⱼqⱼ + β·a + τ·t < T.
+#[derive(Clone, Copy, Debug)]
+pub struct Test {
+    /// β.
+    pub beta: f32,
+    /// τ.
+    pub tau: f32,
+    /// T; -inf keeps all, +inf none.
+    pub threshold: f32,
+}
+
+/// Queries laid out for the tile: groups of as many as one pass of the registers holds.
+pub struct QueryTile<O: Operand> {
+    group: usize,
+    steps: usize,
+    /// Group after group; in a group, step after step; in a step, query after query.
+    items: Vec<O::Query>,
+    /// One a query, padded to whole groups with tests that keep nothing.
+    tests: Vec<Test>,
+    len: usize,
+}
+
+impl<O: Operand> QueryTile<O> {
+    /// `len` queries of `steps` items, where `item(query, step)` gives them. A single query gets a group of
+    /// its own, so that it does not pay for empty places.
+    pub fn new(isa: Isa, len: usize, steps: usize, item: impl Fn(usize, usize) -> O::Query) -> Self {
+        let group = if len == 1 { 1 } else { isa.run(Group::<O>(PhantomData)) };
+        let groups = len.div_ceil(group);
+        let mut items = Vec::with_capacity(groups * group * steps);
+        for first in (0..groups).map(|g| g * group) {
+            for step in 0..steps {
+                items.extend((first..first + group).map(|q| if q < len { item(q, step) } else { O::Query::default() }));
+            }
+        }
+        let none = Test { beta: 0.0, tau: 0.0, threshold: f32::INFINITY };
+        Self { group, steps, items, tests: vec![none; groups * group], len }
+    }
+
+    /// How many queries.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True where there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Queries that pass through the registers together.
+    pub fn group(&self) -> usize {
+        self.group
+    }
+
+    /// Sets what query `at` asks of each vector.
+    pub fn set_test(&mut self, at: usize, test: Test) {
+        self.tests[at] = test;
+    }
+}
+
+struct Group<O>(PhantomData<O>);
+
+impl<O: Operand> Kernel for Group<O> {
+    type Out = usize;
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        O::queries::<S>()
+    }
+}
+
+/// Vectors of one panel that one query keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hit {
+    /// The query.
+    pub query: u32,
+    /// The panel.
+    pub panel: u32,
+    /// Bit i: the panel's vector i.
+    pub mask: u16,
+}
+
+/// What becomes of a tile's sums.
+trait Reduce<S: Simd> {
+    /// The sums plus β·a + τ·t of panel `panel` for query `query`, whose threshold is `threshold`.
+    fn take(&mut self, s: S, query: usize, panel: usize, value: S::F32, threshold: f32);
+}
+
+/// Appends to `hits` what the queries of group `group` keep of `panels`.
+pub fn keep<O: Operand>(isa: Isa, queries: &QueryTile<O>, group: usize, panels: Panels, hits: &mut Vec<Hit>) {
+    struct Keep<'a, O: Operand>(&'a QueryTile<O>, usize, Panels<'a>, &'a mut Vec<Hit>);
+    impl<O: Operand> Kernel for Keep<'_, O> {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(queries, group, panels, hits) = self;
+            groups::<S, O, _>(s, queries, group..group + 1, panels, &mut Masks(hits));
+        }
+    }
+    isa.run(Keep(queries, group, panels, hits));
+}
+
+struct Masks<'a>(&'a mut Vec<Hit>);
+
+impl<S: Simd> Reduce<S> for Masks<'_> {
+    #[inline(always)]
+    fn take(&mut self, s: S, query: usize, panel: usize, value: S::F32, threshold: f32) {
+        let threshold = s.splat_f32(threshold);
+        if s.any_not_less_f32(value, threshold) {
+            let mask = s.not_less_f32(value, threshold);
+            self.0.push(Hit { query: query as u32, panel: panel as u32, mask });
+        }
+    }
+}
+
+/// For each query the vector with the largest Σ xⱼqⱼ + β·a + τ·t among the first `vectors`, the lowest of
+/// equals: `best[query] = (value, vector)`, improved in place, so that panels may come in several calls.
+/// `base` is added to the vector's number.
+pub fn arg_max<O: Operand>(
+    isa: Isa,
+    queries: &QueryTile<O>,
+    panels: Panels,
+    vectors: usize,
+    base: u32,
+    best: &mut [(f32, u32)],
+) {
+    struct ArgMax<'a, O: Operand>(&'a QueryTile<O>, Panels<'a>, Best<'a>);
+    impl<O: Operand> Kernel for ArgMax<'_, O> {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(queries, panels, mut best) = self;
+            groups::<S, O, _>(s, queries, 0..queries.len.div_ceil(queries.group), panels, &mut best);
+        }
+    }
+    assert_eq!(best.len(), queries.len, "one best a query");
+    isa.run(ArgMax(queries, panels, Best { best, vectors, base }));
+}
+
+struct Best<'a> {
+    best: &'a mut [(f32, u32)],
+    vectors: usize,
+    base: u32,
+}
+
+impl<S: Simd> Reduce<S> for Best<'_> {
+    #[inline(always)]
+    fn take(&mut self, s: S, query: usize, panel: usize, value: S::F32, _: f32) {
+        // Padding queries have no best. Most panels hold no better vector: one comparison ends them.
+        let Some(best) = self.best.get_mut(query) else { return };
+        if s.not_less_f32(s.splat_f32(best.0), value) == 0xFFFF && best.1 != u32::MAX {
+            return;
+        }
+        let first = panel * PANEL;
+        for (i, &v) in s.lanes_f32(value).iter().enumerate().take(self.vectors.saturating_sub(first)) {
+            if v > best.0 || best.1 == u32::MAX {
+                *best = (v, self.base + (first + i) as u32);
+            }
+        }
+    }
+}
+
+/// Runs groups of queries over all panels in the shape that fits the registers.
+#[inline(always)]
+fn groups<S: Simd, O: Operand, R: Reduce<S>>(
+    s: S,
+    queries: &QueryTile<O>,
+    groups: std::ops::Range<usize>,
+    panels: Panels,
+    reduce: &mut R,
+) {
+    let panels_len = panels.len();
+    let lines: &[O::Step] = bytemuck::cast_slice(panels.lines);
+    assert_eq!(lines.len(), panels_len * queries.steps, "queries and vectors of one length");
+    assert_eq!(panels.t.len(), panels_len, "one factor of each kind a vector");
+    for group in groups {
+        match (S::PANELS, queries.group) {
+            (4, 6) => passes::<S, O, R, 4, 6>(s, queries, group, lines, panels, reduce),
+            (1, 6) => passes::<S, O, R, 1, 6>(s, queries, group, lines, panels, reduce),
+            (1, 4) => passes::<S, O, R, 1, 4>(s, queries, group, lines, panels, reduce),
+            (_, 1) => passes::<S, O, R, 4, 1>(s, queries, group, lines, panels, reduce),
+            (p, q) => unreachable!("no tile of {p} panels × {q} queries"),
+        }
+    }
+}
+
+#[inline(always)]
+fn passes<S: Simd, O: Operand, R: Reduce<S>, const P: usize, const Q: usize>(
+    s: S,
+    queries: &QueryTile<O>,
+    group: usize,
+    lines: &[O::Step],
+    panels: Panels,
+    reduce: &mut R,
+) {
+    let (items, _) = queries.items[group * queries.steps * Q..][..queries.steps * Q].as_chunks::<Q>();
+    let mut at = 0;
+    while at + P <= panels.len() {
+        let sums = sums::<S, O, P, Q>(s, items, &lines[at * items.len()..]);
+        test::<S, O, R, P, Q>(s, queries, group, sums, panels, at, reduce);
+        at += P;
+    }
+    while at < panels.len() {
+        let sums = sums::<S, O, 1, Q>(s, items, &lines[at * items.len()..]);
+        test::<S, O, R, 1, Q>(s, queries, group, sums, panels, at, reduce);
+        at += 1;
+    }
+}
+
+/// Σ xⱼ·qⱼ of the first P panels of `lines` and Q queries.
+#[inline(always)]
+fn sums<S: Simd, O: Operand, const P: usize, const Q: usize>(
+    s: S,
+    items: &[[O::Query; Q]],
+    lines: &[O::Step],
+) -> [[O::Acc<S>; Q]; P] {
+    let lines: [&[O::Step]; P] = std::array::from_fn(|p| &lines[p * items.len()..][..items.len()]);
+    let mut accs = [[O::zero(s); Q]; P];
+    for (step, q) in items.iter().enumerate() {
+        for p in 0..P {
+            for i in 0..Q {
+                accs[p][i] = O::step(s, accs[p][i], &lines[p][step], &q[i]);
+            }
+        }
+    }
+    accs
+}
+
+#[inline(always)]
+fn test<S: Simd, O: Operand, R: Reduce<S>, const P: usize, const Q: usize>(
+    s: S,
+    queries: &QueryTile<O>,
+    group: usize,
+    sums: [[O::Acc<S>; Q]; P],
+    panels: Panels,
+    at: usize,
+    reduce: &mut R,
+) {
+    let (tests, _) = queries.tests[group * Q..][..Q].as_chunks::<Q>();
+    for p in 0..P {
+        let (a, t) = (s.load_f32(&panels.a[at + p]), s.load_f32(&panels.t[at + p]));
+        for i in 0..Q {
+            let test = &tests[0][i];
+            let value = s.mul_add_f32(s.splat_f32(test.beta), a, O::finish(s, sums[p][i]));
+            let value = s.mul_add_f32(s.splat_f32(test.tau), t, value);
+            reduce.take(s, group * Q + i, at + p, value, test.threshold);
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! AVX2 and AVX-512.
+#![expect(unsafe_code, reason = "vendor intrinsics; each token below exists only where the processor has them")]
+#![allow(clippy::undocumented_unsafe_blocks, reason = "one reason serves every block: see `Safety` below")]
+
+// # Safety
+// Every block in an `impl Simd` below calls intrinsics of the token's own feature set. A token can only be made
+// by `detect`, which asks the processor (and, through XGETBV, the operating system) for each feature. Memory
+// is read through references to arrays of exactly the bytes that the load reads, with unaligned loads.
+
+use std::arch::is_x86_feature_detected as has;
+use std::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use super::simd::{Kernel, Simd};
+
+/// The features Steep asks for, and whether they are here.
+pub(super) fn features() -> Vec<(&'static str, bool)> {
+    vec![
+        ("avx2", has!("avx2")),
+        ("fma", has!("fma")),
+        ("f16c", has!("f16c")),
+        ("avx512f", has!("avx512f")),
+        ("avx512bw", has!("avx512bw")),
+        ("avx512vl", has!("avx512vl")),
+        ("avx512vnni", has!("avx512vnni")),
+        ("avx512vbmi", has!("avx512vbmi")),
+        ("avx512vpopcntdq", has!("avx512vpopcntdq")),
+    ]
+}
+
+/// Proof of AVX2, FMA and F16C.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2(());
+
+impl Avx2 {
+    /// The token, where the processor has the instructions.
+    pub fn detect() -> Option<Self> {
+        (has!("avx2") && has!("fma") && has!("f16c")).then_some(Self(()))
+    }
+
+    #[inline]
+    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Out {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn inner<K: Kernel>(s: Avx2, kernel: K) -> K::Out {
+            kernel.run(s)
+        }
+        unsafe { inner(self, kernel) }
+    }
+}
+
+/// Proof of AVX-512 F, BW, VL and VNNI, and of what [`Avx2`] proves.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// The token, where the processor has the instructions.
+    pub fn detect() -> Option<Self> {
+        let here = has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512vnni");
+        (here && Avx2::detect().is_some()).then_some(Self(()))
+    }
+
+    #[inline]
+    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Out {
+        #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+        fn inner<K: Kernel>(s: Avx512, kernel: K) -> K::Out {
+            kernel.run(s)
+        }
+        unsafe { inner(self, kernel) }
+    }
+}
+
+impl Simd for Avx2 {
+    type F64 = [__m256d; 2];
+    type F32 = [__m256; 2];
+    type I32 = [__m256i; 2];
+
+    const BYTE_MAX: i32 = 255;
+    const CODE_MAX: i32 = 64;
+    const BYTE_QUERIES: usize = 4;
+    const FLOAT_QUERIES: usize = 6;
+    const PANELS: usize = 1;
+
+    #[inline(always)]
+    fn zero_f64(self) -> Self::F64 {
+        unsafe { [_mm256_setzero_pd(); 2] }
+    }
+    #[inline(always)]
+    fn load_f64(self, v: &[f64; 8]) -> Self::F64 {
+        unsafe { [_mm256_loadu_pd(v.as_ptr()), _mm256_loadu_pd(v.as_ptr().add(4))] }
+    }
+    #[inline(always)]
+    fn widen_f32(self, v: &[f32; 8]) -> Self::F64 {
+        unsafe { [_mm256_cvtps_pd(_mm_loadu_ps(v.as_ptr())), _mm256_cvtps_pd(_mm_loadu_ps(v.as_ptr().add(4)))] }
+    }
+    #[inline(always)]
+    fn widen_f16(self, v: &[f16; 8]) -> Self::F64 {
+        unsafe {
+            let wide = _mm256_cvtph_ps(_mm_loadu_si128(v.as_ptr().cast()));
+            [_mm256_cvtps_pd(_mm256_castps256_ps128(wide)), _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(wide))]
+        }
+    }
+    #[inline(always)]
+    fn widen_bf16(self, v: &[bf16; 8]) -> Self::F64 {
+        unsafe {
+            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(v.as_ptr().cast()));
+            let wide = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide));
+            [_mm256_cvtps_pd(_mm256_castps256_ps128(wide)), _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(wide))]
+        }
+    }
+    #[inline(always)]
+    fn widen_i8(self, v: &[i8; 8]) -> Self::F64 {
+        unsafe {
+            let wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64(v.as_ptr().cast()));
+            [_mm256_cvtepi32_pd(_mm256_castsi256_si128(wide)), _mm256_cvtepi32_pd(_mm256_extracti128_si256::<1>(wide))]
+        }
+    }
+    #[inline(always)]
+    fn widen_u8(self, v: &[u8; 8]) -> Self::F64 {
+        unsafe {
+            let wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(v.as_ptr().cast()));
+            [_mm256_cvtepi32_pd(_mm256_castsi256_si128(wide)), _mm256_cvtepi32_pd(_mm256_extracti128_si256::<1>(wide))]
+        }
+    }
+    #[inline(always)]
+    fn sub_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { [_mm256_sub_pd(a[0], b[0]), _mm256_sub_pd(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn add_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { [_mm256_add_pd(a[0], b[0]), _mm256_add_pd(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn mul_add_f64(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64 {
+        unsafe { [_mm256_fmadd_pd(a[0], b[0], c[0]), _mm256_fmadd_pd(a[1], b[1], c[1])] }
+    }
+    #[inline(always)]
+    fn sum_f64(self, a: Self::F64) -> f64 {
+        unsafe {
+            let four = _mm256_add_pd(a[0], a[1]);
+            let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
+            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        }
+    }
+
+    #[inline(always)]
+    fn zero_f32(self) -> Self::F32 {
+        unsafe { [_mm256_setzero_ps(); 2] }
+    }
+    #[inline(always)]
+    fn load_f32(self, v: &[f32; 16]) -> Self::F32 {
+        unsafe { [_mm256_loadu_ps(v.as_ptr()), _mm256_loadu_ps(v.as_ptr().add(8))] }
+    }
+    #[inline(always)]
+    fn splat_f32(self, v: f32) -> Self::F32 {
+        unsafe { [_mm256_set1_ps(v); 2] }
+    }
+    #[inline(always)]
+    fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
+        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    }
+    #[inline(always)]
+    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u16 {
+        unsafe {
+            let low = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(a[0], b[0]));
+            let high = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(a[1], b[1]));
+            (low | high << 8) as u16
+        }
+    }
+    #[inline(always)]
+    fn any_not_less_f32(self, a: Self::F32, b: Self::F32) -> bool {
+        unsafe {
+            let low = _mm256_cmp_ps::<_CMP_NLT_UQ>(a[0], b[0]);
+            let high = _mm256_cmp_ps::<_CMP_NLT_UQ>(a[1], b[1]);
+            _mm256_movemask_ps(_mm256_or_ps(low, high)) != 0
+        }
+    }
+    #[inline(always)]
+    fn lanes_f32(self, a: Self::F32) -> [f32; 16] {
+        let mut lanes = [0.0; 16];
+        unsafe {
+            _mm256_storeu_ps(lanes.as_mut_ptr(), a[0]);
+            _mm256_storeu_ps(lanes.as_mut_ptr().add(8), a[1]);
+        }
+        lanes
+    }
+
+    #[inline(always)]
+    fn zero_i32(self) -> Self::I32 {
+        unsafe { [_mm256_setzero_si256(); 2] }
+    }
+    #[inline(always)]
+    fn to_f32(self, a: Self::I32) -> Self::F32 {
+        unsafe { [_mm256_cvtepi32_ps(a[0]), _mm256_cvtepi32_ps(a[1])] }
+    }
+    #[inline(always)]
+    fn sum_i32(self, a: Self::I32) -> i64 {
+        unsafe {
+            let wide = |v: __m256i| {
+                let low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(v));
+                _mm256_add_epi64(low, _mm256_cvtepi32_epi64(_mm256_extracti128_si256::<1>(v)))
+            };
+            let four = _mm256_add_epi64(wide(a[0]), wide(a[1]));
+            let two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256::<1>(four));
+            _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two)))
+        }
+    }
+    #[inline(always)]
+    fn pack_bytes(self, q: [i16; 4]) -> [i32; 2] {
+        // Even coordinates meet the even bytes of a line, odd ones the odd bytes.
+        bytemuck::must_cast([q[0], q[2], q[1], q[3]])
+    }
+    #[inline(always)]
+    fn dot_bytes(self, acc: Self::I32, x: &[u8; 64], q: &[i32; 2]) -> Self::I32 {
+        // Widened in place: VPMADDUBSW would take the bytes as they are, but saturates.
+        let half = |acc: __m256i, x: &[u8]| unsafe {
+            let x = _mm256_loadu_si256(x.as_ptr().cast());
+            let even = _mm256_and_si256(x, _mm256_set1_epi16(0xFF));
+            let even = _mm256_madd_epi16(even, _mm256_set1_epi32(q[0]));
+            let odd = _mm256_madd_epi16(_mm256_srli_epi16::<8>(x), _mm256_set1_epi32(q[1]));
+            _mm256_add_epi32(_mm256_add_epi32(acc, even), odd)
+        };
+        [half(acc[0], &x[..32]), half(acc[1], &x[32..])]
+    }
+    #[inline(always)]
+    fn dot_codes(self, acc: Self::I32, x: &[[u8; 64]; 2], q: &[i32; 2]) -> Self::I32 {
+        // Four products of at most 127 · 64 fit 16 bits, so one widening serves two lines.
+        let half = |acc: __m256i, at: usize| unsafe {
+            let x = |line: usize| _mm256_loadu_si256(x[line][at..at + 32].as_ptr().cast());
+            let first = _mm256_maddubs_epi16(x(0), _mm256_set1_epi32(q[0]));
+            let second = _mm256_maddubs_epi16(x(1), _mm256_set1_epi32(q[1]));
+            let sum = _mm256_madd_epi16(_mm256_add_epi16(first, second), _mm256_set1_epi16(1));
+            _mm256_add_epi32(acc, sum)
+        };
+        [half(acc[0], 0), half(acc[1], 32)]
+    }
+
+    #[inline(always)]
+    fn dot_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        unsafe {
+            let wide = |v: *const u8| _mm256_cvtepu8_epi16(_mm_loadu_si128(v.cast()));
+            let (a, b) = (a.as_ptr(), b.as_ptr());
+            let low = _mm256_madd_epi16(wide(a), wide(b));
+            let high = _mm256_madd_epi16(wide(a.add(16)), wide(b.add(16)));
+            [_mm256_add_epi32(acc[0], low), _mm256_add_epi32(acc[1], high)]
+        }
+    }
+    #[inline(always)]
+    fn dot_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
+        unsafe {
+            let wide = |v: *const i8| _mm256_cvtepi8_epi16(_mm_loadu_si128(v.cast()));
+            let (a, b) = (a.as_ptr(), b.as_ptr());
+            let low = _mm256_madd_epi16(wide(a), wide(b));
+            let high = _mm256_madd_epi16(wide(a.add(16)), wide(b.add(16)));
+            [_mm256_add_epi32(acc[0], low), _mm256_add_epi32(acc[1], high)]
+        }
+    }
+    #[inline(always)]
+    fn square_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        unsafe {
+            let difference = |at: usize| {
+                let a = _mm256_cvtepu8_epi16(_mm_loadu_si128(a.as_ptr().add(at).cast()));
+                _mm256_sub_epi16(a, _mm256_cvtepu8_epi16(_mm_loadu_si128(b.as_ptr().add(at).cast())))
+            };
+            let (low, high) = (difference(0), difference(16));
+            [
+                _mm256_add_epi32(acc[0], _mm256_madd_epi16(low, low)),
+                _mm256_add_epi32(acc[1], _mm256_madd_epi16(high, high)),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn square_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
+        unsafe {
+            let difference = |at: usize| {
+                let a = _mm256_cvtepi8_epi16(_mm_loadu_si128(a.as_ptr().add(at).cast()));
+                _mm256_sub_epi16(a, _mm256_cvtepi8_epi16(_mm_loadu_si128(b.as_ptr().add(at).cast())))
+            };
+            let (low, high) = (difference(0), difference(16));
+            [
+                _mm256_add_epi32(acc[0], _mm256_madd_epi16(low, low)),
+                _mm256_add_epi32(acc[1], _mm256_madd_epi16(high, high)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, line: &[u8]) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+    }
+}
+
+impl Simd for Avx512 {
+    type F64 = __m512d;
+    type F32 = __m512;
+    type I32 = __m512i;
+
+    const BYTE_MAX: i32 = 128;
+    const CODE_MAX: i32 = 127;
+    // 24 accumulators hide VPDPBUSD's latency of 5 at two a cycle and leave registers for the panels.
+    const BYTE_QUERIES: usize = 6;
+    const FLOAT_QUERIES: usize = 6;
+    const PANELS: usize = 4;
+
+    #[inline(always)]
+    fn zero_f64(self) -> Self::F64 {
+        unsafe { _mm512_setzero_pd() }
+    }
+    #[inline(always)]
+    fn load_f64(self, v: &[f64; 8]) -> Self::F64 {
+        unsafe { _mm512_loadu_pd(v.as_ptr()) }
+    }
+    #[inline(always)]
+    fn widen_f32(self, v: &[f32; 8]) -> Self::F64 {
+        unsafe { _mm512_cvtps_pd(_mm256_loadu_ps(v.as_ptr())) }
+    }
+    #[inline(always)]
+    fn widen_f16(self, v: &[f16; 8]) -> Self::F64 {
+        unsafe { _mm512_cvtps_pd(_mm256_cvtph_ps(_mm_loadu_si128(v.as_ptr().cast()))) }
+    }
+    #[inline(always)]
+    fn widen_bf16(self, v: &[bf16; 8]) -> Self::F64 {
+        unsafe {
+            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(v.as_ptr().cast()));
+            _mm512_cvtps_pd(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide)))
+        }
+    }
+    #[inline(always)]
+    fn widen_i8(self, v: &[i8; 8]) -> Self::F64 {
+        unsafe { _mm512_cvtepi32_pd(_mm256_cvtepi8_epi32(_mm_loadl_epi64(v.as_ptr().cast()))) }
+    }
+    #[inline(always)]
+    fn widen_u8(self, v: &[u8; 8]) -> Self::F64 {
+        unsafe { _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64(v.as_ptr().cast()))) }
+    }
+    #[inline(always)]
+    fn sub_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { _mm512_sub_pd(a, b) }
+    }
+    #[inline(always)]
+    fn add_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { _mm512_add_pd(a, b) }
+    }
+    #[inline(always)]
+    fn mul_add_f64(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64 {
+        unsafe { _mm512_fmadd_pd(a, b, c) }
+    }
+    #[inline(always)]
+    fn sum_f64(self, a: Self::F64) -> f64 {
+        unsafe { _mm512_reduce_add_pd(a) }
+    }
+
+    #[inline(always)]
+    fn zero_f32(self) -> Self::F32 {
+        unsafe { _mm512_setzero_ps() }
+    }
+    #[inline(always)]
+    fn load_f32(self, v: &[f32; 16]) -> Self::F32 {
+        unsafe { _mm512_loadu_ps(v.as_ptr()) }
+    }
+    #[inline(always)]
+    fn splat_f32(self, v: f32) -> Self::F32 {
+        unsafe { _mm512_set1_ps(v) }
+    }
+    #[inline(always)]
+    fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u16 {
+        unsafe { _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(a, b) }
+    }
+    #[inline(always)]
+    fn any_not_less_f32(self, a: Self::F32, b: Self::F32) -> bool {
+        self.not_less_f32(a, b) != 0
+    }
+    #[inline(always)]
+    fn lanes_f32(self, a: Self::F32) -> [f32; 16] {
+        let mut lanes = [0.0; 16];
+        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), a) };
+        lanes
+    }
+
+    #[inline(always)]
+    fn zero_i32(self) -> Self::I32 {
+        unsafe { _mm512_setzero_si512() }
+    }
+    #[inline(always)]
+    fn to_f32(self, a: Self::I32) -> Self::F32 {
+        unsafe { _mm512_cvtepi32_ps(a) }
+    }
+    #[inline(always)]
+    fn sum_i32(self, a: Self::I32) -> i64 {
+        unsafe {
+            let low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(a));
+            let high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64::<1>(a));
+            _mm512_reduce_add_epi64(_mm512_add_epi64(low, high))
+        }
+    }
+    #[inline(always)]
+    fn pack_bytes(self, q: [i16; 4]) -> [i32; 2] {
+        [i32::from_le_bytes(q.map(|v| v as i8 as u8)), 0]
+    }
+    #[inline(always)]
+    fn dot_bytes(self, acc: Self::I32, x: &[u8; 64], q: &[i32; 2]) -> Self::I32 {
+        // Operand order matters: the second is unsigned (vectors), the third signed (query).
+        unsafe { _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(x.as_ptr().cast()), _mm512_set1_epi32(q[0])) }
+    }
+    #[inline(always)]
+    fn dot_codes(self, acc: Self::I32, x: &[[u8; 64]; 2], q: &[i32; 2]) -> Self::I32 {
+        self.dot_bytes(self.dot_bytes(acc, &x[0], &[q[0], 0]), &x[1], &[q[1], 0])
+    }
+
+    #[inline(always)]
+    fn dot_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        unsafe {
+            let a = _mm512_cvtepu8_epi16(_mm256_loadu_si256(a.as_ptr().cast()));
+            _mm512_dpwssd_epi32(acc, a, _mm512_cvtepu8_epi16(_mm256_loadu_si256(b.as_ptr().cast())))
+        }
+    }
+    #[inline(always)]
+    fn dot_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
+        unsafe {
+            let a = _mm512_cvtepi8_epi16(_mm256_loadu_si256(a.as_ptr().cast()));
+            _mm512_dpwssd_epi32(acc, a, _mm512_cvtepi8_epi16(_mm256_loadu_si256(b.as_ptr().cast())))
+        }
+    }
+    #[inline(always)]
+    fn square_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        unsafe {
+            let a = _mm512_cvtepu8_epi16(_mm256_loadu_si256(a.as_ptr().cast()));
+            let d = _mm512_sub_epi16(a, _mm512_cvtepu8_epi16(_mm256_loadu_si256(b.as_ptr().cast())));
+            _mm512_dpwssd_epi32(acc, d, d)
+        }
+    }
+    #[inline(always)]
+    fn square_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
+        unsafe {
+            let a = _mm512_cvtepi8_epi16(_mm256_loadu_si256(a.as_ptr().cast()));
+            let d = _mm512_sub_epi16(a, _mm512_cvtepi8_epi16(_mm256_loadu_si256(b.as_ptr().cast())));
+            _mm512_dpwssd_epi32(acc, d, d)
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, line: &[u8]) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+    }
+}
