@@ -1,0 +1,150 @@
+//! What to keep? The k nearest so far, ties by the lower id.
+
+/// A vector and its distance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Neighbor {
+    /// The distance, smaller is nearer.
+    pub distance: f32,
+    /// The user's id.
+    pub id: u64,
+}
+
+/// What takes in the distances of one query.
+pub(crate) trait Collector: Send {
+    /// A distance above this need not be offered.
+    fn bound(&self) -> f32;
+    /// Offers a vector.
+    fn offer(&mut self, distance: f32, id: u64);
+    /// Called between blocks of vectors: a chance to lower the bound.
+    fn settle(&mut self) {}
+}
+
+/// The k nearest.
+///
+/// Offers go to a buffer that is cut back to the k best whenever it has grown by half: the cost of an offer is
+/// a constant, whatever k.
+pub(crate) struct TopK {
+    k: usize,
+    /// Distance and id as one ordered number, so that comparing is cheap and ties are settled.
+    best: Vec<u128>,
+    bound: f32,
+}
+
+/// (distance, id) as a number of the same order; −0 and 0 are one distance.
+fn key(distance: f32, id: u64) -> u128 {
+    let bits = (distance + 0.0).to_bits();
+    let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    u128::from(ordered) << 64 | u128::from(id)
+}
+
+fn neighbor(key: u128) -> Neighbor {
+    let ordered = (key >> 64) as u32;
+    let bits = if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered };
+    Neighbor { distance: f32::from_bits(bits), id: key as u64 }
+}
+
+impl TopK {
+    /// Keeps `k` of at most `n` vectors.
+    pub fn new(k: usize, n: usize) -> Self {
+        let k = k.min(n);
+        Self { k, best: Vec::with_capacity(k + k / 2 + 16), bound: if k == 0 { f32::NEG_INFINITY } else { f32::INFINITY } }
+    }
+
+    /// The k nearest, nearest first.
+    pub fn into_sorted(mut self) -> impl Iterator<Item = Neighbor> {
+        self.cut();
+        self.best.sort_unstable();
+        self.best.into_iter().map(neighbor)
+    }
+
+    fn cut(&mut self) {
+        if self.best.len() >= self.k && self.k > 0 {
+            let (_, last, _) = self.best.select_nth_unstable(self.k - 1);
+            self.bound = neighbor(*last).distance;
+            self.best.truncate(self.k);
+        }
+    }
+}
+
+impl Collector for TopK {
+    fn bound(&self) -> f32 {
+        self.bound
+    }
+
+    fn offer(&mut self, distance: f32, id: u64) {
+        if distance <= self.bound {
+            self.best.push(key(distance, id));
+            if self.best.len() >= self.k + self.k / 2 + 16 {
+                self.cut();
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        // Worth a pass over k entries only where a fair part of them is new.
+        if self.best.len() > self.k + self.k / 8 || (self.bound == f32::INFINITY && self.best.len() >= self.k) {
+            self.cut();
+        }
+    }
+}
+
+/// All within a radius.
+pub(crate) struct InRange {
+    radius: f32,
+    found: Vec<u128>,
+}
+
+impl InRange {
+    /// Keeps distances of at most `radius`.
+    pub fn new(radius: f32) -> Self {
+        Self { radius, found: Vec::new() }
+    }
+
+    /// All found, nearest first.
+    pub fn into_sorted(mut self) -> impl ExactSizeIterator<Item = Neighbor> {
+        self.found.sort_unstable();
+        self.found.into_iter().map(neighbor)
+    }
+}
+
+impl Collector for InRange {
+    fn bound(&self) -> f32 {
+        self.radius
+    }
+
+    fn offer(&mut self, distance: f32, id: u64) {
+        if distance <= self.radius {
+            self.found.push(key(distance, id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn top_k_is_the_head_of_the_sorted_list(
+            distances in prop::collection::vec(prop_oneof![(-3i8..3).prop_map(f32::from), any::<f32>()], 0..200),
+            k in 1usize..60, every in 1usize..20,
+        ) {
+            let distances: Vec<f32> = distances.into_iter().filter(|d| !d.is_nan()).collect();
+            let mut top = TopK::new(k, distances.len());
+            for (i, &d) in distances.iter().enumerate() {
+                // Ids run downwards, so that ties are not settled by the order of arrival.
+                top.offer(d, (distances.len() - i) as u64);
+                if i % every == 0 {
+                    top.settle();
+                }
+            }
+            let mut all: Vec<(f32, u64)> =
+                distances.iter().enumerate().map(|(i, &d)| (d, (distances.len() - i) as u64)).collect();
+            all.sort_by(|a, b| a.partial_cmp(b).unwrap());
+            all.truncate(k);
+            let got: Vec<(f32, u64)> = top.into_sorted().map(|n| (n.distance, n.id)).collect();
+            prop_assert_eq!(got, all);
+        }
+    }
+}
