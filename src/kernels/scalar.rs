@@ -79,6 +79,10 @@ impl Simd for Scalar {
         *v
     }
     #[inline(always)]
+    fn load_bf16(self, v: &[bf16; 16]) -> Self::F32 {
+        v.map(bf16::to_f32)
+    }
+    #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {
         [v; 16]
     }

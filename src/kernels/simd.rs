@@ -64,6 +64,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn zero_f32(self) -> Self::F32;
     /// Sixteen f32.
     fn load_f32(self, v: &[f32; 16]) -> Self::F32;
+    /// Sixteen bf16, widened.
+    fn load_bf16(self, v: &[bf16; 16]) -> Self::F32;
     /// One value in every lane.
     fn splat_f32(self, v: f32) -> Self::F32;
     /// a · b + c.

@@ -20,6 +20,7 @@
 use std::marker::PhantomData;
 
 use bytemuck::{Pod, Zeroable};
+use half::bf16;
 
 use super::{Isa, Kernel, Simd};
 
@@ -37,6 +38,8 @@ pub trait Operand: Copy + Send + Sync + 'static {
     type Step: Pod;
     /// The coordinates of a query that meet one step.
     type Query: Copy + Send + Sync + Default;
+    /// A vector's factor `a` or `t`.
+    type Factor: Factor;
     /// The sums of 16 vectors.
     type Acc<S: Simd>: Copy;
     /// Coordinates in one step.
@@ -49,6 +52,26 @@ pub trait Operand: Copy + Send + Sync + 'static {
     fn step<S: Simd>(s: S, acc: Self::Acc<S>, x: &Self::Step, q: &Self::Query) -> Self::Acc<S>;
     /// As floats.
     fn finish<S: Simd>(s: S, acc: Self::Acc<S>) -> S::F32;
+}
+
+/// The type that the factors of 16 vectors are stored in.
+pub trait Factor: Pod + Send + Sync {
+    /// As floats.
+    fn load<S: Simd>(s: S, v: &[Self; PANEL]) -> S::F32;
+}
+
+impl Factor for f32 {
+    #[inline(always)]
+    fn load<S: Simd>(s: S, v: &[f32; PANEL]) -> S::F32 {
+        s.load_f32(v)
+    }
+}
+
+impl Factor for bf16 {
+    #[inline(always)]
+    fn load<S: Simd>(s: S, v: &[bf16; PANEL]) -> S::F32 {
+        s.load_bf16(v)
+    }
 }
 
 /// Any bytes against any signed bytes (query coordinates packed by [`Simd::pack_bytes`]); sums in i32.
@@ -65,6 +88,7 @@ pub struct Floats;
 
 impl Operand for Bytes {
     type Step = Line;
+    type Factor = f32;
     type Query = [i32; 2];
     type Acc<S: Simd> = S::I32;
     const WIDTH: usize = 4;
@@ -87,6 +111,7 @@ impl Operand for Bytes {
 
 impl Operand for Codes {
     type Step = [Line; 2];
+    type Factor = bf16;
     type Query = [i32; 2];
     type Acc<S: Simd> = S::I32;
     const WIDTH: usize = 8;
@@ -109,6 +134,7 @@ impl Operand for Codes {
 
 impl Operand for Floats {
     type Step = Line;
+    type Factor = f32;
     type Query = f32;
     type Acc<S: Simd> = S::F32;
     const WIDTH: usize = 1;
@@ -131,16 +157,16 @@ impl Operand for Floats {
 
 /// Vectors laid out for the tile.
 #[derive(Clone, Copy)]
-pub struct Panels<'a> {
+pub struct Panels<'a, F> {
     /// The panels' lines, one panel after the other.
     pub lines: &'a [Line],
     /// The vectors' factors `a`, 16 to a panel.
-    pub a: &'a [[f32; PANEL]],
+    pub a: &'a [[F; PANEL]],
     /// The vectors' factors `t`, 16 to a panel.
-    pub t: &'a [[f32; PANEL]],
+    pub t: &'a [[F; PANEL]],
 }
 
-impl<'a> Panels<'a> {
+impl<F> Panels<'_, F> {
     /// How many panels.
     pub fn len(&self) -> usize {
         self.a.len()
@@ -162,6 +188,31 @@ pub struct Test {
     pub tau: f32,
     /// T; -inf keeps all, +inf none.
     pub threshold: f32,
+}
+
+/// What a query asks of each vector, as a function of the distance D that is still near enough: T = `origin` −
+/// `slope` · D in the [`Test`].
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    /// β.
+    pub beta: f64,
+    /// τ.
+    pub tau: f64,
+    /// T where D is 0.
+    pub origin: f64,
+    /// How much T falls where D grows by 1.
+    pub slope: f64,
+}
+
+impl Bound {
+    /// The test that keeps every vector that may be as near as `distance`, a returned (rounded) f32.
+    pub fn test(&self, distance: f32) -> Test {
+        // A sum a little above `distance` may still have been rounded to it.
+        let reach = f64::from(distance.next_up());
+        // NaN where the bound overflowed: then the test keeps everything.
+        let threshold = ((self.origin - self.slope * reach) as f32).next_down();
+        Test { beta: self.beta as f32, tau: self.tau as f32, threshold }
+    }
 }
 
 /// Queries laid out for the tile: groups of as many as one pass of the registers holds.
@@ -212,6 +263,19 @@ impl<O: Operand> QueryTile<O> {
     }
 }
 
+/// Four coordinates of a query of [`Bytes`], each at most 128 in magnitude.
+pub fn pack_bytes(isa: Isa, q: [i16; 4]) -> [i32; 2] {
+    struct Pack([i16; 4]);
+    impl Kernel for Pack {
+        type Out = [i32; 2];
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> [i32; 2] {
+            s.pack_bytes(self.0)
+        }
+    }
+    isa.run(Pack(q))
+}
+
 struct Group<O>(PhantomData<O>);
 
 impl<O: Operand> Kernel for Group<O> {
@@ -240,8 +304,8 @@ trait Reduce<S: Simd> {
 }
 
 /// Appends to `hits` what the queries of group `group` keep of `panels`.
-pub fn keep<O: Operand>(isa: Isa, queries: &QueryTile<O>, group: usize, panels: Panels, hits: &mut Vec<Hit>) {
-    struct Keep<'a, O: Operand>(&'a QueryTile<O>, usize, Panels<'a>, &'a mut Vec<Hit>);
+pub fn keep<O: Operand>(isa: Isa, queries: &QueryTile<O>, group: usize, panels: Panels<O::Factor>, hits: &mut Vec<Hit>) {
+    struct Keep<'a, O: Operand>(&'a QueryTile<O>, usize, Panels<'a, O::Factor>, &'a mut Vec<Hit>);
     impl<O: Operand> Kernel for Keep<'_, O> {
         type Out = ();
         #[inline(always)]
@@ -272,12 +336,12 @@ impl<S: Simd> Reduce<S> for Masks<'_> {
 pub fn arg_max<O: Operand>(
     isa: Isa,
     queries: &QueryTile<O>,
-    panels: Panels,
+    panels: Panels<O::Factor>,
     vectors: usize,
     base: u32,
     best: &mut [(f32, u32)],
 ) {
-    struct ArgMax<'a, O: Operand>(&'a QueryTile<O>, Panels<'a>, Best<'a>);
+    struct ArgMax<'a, O: Operand>(&'a QueryTile<O>, Panels<'a, O::Factor>, Best<'a>);
     impl<O: Operand> Kernel for ArgMax<'_, O> {
         type Out = ();
         #[inline(always)]
@@ -319,7 +383,7 @@ fn groups<S: Simd, O: Operand, R: Reduce<S>>(
     s: S,
     queries: &QueryTile<O>,
     groups: std::ops::Range<usize>,
-    panels: Panels,
+    panels: Panels<O::Factor>,
     reduce: &mut R,
 ) {
     let panels_len = panels.len();
@@ -343,7 +407,7 @@ fn passes<S: Simd, O: Operand, R: Reduce<S>, const P: usize, const Q: usize>(
     queries: &QueryTile<O>,
     group: usize,
     lines: &[O::Step],
-    panels: Panels,
+    panels: Panels<O::Factor>,
     reduce: &mut R,
 ) {
     let (items, _) = queries.items[group * queries.steps * Q..][..queries.steps * Q].as_chunks::<Q>();
@@ -385,13 +449,13 @@ fn test<S: Simd, O: Operand, R: Reduce<S>, const P: usize, const Q: usize>(
     queries: &QueryTile<O>,
     group: usize,
     sums: [[O::Acc<S>; Q]; P],
-    panels: Panels,
+    panels: Panels<O::Factor>,
     at: usize,
     reduce: &mut R,
 ) {
     let (tests, _) = queries.tests[group * Q..][..Q].as_chunks::<Q>();
     for p in 0..P {
-        let (a, t) = (s.load_f32(&panels.a[at + p]), s.load_f32(&panels.t[at + p]));
+        let (a, t) = (O::Factor::load(s, &panels.a[at + p]), O::Factor::load(s, &panels.t[at + p]));
         for i in 0..Q {
             let test = &tests[0][i];
             let value = s.mul_add_f32(s.splat_f32(test.beta), a, O::finish(s, sums[p][i]));

@@ -152,6 +152,16 @@ impl Simd for Avx2 {
         unsafe { [_mm256_loadu_ps(v.as_ptr()), _mm256_loadu_ps(v.as_ptr().add(8))] }
     }
     #[inline(always)]
+    fn load_bf16(self, v: &[bf16; 16]) -> Self::F32 {
+        unsafe {
+            let half = |at: usize| {
+                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(v[at..at + 8].as_ptr().cast()));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+            };
+            [half(0), half(8)]
+        }
+    }
+    #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {
         unsafe { [_mm256_set1_ps(v); 2] }
     }
@@ -357,6 +367,13 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn load_f32(self, v: &[f32; 16]) -> Self::F32 {
         unsafe { _mm512_loadu_ps(v.as_ptr()) }
+    }
+    #[inline(always)]
+    fn load_bf16(self, v: &[bf16; 16]) -> Self::F32 {
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(v.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
     }
     #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {

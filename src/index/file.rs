@@ -1,0 +1,144 @@
+//! An index as the sections of a file.
+
+use std::path::Path;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Index, Spec};
+use crate::error::Result;
+use crate::ids::Ids;
+use crate::metric::Metric;
+use crate::quantizer::HeadCodes;
+use crate::rows::Rows;
+use crate::storage::{self, Sections, Tag};
+use crate::vectors::{Dtype, MAX_DIM};
+
+const META: Tag = Tag::new("meta");
+const VECTORS: Tag = Tag::new("vectors");
+const IDS: Tag = Tag::new("ids");
+
+/// Section `meta`: what the other sections mean. All little-endian.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Meta {
+    metric: u32,
+    spec: u32,
+    declared: u32,
+    stored: u32,
+    dim: u64,
+    len: u64,
+    seed: u64,
+    fitted: u64,
+    /// 1 where there is a section `ids`.
+    ids: u32,
+    /// 1 where there are sections of codes.
+    codes: u32,
+}
+
+/// The numbers that stand for values in files: their places in these lists, for ever.
+const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
+const SPECS: [Spec; 3] = [Spec::Auto, Spec::Flat, Spec::FlatRaw];
+const DTYPES: [Dtype; 5] = [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I8, Dtype::U8];
+
+fn number<T: PartialEq>(list: &[T], value: &T) -> u32 {
+    list.iter().position(|v| v == value).map_or(u32::MAX, |at| at as u32)
+}
+
+impl Index {
+    /// Writes the index to `path`, whole or not at all: a kill at any moment leaves what was there before.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) where the system refuses; what was there before is untouched.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.write(|sections| storage::save(path, sections))
+    }
+
+    /// The bytes that [`Index::save`] would write.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.write(storage::to_bytes)
+    }
+
+    /// Opens a saved index. With `mmap` nothing is read but the header and a few small sections: pages come in as
+    /// searches touch them, and all processes that open the file share them; their checksums are then left to
+    /// [`storage::Sections::verify`].
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io); [`Error::Format`](crate::Error::Format) where the file is foreign, damaged, cut off or
+    /// of another version.
+    pub fn open(path: impl AsRef<Path>, mmap: bool) -> Result<Self> {
+        Self::read(&Sections::open(path, mmap)?)
+    }
+
+    /// As [`Index::open`], from bytes that [`Index::to_bytes`] gave.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::read(&Sections::from_bytes(bytes)?)
+    }
+
+    fn write<T>(&self, out: impl FnOnce(&[storage::Section<'_>]) -> Result<T>) -> Result<T> {
+        let ids = match &self.ids {
+            Ids::Rows => None,
+            Ids::Given(ids) => Some(ids),
+        };
+        let meta = Meta {
+            metric: number(&METRICS, &self.metric),
+            spec: number(&SPECS, &self.spec),
+            declared: number(&DTYPES, &self.rows.declared()),
+            stored: number(&DTYPES, &self.rows.stored()),
+            dim: self.dim() as u64,
+            len: self.len() as u64,
+            seed: self.seed,
+            fitted: self.fitted as u64,
+            ids: ids.is_some().into(),
+            codes: self.codes.is_some().into(),
+        };
+        let codes = self.codes.as_ref().map(HeadCodes::sections).unwrap_or_default();
+        let mut parts: Vec<(Tag, [&[u8]; 1])> = vec![(META, [bytemuck::bytes_of(&meta)])];
+        parts.extend(codes.iter().map(|(tag, bytes)| (*tag, [bytes.as_ref()])));
+        parts.extend(ids.map(|ids| (IDS, [ids.bytes()])));
+        parts.push((VECTORS, [self.rows.buffer().bytes()]));
+        let sections: Vec<storage::Section> = parts.iter().map(|(tag, bytes)| (*tag, bytes.as_slice())).collect();
+        out(&sections)
+    }
+
+    fn read(file: &Sections) -> Result<Self> {
+        let meta = file.small(META)?;
+        let wrong = |problem: String| file.error(META, &problem);
+        if meta.len() != size_of::<Meta>() {
+            return Err(wrong(format!("{} bytes, not {}", meta.len(), size_of::<Meta>())));
+        }
+        let meta: Meta = meta.as_slice()[0];
+        let unknown = |what: &str, value: u32| wrong(format!("unknown {what} {value}"));
+        let metric = *METRICS.get(meta.metric as usize).ok_or_else(|| unknown("metric", meta.metric))?;
+        let spec = *SPECS.get(meta.spec as usize).ok_or_else(|| unknown("kind of index", meta.spec))?;
+        let declared = *DTYPES.get(meta.declared as usize).ok_or_else(|| unknown("dtype", meta.declared))?;
+        let stored = *DTYPES.get(meta.stored as usize).ok_or_else(|| unknown("dtype", meta.stored))?;
+        if stored != declared && stored != Dtype::U8 {
+            return Err(wrong(format!("vectors of {declared} stored as {stored}")));
+        }
+        if meta.dim == 0 || meta.dim > MAX_DIM as u64 {
+            return Err(wrong(format!("dimension {}, not 1 to {MAX_DIM}", meta.dim)));
+        }
+        let dim = meta.dim as usize;
+        let len = usize::try_from(meta.len).map_err(|_| wrong(format!("{} vectors", meta.len)))?;
+        let vectors = file.array::<u8>(VECTORS, &[len, dim, stored.size()])?;
+        let ids = match meta.ids {
+            0 => Ids::Rows,
+            1 => Ids::Given(file.array::<u64>(IDS, &[len])?),
+            other => return Err(wrong(format!("{other} sections of ids"))),
+        };
+        let codes = match meta.codes {
+            0 => None,
+            1 => Some(HeadCodes::read(file, metric, dim, len)?),
+            other => return Err(wrong(format!("{other} sets of codes"))),
+        };
+        let rows = Rows::from_parts(dim, declared, stored, vectors);
+        let fitted = usize::try_from(meta.fitted).unwrap_or(usize::MAX);
+        Ok(Self { metric, spec, seed: meta.seed, rows, ids, codes, fitted })
+    }
+}

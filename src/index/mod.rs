@@ -1,0 +1,242 @@
+//! Where to look? An index holds vectors, answers queries, grows, and outlives its process.
+
+mod file;
+mod flat;
+mod spec;
+
+use std::fmt;
+
+pub use spec::Spec;
+
+use crate::error::{Error, Result};
+use crate::ids::Ids;
+use crate::metric::Metric;
+use crate::quantizer::HeadCodes;
+use crate::rows::Rows;
+use crate::search::{Hits, List, RangeHits, SearchParams, Searched};
+use crate::threads::Monitor;
+use crate::vectors::{Dtype, Vectors, check_dim};
+
+/// How to build. `BuildParams::default()` is l2, `"auto"`, consecutive ids.
+#[derive(Clone, Copy)]
+pub struct BuildParams<'a> {
+    /// What "near" means.
+    pub metric: Metric,
+    /// What kind of index.
+    pub spec: Spec,
+    /// One unique id a vector; 0, 1, 2 … where nothing is said.
+    pub ids: Option<&'a [u64]>,
+    /// Of what is random in the build: the same seed gives the same index.
+    pub seed: u64,
+    /// Threads at most; all cores where nothing is said.
+    pub threads: Option<usize>,
+    /// Watches the call and may end it.
+    pub monitor: Option<&'a dyn Monitor>,
+}
+
+impl Default for BuildParams<'_> {
+    fn default() -> Self {
+        Self { metric: Metric::L2, spec: Spec::Auto, ids: None, seed: 0, threads: None, monitor: None }
+    }
+}
+
+/// How to add. `AddParams::default()` gives consecutive ids.
+#[derive(Clone, Copy, Default)]
+pub struct AddParams<'a> {
+    /// One unique id a vector; consecutive from the largest on where nothing is said.
+    pub ids: Option<&'a [u64]>,
+    /// Threads at most; all cores where nothing is said.
+    pub threads: Option<usize>,
+    /// Watches the call and may end it.
+    pub monitor: Option<&'a dyn Monitor>,
+}
+
+/// Vectors that can be searched.
+///
+/// ```
+/// use steep::{BuildParams, Index, SearchParams, Vectors};
+/// let x = [0.0f32, 0.0, 3.0, 4.0, 6.0, 8.0];
+/// let index = Index::build(Vectors::new(&x, 2)?, &BuildParams::default())?;
+/// let hits = index.search(Vectors::new(&[3.0f32, 3.0], 2)?, 2, &SearchParams::default())?;
+/// assert_eq!(hits.ids, [1, 0]);
+/// assert_eq!(hits.distances, [1.0, 18.0]);
+/// # Ok::<(), steep::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Index {
+    metric: Metric,
+    spec: Spec,
+    seed: u64,
+    rows: Rows,
+    ids: Ids,
+    /// Under `auto` and `flat`, where they pay.
+    codes: Option<HeadCodes>,
+    /// How many rows there were when it was last decided whether codes pay.
+    fitted: usize,
+}
+
+impl Index {
+    /// An empty index for vectors of `dim` coordinates of type `dtype`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a dimension of 0 or above 65,536.
+    pub fn new(dim: usize, metric: Metric, dtype: Dtype, spec: Spec) -> Result<Self> {
+        check_dim(dim)?;
+        let rows = Rows::new(dim, dtype);
+        Ok(Self { metric, spec, seed: 0, rows, ids: Ids::Rows, codes: None, fitted: 0 })
+    }
+
+    /// An index of `vectors`, whose type becomes the index's.
+    ///
+    /// # Errors
+    /// As [`Index::add`].
+    pub fn build(vectors: Vectors, params: &BuildParams) -> Result<Self> {
+        let mut index = Self::new(vectors.dim(), params.metric, vectors.dtype(), params.spec)?;
+        index.seed = params.seed;
+        index.add(vectors, &AddParams { ids: params.ids, threads: params.threads, monitor: params.monitor })?;
+        Ok(index)
+    }
+
+    /// Adds `vectors`. Where this fails the index is as it was.
+    ///
+    /// # Errors
+    /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine; [`Error::IdCount`] and
+    /// [`Error::DuplicateId`]; [`Error::Argument`] where the index's type does not hold a value exactly;
+    /// [`Error::OutOfMemory`]; [`Error::Interrupted`].
+    pub fn add(&mut self, vectors: Vectors, params: &AddParams) -> Result<()> {
+        if vectors.dim() != self.dim() {
+            return Err(Error::Dimension { what: "vectors", expected: self.dim(), got: vectors.dim() });
+        }
+        vectors.check_finite("vectors")?;
+        if self.metric == Metric::Cosine {
+            vectors.check_nonzero("vectors")?;
+        }
+        let threads = crate::threads::resolve(params.threads)?;
+        let before = self.len();
+        let ids = self.ids.extended(before, vectors.len(), params.ids)?;
+        self.rows.extend(vectors)?;
+        match self.encode(before, threads, params.monitor) {
+            Ok(()) => {
+                self.ids = ids;
+                Ok(())
+            }
+            Err(error) => {
+                self.rows.truncate(before);
+                Err(error)
+            }
+        }
+    }
+
+    /// Codes for the rows from `before` on, or for all where there are so many more now that it is worth asking again
+    /// how wide codes should be.
+    fn encode(&mut self, before: usize, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
+        if self.spec == Spec::FlatRaw {
+            return Ok(());
+        }
+        if self.len() >= 4 * self.fitted {
+            self.codes = flat::fit(&self.rows, self.metric, self.seed, threads, monitor)?;
+            self.fitted = self.len();
+        } else if let Some(codes) = &mut self.codes {
+            codes.extend(self.rows.view().rows(before..self.rows.len()), threads, monitor)?;
+        }
+        Ok(())
+    }
+
+    /// The `k` nearest vectors of each query, exactly: distances by the [metric's formula](Metric) in f64, rounded once,
+    /// ties by the lower id. Queries may be of another type than the vectors.
+    ///
+    /// # Errors
+    /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine; [`Error::Argument`] where `k`
+    /// or `threads` is 0; [`Error::OutOfMemory`]; [`Error::Interrupted`].
+    pub fn search(&self, queries: Vectors, k: usize, params: &SearchParams) -> Result<Hits> {
+        self.searched().nearest(queries, k, params)
+    }
+
+    /// All vectors at a distance of at most `radius` of each query, in the metric's own unit: squared for l2, −⟨q,x⟩ for ip,
+    /// 1 − cos for cosine.
+    ///
+    /// # Errors
+    /// As [`Index::search`]; [`Error::Argument`] where the radius is NaN.
+    pub fn range_search(&self, queries: Vectors, radius: f32, params: &SearchParams) -> Result<RangeHits> {
+        self.searched().within(queries, radius, params)
+    }
+
+    fn searched(&self) -> Searched<'_> {
+        let list = List { rows: self.rows.view(), ids: &self.ids };
+        Searched { metric: self.metric, list, codes: self.codes.as_ref() }
+    }
+
+    /// Number of vectors.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// True where there is no vector.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Coordinates of one vector.
+    pub fn dim(&self) -> usize {
+        self.rows.dim()
+    }
+
+    /// What "near" means.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// The type that vectors are given in.
+    pub fn dtype(&self) -> Dtype {
+        self.rows.declared()
+    }
+
+    /// What kind of index.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// True where the vectors are a mapped file's pages.
+    pub fn is_mapped(&self) -> bool {
+        self.rows.buffer().is_mapped()
+    }
+
+    /// The vectors as they are stored; the type may be smaller than [`Index::dtype`] where that loses nothing.
+    pub fn vectors(&self) -> Vectors<'_> {
+        self.rows.view()
+    }
+
+    /// Row `row`'s id.
+    ///
+    /// # Panics
+    /// Where there is no such row.
+    pub fn id(&self, row: usize) -> u64 {
+        assert!(row < self.len(), "row {row} of {}", self.len());
+        self.ids.get(row)
+    }
+
+    /// Memory by part, in bytes; the parts are all there is.
+    pub fn bytes(&self) -> Vec<(&'static str, u64)> {
+        let codes = self.codes.as_ref().map_or(0, HeadCodes::bytes);
+        vec![
+            ("vectors", self.rows.buffer().len() as u64),
+            ("codes", codes as u64),
+            ("ids", self.ids.bytes() as u64),
+        ]
+    }
+
+    /// More facts, for people.
+    pub fn info(&self) -> Vec<(&'static str, String)> {
+        let codes = match &self.codes {
+            Some(codes) => format!("{} × 7 bit of {} dimensions", codes.width(), self.dim()),
+            None => "none".to_owned(),
+        };
+        vec![("stored dtype", self.rows.stored().to_string()), ("codes", codes)]
+    }
+}
+
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Index({} × {} {}, {}, {})", self.len(), self.dim(), self.dtype(), self.metric, self.spec)
+    }
+}

@@ -1,0 +1,140 @@
+//! Where are the vectors themselves? In rows of the smallest type that holds them exactly.
+
+use crate::error::{Error, Result};
+use crate::storage::Buffer;
+use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
+
+/// Values that are converted at a time.
+const PIECE: usize = 1 << 16;
+
+/// n × d values. Floats that are all integers of 0…255 (descriptors, histograms, pixels) are kept as u8: a quarter of the
+/// bytes, and exact in integer arithmetic. The first vector that is not such an integer turns all of them back.
+#[derive(Clone)]
+pub(crate) struct Rows {
+    /// The type the user named.
+    declared: Dtype,
+    /// The type of `values`: `declared` or u8.
+    stored: Dtype,
+    dim: usize,
+    values: Buffer,
+}
+
+impl Rows {
+    pub fn new(dim: usize, declared: Dtype) -> Self {
+        Self { declared, stored: declared, dim, values: Buffer::new() }
+    }
+
+    /// From a file's section, n × d values of `stored`.
+    pub fn from_parts(dim: usize, declared: Dtype, stored: Dtype, values: Buffer) -> Self {
+        Self { declared, stored, dim, values }
+    }
+
+    pub fn declared(&self) -> Dtype {
+        self.declared
+    }
+
+    pub fn stored(&self) -> Dtype {
+        self.stored
+    }
+
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    pub fn len(&self) -> usize {
+        self.values.len() / (self.dim * self.stored.size())
+    }
+
+    pub fn buffer(&self) -> &Buffer {
+        &self.values
+    }
+
+    pub fn view(&self) -> Vectors<'_> {
+        Vectors::from_bytes(self.values.bytes(), self.stored, self.dim).expect("rows are aligned and whole")
+    }
+
+    /// Drops the rows from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.values.truncate(len * self.dim * self.stored.size());
+    }
+
+    /// Appends `vectors`, which have the same dimension.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the declared type cannot hold a value exactly, [`Error::OutOfMemory`]; the rows are then
+    /// as they were.
+    pub fn extend(&mut self, vectors: Vectors) -> Result<()> {
+        let float = matches!(self.declared, Dtype::F32 | Dtype::F16 | Dtype::Bf16);
+        if self.values.is_empty() {
+            self.stored = if float && !vectors.is_empty() && fits(vectors, Dtype::U8) { Dtype::U8 } else { self.declared };
+        } else if self.stored != self.declared && !fits(vectors, self.stored) {
+            let mut all = Buffer::with_capacity("vectors", self.len() * self.dim * self.declared.size())?;
+            append(&mut all, self.view(), self.declared)?;
+            (self.stored, self.values) = (self.declared, all);
+        }
+        let before = self.values.len();
+        let done = append(&mut self.values, vectors, self.stored);
+        if done.is_err() {
+            self.values.truncate(before);
+        }
+        done
+    }
+}
+
+/// True where every value is one of `dtype`.
+fn fits(vectors: Vectors, dtype: Dtype) -> bool {
+    vectors.dtype() == dtype || append(&mut Sink, vectors, dtype).is_ok()
+}
+
+/// What converted values go to.
+trait Take {
+    fn take(&mut self, bytes: &[u8]) -> Result<()>;
+}
+
+impl Take for Buffer {
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.extend("vectors", bytes)
+    }
+}
+
+/// Nothing is kept.
+struct Sink;
+
+impl Take for Sink {
+    fn take(&mut self, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Hands `vectors` to `out` as `dtype`, exactly or not at all.
+fn append(out: &mut impl Take, vectors: Vectors, dtype: Dtype) -> Result<()> {
+    if vectors.dtype() == dtype {
+        return out.take(vectors.bytes());
+    }
+    struct From<'a, T>(Vectors<'a>, Dtype, &'a mut T);
+    struct To<'a, E, T>(&'a [E], &'a mut T);
+    impl<T: Take> DtypeVisitor for From<'_, T> {
+        type Out = Result<()>;
+        fn visit<E: Element>(self) -> Result<()> {
+            self.1.visit(To(self.0.as_slice::<E>().unwrap_or_default(), self.2))
+        }
+    }
+    impl<A: Element, T: Take> DtypeVisitor for To<'_, A, T> {
+        type Out = Result<()>;
+        fn visit<B: Element>(self) -> Result<()> {
+            let mut piece = Vec::with_capacity(PIECE);
+            for values in self.0.chunks(PIECE) {
+                piece.clear();
+                piece.extend(values.iter().map(|v| B::from_f64(v.to_f64())));
+                let same = |(a, b): (&A, &B)| a.to_f64() == b.to_f64();
+                if let Some(at) = values.iter().zip(&piece).position(|pair| !same(pair)) {
+                    let expected = "values that the index's dtype holds exactly: convert them, or build with their dtype";
+                    return Err(Error::argument("vectors", format_args!("{} as {}", values[at].to_f64(), B::DTYPE), expected));
+                }
+                self.1.take(bytemuck::cast_slice(&piece))?;
+            }
+            Ok(())
+        }
+    }
+    vectors.dtype().visit(From(vectors, dtype, out))
+}

@@ -1,0 +1,174 @@
+//! What is asked, and the answers.
+
+mod scan;
+mod screen;
+mod topk;
+
+use std::sync::Mutex;
+
+use crate::error::{Error, Result};
+use crate::ids::NONE;
+use crate::kernels::Isa;
+use crate::kernels::distance::Query;
+use crate::metric::Metric;
+use crate::quantizer::HeadCodes;
+use crate::threads::{self, Monitor, Worker};
+use crate::vectors::Vectors;
+
+use scan::{scan, scan_all};
+use topk::{Collector, InRange, TopK};
+
+pub(crate) use scan::List;
+pub use topk::Neighbor;
+
+/// Queries that share one pass over the vectors on one thread, at most: enough that reading the vectors costs
+/// little beside computing, few enough that a long call can be interrupted and its threads end together.
+const BATCH: usize = 256;
+/// Queries below which packing rows for a tile costs more than it saves.
+const FEW: usize = 8;
+
+/// How to search. `SearchParams::default()` is all cores and no monitor.
+#[derive(Clone, Copy, Default)]
+pub struct SearchParams<'a> {
+    /// Threads at most; all cores where nothing is said. A single query always runs on the calling thread.
+    pub threads: Option<usize>,
+    /// Watches the call and may end it.
+    pub monitor: Option<&'a dyn Monitor>,
+}
+
+/// The k nearest vectors of each of nq queries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hits {
+    /// Columns.
+    pub k: usize,
+    /// nq × k ids, nearest first, ties by the lower id; −1 where there are fewer than k vectors. An id of 2⁶³ or
+    /// more has the same 64 bits.
+    pub ids: Vec<i64>,
+    /// nq × k distances beside them, +∞ beside −1.
+    pub distances: Vec<f32>,
+}
+
+/// All vectors within a radius of each of nq queries, in compressed rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RangeHits {
+    /// nq + 1 offsets: query i's results are `offsets[i]..offsets[i + 1]`.
+    pub offsets: Vec<usize>,
+    /// Ids, within a query nearest first, ties by the lower id.
+    pub ids: Vec<i64>,
+    /// Distances beside them.
+    pub distances: Vec<f32>,
+}
+
+/// What is searched: rows, their ids, and codes if there are any.
+#[derive(Clone, Copy)]
+pub(crate) struct Searched<'a> {
+    pub metric: Metric,
+    pub list: List<'a>,
+    pub codes: Option<&'a HeadCodes>,
+}
+
+impl Searched<'_> {
+    /// See [`Index::search`](crate::Index::search).
+    pub fn nearest(&self, queries: Vectors, k: usize, params: &SearchParams) -> Result<Hits> {
+        if k == 0 {
+            return Err(Error::argument("k", 0, "at least 1"));
+        }
+        let size = queries.len().checked_mul(k);
+        let mut hits = Hits { k, ids: Vec::new(), distances: Vec::new() };
+        let room = size.and_then(|n| hits.ids.try_reserve_exact(n).and(hits.distances.try_reserve_exact(n)).ok());
+        let (Some(size), Some(())) = (size, room) else {
+            let bytes = (queries.len() as u64).saturating_mul(k as u64).saturating_mul(12);
+            return Err(Error::OutOfMemory { what: "results", bytes });
+        };
+        hits.ids.resize(size, NONE as i64);
+        hits.distances.resize(size, f32::INFINITY);
+        let n = self.list.rows.len();
+        // Where most vectors are answers, nothing can be ruled out.
+        let screened = k < n / 8;
+        let rows = hits.ids.chunks_mut(k).zip(hits.distances.chunks_mut(k)).collect();
+        self.collect(queries, screened, params, || TopK::new(k, n), rows, |top, (ids, distances)| {
+            for ((neighbor, id), distance) in top.into_sorted().zip(ids).zip(distances) {
+                (*id, *distance) = (neighbor.id as i64, neighbor.distance);
+            }
+        })?;
+        Ok(hits)
+    }
+
+    /// See [`Index::range_search`](crate::Index::range_search).
+    pub fn within(&self, queries: Vectors, radius: f32, params: &SearchParams) -> Result<RangeHits> {
+        if radius.is_nan() {
+            return Err(Error::argument("radius", radius, "a number"));
+        }
+        let mut found: Vec<Vec<Neighbor>> = vec![Vec::new(); queries.len()];
+        let rows = found.iter_mut().collect();
+        self.collect(queries, true, params, || InRange::new(radius), rows, |range, row| {
+            *row = range.into_sorted().collect();
+        })?;
+        let mut hits = RangeHits { offsets: vec![0], ids: Vec::new(), distances: Vec::new() };
+        for row in found {
+            hits.ids.extend(row.iter().map(|n| n.id as i64));
+            hits.distances.extend(row.iter().map(|n| n.distance));
+            hits.offsets.push(hits.ids.len());
+        }
+        Ok(hits)
+    }
+
+    /// Scans for every query with a collector of its own, and hands each to `finish` with the query's element of
+    /// `results`.
+    fn collect<C: Collector, R: Send>(
+        &self,
+        queries: Vectors,
+        screened: bool,
+        params: &SearchParams,
+        collector: impl Fn() -> C + Sync,
+        results: Vec<R>,
+        finish: impl Fn(C, R) + Sync,
+    ) -> Result<()> {
+        let rows = self.list.rows;
+        if queries.dim() != rows.dim() {
+            return Err(Error::Dimension { what: "queries", expected: rows.dim(), got: queries.dim() });
+        }
+        queries.check_finite("queries")?;
+        if self.metric == Metric::Cosine {
+            queries.check_nonzero("queries")?;
+        }
+        let threads = threads::resolve(params.threads)?;
+        if queries.is_empty() {
+            return Ok(());
+        }
+        let rounds = queries.len().div_ceil(threads * BATCH);
+        let batch = queries.len().div_ceil(threads * rounds);
+        let mut results = results.into_iter();
+        let batches: Vec<Mutex<Vec<R>>> =
+            (0..queries.len().div_ceil(batch)).map(|_| Mutex::new(results.by_ref().take(batch).collect())).collect();
+        let work = queries.len() as u64 * rows.len() as u64;
+        threads::run(threads, params.monitor, "search", (batches.len(), work), |at, worker| {
+            let mut results = batches[at].lock().map_err(|_| Error::Interrupted)?;
+            let queries = queries.rows(at * batch..at * batch + results.len());
+            let mut collectors: Vec<C> = (0..queries.len()).map(|_| collector()).collect();
+            if self.scan(queries, screened, &mut collectors, worker) {
+                collectors.into_iter().zip(results.drain(..)).for_each(|(collector, result)| finish(collector, result));
+            }
+            Ok(())
+        })
+    }
+
+    /// One pass over the vectors, by the way that suits them and the queries. False where it was stopped.
+    fn scan<C: Collector>(&self, queries: Vectors, screened: bool, collectors: &mut [C], worker: &Worker) -> bool {
+        let isa = Isa::active();
+        let (metric, list) = (self.metric, self.list);
+        let exact: Vec<Query> =
+            (0..queries.len()).map(|row| Query::new(metric, queries, row, list.rows.dtype())).collect();
+        if let Some(codes) = self.codes.filter(|_| screened) {
+            let mut screen = screen::codes(isa, codes, queries);
+            scan(isa, &mut screen, list, &exact, collectors, worker)
+        } else if !screened || queries.len() < FEW {
+            scan_all(isa, list, &exact, collectors, worker)
+        } else if let Some(mut screen) = screen::bytes(isa, metric, list.rows, queries) {
+            scan(isa, &mut screen, list, &exact, collectors, worker)
+        } else {
+            let mut screen = screen::floats(isa, metric, list.rows, queries);
+            scan(isa, &mut screen, list, &exact, collectors, worker)
+        }
+    }
+}

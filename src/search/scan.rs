@@ -1,0 +1,122 @@
+//! The one list loop: vectors in order, block by block, for any number of queries at once.
+//!
+//! ```text
+//! for each block of vectors                       (its rows stay in L2)
+//!   for each group of queries
+//!     hits ← vectors that the screen cannot rule out, given each query's bound
+//!     for each query: exact distances of its hits → its collector, which lowers the bound
+//! ```
+//!
+//! Memory is a block of panels and a group's hits, whatever the sizes. Blocks grow from small to large, so that the
+//! first vectors, which nothing can rule out yet, are few.
+
+use super::screen::{Screen, Source};
+use super::topk::Collector;
+use crate::ids::Ids;
+use crate::kernels::Isa;
+use crate::kernels::distance::Query;
+use crate::kernels::tile::PANEL;
+use crate::threads::Worker;
+use crate::vectors::Vectors;
+
+/// Vectors in the first block and in the largest.
+const BLOCKS: (usize, usize) = (64, 1024);
+
+/// The vectors that are scanned.
+#[derive(Clone, Copy)]
+pub(crate) struct List<'a> {
+    pub rows: Vectors<'a>,
+    pub ids: &'a Ids,
+}
+
+impl List<'_> {
+    /// Offers the rows `list` of block `first..` to `collector`.
+    fn offer<C: Collector>(&self, isa: Isa, query: &Query, first: usize, list: &[u32], collector: &mut C, out: &mut Vec<f32>) {
+        out.clear();
+        query.distances(isa, self.rows.rows(first..self.rows.len()), list, out);
+        for (&row, &distance) in list.iter().zip(&*out) {
+            collector.offer(distance, self.ids.get(first + row as usize));
+        }
+    }
+}
+
+/// Block after block of `0..len`.
+fn blocks(len: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let mut at = 0;
+    let mut size = BLOCKS.0;
+    std::iter::from_fn(move || {
+        let block = at..(at + size).min(len);
+        (at, size) = (block.end, (size * 2).min(BLOCKS.1));
+        (!block.is_empty()).then_some(block)
+    })
+}
+
+/// Offers to each query's collector every vector that `screen` cannot rule out. False where the worker said stop.
+pub(crate) fn scan<S: Source, C: Collector>(
+    isa: Isa,
+    screen: &mut Screen<S>,
+    list: List,
+    queries: &[Query],
+    collectors: &mut [C],
+    worker: &Worker,
+) -> bool {
+    let group = screen.group();
+    let mut hits = Vec::new();
+    let mut lists: Vec<Vec<u32>> = vec![Vec::new(); group];
+    let mut distances = Vec::new();
+    for block in blocks(list.rows.len()) {
+        let mut screened = screen.block(block.clone());
+        for (g, (queries, collectors)) in queries.chunks(group).zip(collectors.chunks_mut(group)).enumerate() {
+            for (i, collector) in collectors.iter().enumerate() {
+                screened.aim(g * group + i, collector.bound());
+            }
+            hits.clear();
+            screened.keep(g, &mut hits);
+            for hit in &hits {
+                let list = &mut lists[hit.query as usize - g * group];
+                let mut mask = hit.mask;
+                while mask != 0 {
+                    list.push(hit.panel * PANEL as u32 + mask.trailing_zeros());
+                    mask &= mask - 1;
+                }
+            }
+            for ((query, collector), rows) in queries.iter().zip(collectors).zip(&mut lists) {
+                if !rows.is_empty() {
+                    // The places after the last vector of the last panel hold nothing.
+                    while rows.last().is_some_and(|&row| row as usize >= block.len()) {
+                        rows.pop();
+                    }
+                    list.offer(isa, query, block.start, rows, collector, &mut distances);
+                    rows.clear();
+                    collector.settle();
+                }
+            }
+        }
+        if !worker.advance((block.len() * queries.len()) as u64) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Offers every vector to each query's collector: for queries too few to pay for a screen.
+pub(crate) fn scan_all<C: Collector>(
+    isa: Isa,
+    list: List,
+    queries: &[Query],
+    collectors: &mut [C],
+    worker: &Worker,
+) -> bool {
+    let every: Vec<u32> = (0..BLOCKS.1 as u32).collect();
+    let mut distances = Vec::new();
+    for block in blocks(list.rows.len()) {
+        for (query, collector) in queries.iter().zip(&mut *collectors) {
+            list.offer(isa, query, block.start, &every[..block.len()], collector, &mut distances);
+            collector.settle();
+        }
+        if !worker.advance((block.len() * queries.len()) as u64) {
+            return false;
+        }
+    }
+    true
+}

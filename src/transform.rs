@@ -1,0 +1,183 @@
+//! In which coordinates? The few directions that carry most of the data's variance come first.
+//!
+//! A projection on H orthonormal rows P splits a centred vector into a *head* y = P(x − μ) and a *tail* of which
+//! only the length is kept. Both together bound an inner product from above:
+//!
+//! ```text
+//! ⟨q,x⟩ ≤ ⟨y_q, y_x⟩ + ‖tail_q‖·‖tail_x‖                           (Cauchy–Schwarz)
+//! ```
+//!
+//! The rows are the leading eigenvectors of a sample's covariance, found by subspace iteration (Halko,
+//! Martinsson, Tropp 2011, algorithm 4.4) with a Rayleigh–Ritz step. They need not be exact: any orthonormal
+//! rows give a valid bound, better ones a tighter one. Rounded to f32 they are orthonormal up to `defect`,
+//! which the bound accounts for.
+
+use nalgebra::{DMatrix, DVector, SymmetricEigen};
+
+use crate::metric::Metric;
+use crate::vectors::{DtypeVisitor, Element, Vectors};
+
+/// A centre and orthonormal directions.
+#[derive(Clone, Debug)]
+pub struct Projection {
+    /// μ, d values: the centre of the data.
+    mean: Vec<f32>,
+    /// P, H × d, row after row, the direction of the largest variance first.
+    rows: Vec<f32>,
+    /// P as the matrix that multiplies, in f64.
+    matrix: DMatrix<f64>,
+    /// An upper bound of ‖PPᵀ − I‖.
+    defect: f64,
+}
+
+/// A vector's head and the lengths that bound what the head leaves out.
+pub struct Split<'a> {
+    /// y, H values.
+    pub head: &'a [f64],
+    /// ‖x − μ‖².
+    pub norm: f64,
+    /// An upper bound of the tail's length.
+    pub tail: f64,
+}
+
+impl Projection {
+    /// Learns at most `width` directions from `sample`, d × m, one vector a column. The columns are centred
+    /// in place.
+    pub fn train(sample: &mut DMatrix<f64>, width: usize, seed: u64) -> Self {
+        let dim = sample.nrows();
+        let mean: Vec<f32> = sample.column_mean().iter().map(|&v| v as f32).collect();
+        center(sample, &mean);
+        let covariance = &*sample * sample.transpose() / sample.ncols().max(1) as f64;
+        // A few directions more than asked for make the last ones converge.
+        let mut basis = random(dim, (width + 8).min(dim), seed);
+        if basis.ncols() < dim {
+            for _ in 0..4 {
+                basis = (&covariance * basis).qr().q();
+            }
+        } else {
+            basis = DMatrix::identity(dim, dim);
+        }
+        let ritz = SymmetricEigen::new(basis.transpose() * &covariance * &basis);
+        let mut order: Vec<usize> = (0..basis.ncols()).collect();
+        order.sort_by(|&a, &b| ritz.eigenvalues[b].total_cmp(&ritz.eigenvalues[a]));
+        order.truncate(width);
+        let leading = (basis * ritz.eigenvectors.select_columns(&order)).qr().q();
+        let rows = leading.iter().map(|&v| v as f32).collect();
+        Self::new(mean, rows)
+    }
+
+    /// From stored values: `mean` of d values, `rows` of H × d.
+    pub fn new(mean: Vec<f32>, rows: Vec<f32>) -> Self {
+        let width = rows.len() / mean.len();
+        let matrix = DMatrix::from_row_iterator(width, mean.len(), rows.iter().map(|&v| f64::from(v)));
+        let mut gram = &matrix * matrix.transpose();
+        gram.fill_diagonal(0.0);
+        let squares = matrix.row_iter().map(|r| (r.norm_squared() - 1.0).abs());
+        // The largest absolute row sum bounds the spectral norm.
+        let defect = gram.row_iter().zip(squares).map(|(r, d)| r.iter().map(|v| v.abs()).sum::<f64>() + d);
+        let defect = defect.fold(1e-12, f64::max);
+        Self { mean, rows, matrix, defect }
+    }
+
+    /// H.
+    pub fn width(&self) -> usize {
+        self.matrix.nrows()
+    }
+
+    /// μ.
+    pub fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
+    /// P, row after row.
+    pub fn rows(&self) -> &[f32] {
+        &self.rows
+    }
+
+    /// An upper bound of ‖PPᵀ − I‖.
+    pub fn defect(&self) -> f64 {
+        self.defect
+    }
+
+    /// The first `width` directions only.
+    pub fn narrowed(&self, width: usize) -> Self {
+        Self::new(self.mean.clone(), self.rows[..width * self.mean.len()].to_vec())
+    }
+
+    /// The same space in directions of equal variance: the rows turned at random among themselves. Codes of one
+    /// step for all coordinates then lose least.
+    pub fn mixed(&self, seed: u64) -> Self {
+        let turn = random(self.width(), self.width(), seed).qr().q();
+        let mixed = turn * &self.matrix;
+        Self::new(self.mean.clone(), mixed.transpose().iter().map(|&v| v as f32).collect())
+    }
+
+    /// The heads of centred columns, one a column.
+    pub fn apply(&self, columns: &DMatrix<f64>) -> DMatrix<f64> {
+        &self.matrix * columns
+    }
+
+    /// Calls `each` with every column's number and [`Split`]. Columns are centred in place where `centred`.
+    pub fn split(&self, columns: &mut DMatrix<f64>, centred: bool, mut each: impl FnMut(usize, Split)) {
+        if centred {
+            center(columns, &self.mean);
+        }
+        let heads = self.apply(columns);
+        for (i, (head, x)) in heads.as_slice().chunks_exact(self.width()).zip(columns.column_iter()).enumerate() {
+            let (norm, head_norm) = (x.norm_squared(), head.iter().map(|v| v * v).sum::<f64>());
+            // P is orthonormal up to `defect`, and so is Pythagoras.
+            let tail = ((norm - head_norm).max(0.0) + (self.defect + 1e-12) * norm).sqrt();
+            each(i, Split { head, norm, tail });
+        }
+    }
+}
+
+/// Rows `rows` of `vectors` as the columns of an f64 matrix, of unit length under cosine.
+pub(crate) fn columns<R>(vectors: Vectors, rows: R, metric: Metric) -> DMatrix<f64>
+where
+    R: ExactSizeIterator<Item = usize>,
+{
+    struct Columns<'a, R>(Vectors<'a>, R);
+    impl<R: ExactSizeIterator<Item = usize>> DtypeVisitor for Columns<'_, R> {
+        type Out = DMatrix<f64>;
+        fn visit<E: Element>(self) -> DMatrix<f64> {
+            let (dim, len) = (self.0.dim(), self.1.len());
+            let values = self.0.as_slice::<E>().unwrap_or_default();
+            let values = self.1.flat_map(|row| &values[row * dim..][..dim]);
+            DMatrix::from_iterator(dim, len, values.map(|v| v.to_f64()))
+        }
+    }
+    let mut columns = vectors.dtype().visit(Columns(vectors, rows));
+    if metric == Metric::Cosine {
+        for mut column in columns.column_iter_mut() {
+            let norm = column.norm();
+            column /= norm;
+        }
+    }
+    columns
+}
+
+/// At most `count` rows of `vectors`, evenly spread, as [`columns`].
+pub(crate) fn sample(vectors: Vectors, count: usize, metric: Metric) -> DMatrix<f64> {
+    let count = count.min(vectors.len());
+    columns(vectors, (0..count).map(|i| i * vectors.len() / count), metric)
+}
+
+fn center(columns: &mut DMatrix<f64>, mean: &[f32]) {
+    let mean = DVector::from_iterator(mean.len(), mean.iter().map(|&v| f64::from(v)));
+    for mut column in columns.column_iter_mut() {
+        column -= &mean;
+    }
+}
+
+/// Numbers between −½ and ½ by SplitMix64 (Steele, Lea, Flood 2014): a start that no data is orthogonal to.
+fn random(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
+    let mut state = seed;
+    DMatrix::from_fn(rows, columns, |_, _| {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ z >> 31) >> 11) as f64 / (1u64 << 53) as f64 - 0.5
+    })
+}
