@@ -20,6 +20,17 @@ def pareto(points: Iterable[Point]) -> list[Point]:
     return front[::-1]
 
 
+def thin(front: list[Point], most: int = 12) -> list[Point]:
+    """At most `most` points of a front, evenly spread, its ends kept; below 0.6 only the last.
+
+    Two knobs swept together give fronts of dozens of points, which cost time and show nothing.
+    """
+    useful = [p for p in front if p[0] >= 0.6] or front[-1:]
+    if len(useful) <= most:
+        return useful
+    return [useful[round(i * (len(useful) - 1) / (most - 1))] for i in range(most)]
+
+
 def qps_at(points: Iterable[Point], target: float) -> float | None:
     """QPS at recall `target`, or None where no point reaches it.
 

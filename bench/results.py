@@ -1,12 +1,14 @@
 """Results as JSON lines: one object a line, each with the run it belongs to.
 
 kind "run": machine, date, data set, settings. kind "engine": status, build seconds, bytes,
-memory, versions. kind "point": one engine at one setting, with its recall and its speed.
+memory, versions (written after the build and again at the end: the last one counts). kind
+"timing": one engine at one setting in one round, with its recall and its speed.
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,7 @@ Record = dict
 
 @dataclass
 class Run:
-    """What one run wrote, sorted by kind."""
+    """What one run wrote: a record for each engine, a point for each setting of each engine."""
 
     header: Record
     engines: list[Record] = field(default_factory=list)
@@ -69,13 +71,31 @@ def read(paths: Iterable[Path]) -> list[Run]:
 
 def group(records: Iterable[Record]) -> list[Run]:
     """Records by run; those of other kinds (as the exact-search gate writes) are left out."""
-    runs: dict[str, Run] = {}
+    headers: dict[str, Record] = {}
+    engines: dict[str, dict[str, Record]] = {}
+    timings: dict[str, dict[tuple, list[Record]]] = {}
     for record in records:
-        kind = record["kind"]
+        kind, run = record["kind"], record["run"]
         if kind == "run":
-            runs[record["run"]] = Run(record)
+            headers[run], engines[run], timings[run] = record, {}, {}
         elif kind == "engine":
-            runs[record["run"]].engines.append(record)
-        elif kind == "point":
-            runs[record["run"]].points.append(record)
-    return list(runs.values())
+            engines[run][record["engine"]] = record
+        elif kind == "timing":
+            setting = tuple(str(record[key]) for key in ("engine", "threads", "mode", "knobs"))
+            timings[run].setdefault(setting, []).append(record)
+    return [
+        Run(header, list(engines[run].values()), [merge(t) for t in timings[run].values()])
+        for run, header in headers.items()
+        if engines[run]
+    ]
+
+
+def merge(rounds: list[Record]) -> Record:
+    """The rounds of one setting as one point: best of the best, median of everything else."""
+    point = dict(rounds[0])
+    del point["round"]
+    for key in ("qps_median", "mean_us", "p50_us", "p99_us"):
+        if key in point:
+            point[key] = statistics.median(r[key] for r in rounds)
+    point["qps_best"] = max(r["qps_best"] for r in rounds)
+    return point

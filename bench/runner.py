@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -40,10 +42,13 @@ class Contestant:
     worker: Worker | None = None
     record: Record = field(default_factory=dict)
     knobs: list[Knobs] = field(default_factory=list)
-    timings: dict[tuple, list[Timing]] = field(default_factory=dict)
 
-    def attempt(self, step: Callable[[], object]) -> object:
-        """`step()`, or None and out of the race where the engine fails; the run goes on."""
+    def ask(self, command: str, *arguments: object) -> Any:
+        """The worker's answer, or None without one: a failure ends this engine, not the run."""
+        return self.attempt(lambda: self.worker.ask(command, *arguments)) if self.worker else None
+
+    def attempt(self, step: Callable[[], Any]) -> Any:
+        """`step()`, or None and out of the race where the engine fails."""
         try:
             return step()
         except engines.Unavailable as reason:
@@ -82,15 +87,18 @@ def run(data: Dataset, plan: Plan) -> Iterator[Record]:
         "repeats": plan.repeats,
     }
     with ExitStack() as stack:
-        field_ = [_enter(stack, name, data, plan) for name in plan.engines]
+        contestants = [_enter(stack, name, data, plan) for name in plan.engines]
         scorer = Scorer(data, plan)
-        for contestant in field_:
+        for contestant in contestants:
             _tune(contestant, plan, scorer)
-        for _ in range(plan.repeats):
-            _round(field_, plan)
-        for contestant in field_:
-            for record in _summary(contestant, scorer):
-                yield {**record, "run": identity}
+            yield contestant.record | {"run": identity}
+        for round_ in range(plan.repeats):
+            say(f"round {round_ + 1} of {plan.repeats}")
+            for record in _round(contestants, plan, scorer):
+                yield record | {"run": identity, "round": round_}
+        for contestant in contestants:
+            _weigh(contestant, base.shape[0])
+            yield contestant.record | {"run": identity}
 
 
 def _enter(stack: ExitStack, name: str, data: Dataset, plan: Plan) -> Contestant:
@@ -103,7 +111,7 @@ def _enter(stack: ExitStack, name: str, data: Dataset, plan: Plan) -> Contestant
     )
     if contestant.worker:
         stack.callback(contestant.worker.close)
-        built = contestant.attempt(lambda: contestant.worker.ask("build", threads))
+        built = contestant.ask("build", threads)
         if built:
             contestant.knobs = built.pop("knobs")
             contestant.record |= built
@@ -139,56 +147,47 @@ def _tune(contestant: Contestant, plan: Plan, scorer: Scorer) -> None:
     measured: list[tuple[float, float, Knobs]] = []
     for knobs in contestant.knobs:
         request = Request("tune", "batch", plan.k, plan.threads[0], knobs)
-        timing = contestant.worker and contestant.attempt(
-            lambda request=request: contestant.worker.ask("search", request)
-        )
+        timing = contestant.ask("search", request)
         if timing is None:
             break
         recall = scorer.recall(timing, "tune")
         measured.append((recall, len(timing.ids) / timing.seconds.min(), knobs))
         if len(knobs) == 1 and recall > 0.999:
             break
-    front = set(curve.pareto((recall, qps) for recall, qps, _ in measured))
+    front = set(curve.thin(curve.pareto((recall, qps) for recall, qps, _ in measured)))
     contestant.knobs = [knobs for recall, qps, knobs in measured if (recall, qps) in front]
     if measured:
         best = max(recall for recall, _, _ in measured)
         say(f"{contestant.name}: {len(contestant.knobs)} settings kept, recall up to {best:.4f}")
 
 
-def _round(field_: list[Contestant], plan: Plan) -> None:
+def _round(contestants: list[Contestant], plan: Plan, scorer: Scorer) -> Iterator[Record]:
     """Measure each setting of each engine once, engines taking turns: A B C A B C."""
-    for threads in plan.threads:
-        for mode in plan.modes:
-            for turn in range(max((len(c.knobs) for c in field_), default=0)):
-                for contestant in field_:
-                    if contestant.worker is None or turn >= len(contestant.knobs):
-                        continue
-                    request = Request("report", mode, plan.k, threads, contestant.knobs[turn])
-                    timing = contestant.attempt(
-                        lambda c=contestant, r=request: c.worker.ask("search", r)
-                    )
-                    if timing is not None:
-                        contestant.timings.setdefault((threads, mode, turn), []).append(timing)
+    longest = max((len(c.knobs) for c in contestants), default=0)
+    for threads, mode, turn in product(plan.threads, plan.modes, range(longest)):
+        for contestant in contestants:
+            if contestant.worker is None or turn >= len(contestant.knobs):
+                continue
+            request = Request("report", mode, plan.k, threads, contestant.knobs[turn])
+            timing = contestant.ask("search", request)
+            if timing is not None:
+                yield {
+                    "kind": "timing",
+                    "engine": contestant.name,
+                    "threads": threads,
+                    "mode": mode,
+                    "knobs": request.knobs,
+                    "recall": scorer.recall(timing, "report"),
+                    **speeds([timing], mode),
+                }
 
 
-def _summary(contestant: Contestant, scorer: Scorer) -> Iterator[Record]:
-    """The engine's record, then a point for each setting measured."""
-    if contestant.worker:
-        weighed = contestant.attempt(lambda: contestant.worker.ask("weigh"))
-        if weighed:
-            per_vector = weighed["index_bytes"] / len(scorer.base)
-            contestant.record |= weighed | {"bytes_per_vector": per_vector}
-    yield contestant.record
-    for (threads, mode, turn), timings in contestant.timings.items():
-        yield {
-            "kind": "point",
-            "engine": contestant.name,
-            "threads": threads,
-            "mode": mode,
-            "knobs": contestant.knobs[turn],
-            "recall": scorer.recall(timings[0], "report"),
-            **speeds(timings, mode),
-        }
+def _weigh(contestant: Contestant, n: int) -> None:
+    """Bytes and peak memory, last: to serialise an index may take memory of its own."""
+    weighed = contestant.ask("weigh")
+    if weighed:
+        per_vector = weighed["index_bytes"] / n
+        contestant.record |= weighed | {"bytes_per_vector": per_vector}
 
 
 def speeds(timings: list[Timing], mode: str) -> Record:
