@@ -42,7 +42,8 @@ def draw(run: Run) -> Figure:
     panels = run.panels()
     threads = sorted({t for t, _ in panels})
     modes = sorted({m for _, m in panels})
-    styles = _styles([e["engine"] for e in run.engines if run_has(run, e["engine"])])
+    measured = {p["engine"] for p in run.points}
+    styles = _styles([e["engine"] for e in run.engines if e["engine"] in measured])
     figure, axes = plt.subplots(
         len(modes),
         len(threads),
@@ -69,11 +70,6 @@ def draw(run: Run) -> Figure:
     return figure
 
 
-def run_has(run: Run, engine: str) -> bool:
-    """Whether the engine has a point to draw."""
-    return any(p["engine"] == engine for p in run.points)
-
-
 def _styles(engines: list[str]) -> dict[str, tuple[str, str]]:
     used: dict[str, int] = {}
     styles = {}
@@ -90,19 +86,17 @@ def _styles(engines: list[str]) -> dict[str, tuple[str, str]]:
 def _panel(
     axes: Axes, run: Run, threads: int, mode: str, styles: dict[str, tuple[str, str]]
 ) -> None:
-    low = 0.9
     for engine, (color, marker) in styles.items():
         front = curve.pareto(run.curve(engine, threads, mode, "qps_best"))
         if not front:
             continue
-        low = min(low, front[0][0])
         ours = engine.startswith("steep")
         axes.plot(
             [_position(recall) for recall, _ in front],
             [qps for _, qps in front],
             color=color,
             marker=marker,
-            markersize=6 if ours else 4,
+            markersize=8 if len(front) == 1 else 6 if ours else 4,
             linewidth=2.6 if ours else 1.5,
             zorder=3 if ours else 2,
             clip_on=False,
@@ -110,10 +104,9 @@ def _panel(
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    ticks = [t for t in TICKS if t >= min(low, 0.9) or t >= 0.5]
-    axes.xaxis.set_major_locator(FixedLocator([*map(_position, ticks), _position(1.0)]))
-    axes.set_xticklabels([*(f"{t:g}".lstrip("0") for t in ticks), "1"])
-    axes.set_xlim(_position(0.5) - 0.02, _position(1.0) + 0.08)
+    axes.xaxis.set_major_locator(FixedLocator([*map(_position, TICKS), _position(1.0)]))
+    axes.set_xticklabels([*(f"{t:g}".lstrip("0") for t in TICKS), "1"])
+    axes.set_xlim(_position(TICKS[0]) - 0.02, _position(1.0) + 0.08)
     axes.grid(True, which="major", color="#d9d9d9", linewidth=0.7)
     axes.grid(True, which="minor", axis="y", color="#efefef", linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)

@@ -20,7 +20,6 @@ import numpy as np
 
 from bench import synthetic, truth
 
-CACHE = Path(__file__).parent / ".cache"
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 TRUTH_K = 100
@@ -101,6 +100,11 @@ def load(name: str, root: Path | None = None) -> Dataset:
 def data_root(root: Path | None = None) -> Path:
     """`root`, else $STEEP_DATA, else the folder shared/data beside the repository."""
     return root or Path(os.environ.get("STEEP_DATA") or REPOSITORY.parent / "shared" / "data")
+
+
+def cache_root() -> Path:
+    """Where converted and generated sets are kept: $STEEP_BENCH_CACHE, else bench/.cache."""
+    return Path(os.environ.get("STEEP_BENCH_CACHE") or Path(__file__).parent / ".cache")
 
 
 def _folder(path: Path) -> Dataset:
@@ -187,7 +191,7 @@ def _cached(name: str, source: Path | None, fill: Callable[[Path], None]) -> Pat
         status = source.stat()
         identity = f"{source.resolve()} {status.st_size} {status.st_mtime_ns}"
         key = "-" + hashlib.sha256(identity.encode()).hexdigest()[:8]
-    folder = CACHE / (re.sub(r"[^\w.@-]", "_", name) + key)
+    folder = cache_root() / (re.sub(r"[^\w.@-]", "_", name) + key)
     if not folder.exists():
         # Filled under another name first: an interrupted run must not leave half a data set.
         draft = folder.with_name(f"{folder.name}.draft{os.getpid()}")

@@ -114,25 +114,33 @@ def oracle(base: np.ndarray, queries: np.ndarray, k: int, metric: str) -> np.nda
     Returns (nq, k) int64. Candidates come from an f64 matrix product; those within its rounding
     of the k-th are then computed afresh, term by term.
     """
+    answer = np.empty((len(queries), k), np.int64)
+    step = max(1, (1 << 25) // len(base))
+    for start in range(0, len(queries), step):
+        block = queries[start : start + step]
+        for row, keys in enumerate(_products(base, block, metric), start):
+            kth = np.partition(keys, k - 1)[k - 1]
+            # Equal once rounded to f32 is a tie, so rows within f32's step are candidates too.
+            near = np.flatnonzero(keys <= kth + 4e-7 * max(1.0, abs(kth)))
+            exact = distances(base[near][None], queries[row : row + 1], metric)[0]
+            answer[row] = near[np.lexsort((near, exact.astype(np.float32)))[:k]]
+    return answer
+
+
+def _products(base: np.ndarray, queries: np.ndarray, metric: str) -> np.ndarray:
+    """f64 keys of all pairs by a matrix product, (nq, n); cosine without its constant 1."""
     q = queries.astype(np.float64)
     if metric == "cosine":
         q = q / np.linalg.norm(q, axis=1, keepdims=True)
-    keys = np.empty((len(q), len(base)), np.float64)
+    keys = np.empty((len(q), len(base)))
     for start in range(0, len(base), CHUNK_ROWS):
         x = base[start : start + CHUNK_ROWS].astype(np.float64)
         norms = np.square(x).sum(1)
+        if metric == "cosine":
+            x /= np.sqrt(norms)[:, None]
         dots = q @ x.T
         if metric == "l2":
-            dots = norms + np.square(q).sum(1)[:, None] - 2 * dots
+            keys[:, start : start + len(x)] = norms + np.square(q).sum(1)[:, None] - 2 * dots
         else:
-            dots = -dots / (np.sqrt(norms) if metric == "cosine" else 1.0)
-        keys[:, start : start + len(x)] = dots
-    answer = np.empty((len(q), k), np.int64)
-    for row, key in enumerate(keys):
-        kth = np.partition(key, k - 1)[k - 1]
-        # Equal after rounding to f32 is a tie, so every row an f32 step away is a candidate too.
-        slack = 4e-7 * max(1.0, abs(kth))
-        near = np.flatnonzero(key <= kth + slack)
-        exact = distances(base[near][None], queries[row : row + 1], metric)[0].astype(np.float32)
-        answer[row] = near[np.lexsort((near, exact))[:k]]
-    return answer
+            keys[:, start : start + len(x)] = -dots
+    return keys
