@@ -151,11 +151,15 @@ def flat_command(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
+    """Run a command; user errors end with one line."""
     options = parser().parse_args()
     try:
         options.command(options)
     except (OSError, ValueError) as error:
         sys.exit(f"bench: {error}")
+    except KeyboardInterrupt:
+        # Timings were written as they came; `report` shows what there is of an interrupted run.
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
-from bench import engines, machine, truth
+from bench import machine, truth
 from bench.datasets import Dataset
-from bench.results import Record
-from bench.runner import MODES, say, speeds
+from bench.results import Record, label
+from bench.runner import MODES, Contestant, enter, header, say, speeds, weigh
 from bench.tables import Table, number
-from bench.worker import EngineFailed, Request, Timing, Worker
+from bench.worker import Request, Timing
 
 REFERENCE = "faiss-flat"
 
@@ -39,84 +40,56 @@ def default_engines(data: Dataset) -> list[str]:
 
 
 def run(data: Dataset, plan: Plan) -> Iterator[Record]:
-    """Yield a "run", a "flat-engine" per engine and a "flat" record per engine and setting."""
+    """Yield a "gate" record, a "flat" one per engine and setting, an "engine" one per engine."""
     identity = uuid.uuid4().hex[:12]
     base, queries = data.load("base"), data.load("queries")[: plan.queries]
     if len(queries) < 1000:
         say(f"only {len(queries)} queries: the gate is defined for batches of 1,000 or more")
-    yield {
-        "kind": "run",
-        "run": identity,
-        "date": machine.now(),
-        "machine": machine.describe(),
-        "versions": machine.versions(("numpy",)),
-        "data": data.name,
-        "synthetic": data.synthetic,
-        "metric": data.metric,
-        "n": base.shape[0],
-        "d": base.shape[1],
-        "k": plan.ks,
-        "repeats": plan.repeats,
-        "queries": len(queries),
-    }
+    yield header("gate", identity, data, k=plan.ks, repeats=plan.repeats, queries=len(queries))
     with ExitStack() as stack:
-        workers: dict[str, Worker] = {}
-        built: dict[str, Record] = {}
-        for name in plan.engines or default_engines(data):
-            record: Record = {"kind": "flat-engine", "run": identity, "engine": name}
-            say(f"{name}: building")
-            try:
-                worker = Worker(name, data, max(plan.threads), plan.queries)
-                stack.callback(worker.close)
-                built[name] = worker.ask("build", max(plan.threads))
-                workers[name] = worker
-            except (EngineFailed, engines.Unavailable) as reason:
-                say(f"{name}: {reason}")
-                yield record | {"status": "failed", "reason": str(reason)}
+        contestants = [
+            enter(stack, name, data, max(plan.threads), plan.queries)
+            for name in plan.engines or default_engines(data)
+        ]
+        checked = queries[: plan.verify]
         for k in plan.ks:
-            checked = queries[: plan.verify]
             right = truth.oracle(base, checked, k, data.metric)
-            for threads in plan.threads:
-                for mode in MODES:
-                    request = Request("all", mode, k, threads, {})
-                    say(f"k {k}, {threads} threads, {mode}")
-                    timings = _interleave(workers, request, plan.repeats)
-                    for name, repeats in timings.items():
-                        yield {
-                            "kind": "flat",
-                            "run": identity,
-                            "engine": name,
-                            "dtype": built[name]["dtype"],
-                            "k": k,
-                            "threads": threads,
-                            "mode": mode,
-                            **speeds(repeats, mode),
-                            **_rates(repeats, mode, base.shape, built[name]["dtype"], plan.peaks),
-                            **_verify(repeats[0].ids, right, base, checked, data.metric),
-                        }
-        for name, worker in workers.items():
-            weighed = worker.ask("weigh")
-            record = {"kind": "flat-engine", "run": identity, "engine": name, "status": "ok"}
-            yield record | built[name] | weighed
+            for threads, mode in product(plan.threads, MODES):
+                say(f"k {k}, {threads} threads, {mode}")
+                request = Request("all", mode, k, threads, {})
+                for name, timings in _interleave(contestants, request, plan.repeats).items():
+                    dtype = next(c.record["dtype"] for c in contestants if c.name == name)
+                    speed = speeds(timings, mode)
+                    yield {
+                        "kind": "flat",
+                        "run": identity,
+                        "engine": name,
+                        "dtype": dtype,
+                        "k": k,
+                        "threads": threads,
+                        "mode": mode,
+                        **speed,
+                        # As if every query met every vector, whatever the engine really skips.
+                        "gmacs": base.size * speed["qps_best"] / 1e9,
+                        "peak_gmacs": plan.peaks.get(dtype),
+                        **_verify(timings[0].ids, right, base, checked, data.metric),
+                    }
+        for contestant in contestants:
+            weigh(contestant, len(base))
+            yield contestant.record | {"run": identity}
 
 
 def _interleave(
-    workers: dict[str, Worker], request: Request, repeats: int
+    contestants: list[Contestant], request: Request, repeats: int
 ) -> dict[str, list[Timing]]:
-    """Repetitions in turns: A B A B."""
-    timings: dict[str, list[Timing]] = {name: [] for name in workers}
+    """Repetitions in turns, A B A B, by engine; an engine that fails is left out."""
+    timings: dict[str, list[Timing]] = {}
     for _ in range(repeats):
-        for name, worker in workers.items():
-            timings[name].append(worker.ask("search", request))
+        for contestant in contestants:
+            timing = contestant.ask("search", request)
+            if timing is not None:
+                timings.setdefault(contestant.name, []).append(timing)
     return timings
-
-
-def _rates(
-    timings: list[Timing], mode: str, shape: tuple[int, int], dtype: str, peaks: dict
-) -> Record:
-    """GMAC/s of the best repetition as if every query met every vector, and share of the peak."""
-    gmacs = shape[0] * shape[1] * speeds(timings, mode)["qps_best"] / 1e9
-    return {"gmacs": gmacs, "peak_gmacs": peaks.get(dtype)}
 
 
 def _verify(
@@ -146,9 +119,8 @@ def _verify(
 def report(records: list[Record]) -> str:
     """The table of speeds and ratios against the reference, then memory and failures."""
     head = records[0]
-    title = f"{head['data']}{' (synthetic)' if head['synthetic'] else ''}"
-    lines = [f"\nExact search on {title}: {head['n']:,} × {head['d']} {head['metric']}, "]
-    lines[0] += f"{head['queries']} queries, {head['machine']['cpu']}"
+    shape = f"{head['n']:,} × {head['d']} {head['metric']}, {head['queries']} queries"
+    lines = [f"\nExact search on {label(head)}: {shape}, {head['machine']['cpu']}"]
     points = [r for r in records if r["kind"] == "flat"]
     reference = {_setting(r): r for r in points if r["engine"] == REFERENCE}
     rows = [_row(point, reference.get(_setting(point))) for point in points]
@@ -157,7 +129,7 @@ def report(records: list[Record]) -> str:
     lines.append(
         Table(caption, [*columns.split(","), "p50 µs", "p99 µs", "differ", "wrong"], rows).text()
     )
-    weighed = [r for r in records if r["kind"] == "flat-engine"]
+    weighed = [r for r in records if r["kind"] == "engine"]
     memory = [
         [
             r["engine"],

@@ -22,7 +22,7 @@ from bench import synthetic, truth
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-TRUTH_K = 100
+TRUTH_K = 100  # neighbours computed at least, where no truth is stored
 
 # ann-benchmarks' names of distances -> metric
 HDF5_METRICS = {"euclidean": "l2", "angular": "cosine", "dot": "ip"}
@@ -37,11 +37,6 @@ class Dataset:
     metric: str
     synthetic: bool = False
 
-    @property
-    def label(self) -> str:
-        """The name to print: generated data always says so."""
-        return f"{self.name} (synthetic)" if self.synthetic else self.name
-
     def file(self, which: str, keep_integers: bool = False) -> Path:
         """The .npy of "base" or "queries" as an engine gets it.
 
@@ -55,8 +50,8 @@ class Dataset:
             return source
         if stored.dtype == np.float32 and self.metric != "cosine":
             return source
-        folder = _cached(f"{self.name}-f32", source, lambda out: _widen(source, out, self.metric))
-        return folder / f"{which}.npy"
+        name = f"{self.name}-{which}-f32"
+        return _cached(name, source, lambda out: _widen(source, out, self.metric)) / source.name
 
     def load(self, which: str, keep_integers: bool = False) -> np.ndarray:
         """ "base" or "queries", mapped read-only; see `file` for the dtype."""
@@ -64,18 +59,19 @@ class Dataset:
 
     def truth(self, k: int) -> np.ndarray:
         """Row numbers of the k nearest, nearest first, (nq, k); computed where not stored."""
-        stored = np.load(self.folder / "gt_ids.npy", mmap_mode="r")
-        if k <= stored.shape[1]:
-            return stored[:, :k]
+        file = self.folder / "gt_ids.npy"
+        if file.exists() and np.load(file, mmap_mode="r").shape[1] >= k:
+            return np.load(file, mmap_mode="r")[:, :k]
+        base = self.load("base")
+        depth = min(max(k, TRUTH_K), len(base))
         folder = _cached(
-            f"{self.name}-truth{k}",
+            f"{self.name}-truth{depth}",
             self.folder / "base.npy",
             lambda out: np.save(
-                out / "gt_ids.npy",
-                truth.nearest(self.load("base"), self.load("queries"), k, self.metric),
+                out / "gt_ids.npy", truth.nearest(base, self.load("queries"), depth, self.metric)
             ),
         )
-        return np.load(folder / "gt_ids.npy", mmap_mode="r")
+        return np.load(folder / "gt_ids.npy", mmap_mode="r")[:, :k]
 
 
 def load(name: str, root: Path | None = None) -> Dataset:
@@ -110,7 +106,7 @@ def cache_root() -> Path:
 def _folder(path: Path) -> Dataset:
     if not (path / "meta.json").exists():
         raise FileNotFoundError(
-            f"no data set at {path}: expected base.npy, queries.npy, gt_ids.npy and meta.json "
+            f"no data set at {path}: expected base.npy, queries.npy, meta.json and maybe gt_ids.npy "
             f"(set --data-root or STEEP_DATA)"
         )
     meta = json.loads((path / "meta.json").read_text())
@@ -139,15 +135,12 @@ def _synthetic(name: str, spec: synthetic.Spec) -> Dataset:
     def generate(out: Path) -> None:
         synthetic.write(spec, out)
         _write_meta(out, name, spec.metric, synthetic=True)
-        data = Dataset(name, out, spec.metric, synthetic=True)
-        ids = truth.nearest(data.load("base"), data.load("queries"), TRUTH_K, spec.metric)
-        np.save(out / "gt_ids.npy", ids)
 
     return _folder(_cached(name, None, generate))
 
 
 def _head(data: Dataset, rows: int) -> Dataset:
-    """The first `rows` vectors of `data` as a data set: a small run on real vectors."""
+    """The first `rows` vectors of `data` as a data set, its truth computed afresh."""
     name = f"{data.name}@{rows}"
     source = data.folder / "base.npy"
 
@@ -155,10 +148,6 @@ def _head(data: Dataset, rows: int) -> Dataset:
         np.save(out / "base.npy", np.load(source, mmap_mode="r")[:rows])
         shutil.copyfile(data.folder / "queries.npy", out / "queries.npy")
         _write_meta(out, name, data.metric, data.synthetic)
-        head = Dataset(name, out, data.metric, data.synthetic)
-        k = min(TRUTH_K, rows)
-        ids = truth.nearest(head.load("base"), head.load("queries"), k, data.metric)
-        np.save(out / "gt_ids.npy", ids)
 
     return _folder(_cached(name, source, cut))
 

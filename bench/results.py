@@ -44,11 +44,15 @@ class Run:
     def title(self) -> str:
         """One line that says on what and where."""
         head = self.header
-        label = f"{head['data']} (synthetic)" if head["synthetic"] else head["data"]
         return (
-            f"{label}: {head['n']:,} × {head['d']} {head['metric']}, recall@{head['k']}, "
+            f"{label(head)}: {head['n']:,} × {head['d']} {head['metric']}, recall@{head['k']}, "
             f"{head['machine']['cpu']}"
         )
+
+
+def label(header: Record) -> str:
+    """The data set's name as it is printed: generated data always says so."""
+    return f"{header['data']} (synthetic)" if header["synthetic"] else header["data"]
 
 
 def write(path: Path, records: Iterable[Record]) -> list[Record]:
@@ -70,7 +74,7 @@ def read(paths: Iterable[Path]) -> list[Run]:
 
 
 def group(records: Iterable[Record]) -> list[Run]:
-    """Records by run; those of other kinds (as the exact-search gate writes) are left out."""
+    """Records by run; those of the exact-search gate are left out."""
     headers: dict[str, Record] = {}
     engines: dict[str, dict[str, Record]] = {}
     timings: dict[str, dict[tuple, list[Record]]] = {}
@@ -78,6 +82,8 @@ def group(records: Iterable[Record]) -> list[Run]:
         kind, run = record["kind"], record["run"]
         if kind == "run":
             headers[run], engines[run], timings[run] = record, {}, {}
+        elif run not in headers:
+            continue
         elif kind == "engine":
             engines[run][record["engine"]] = record
         elif kind == "timing":
@@ -86,7 +92,6 @@ def group(records: Iterable[Record]) -> list[Run]:
     return [
         Run(header, list(engines[run].values()), [merge(t) for t in timings[run].values()])
         for run, header in headers.items()
-        if engines[run]
     ]
 
 

@@ -71,23 +71,12 @@ def say(text: str) -> None:
 def run(data: Dataset, plan: Plan) -> Iterator[Record]:
     """Yield the records of one run (see `bench.results`)."""
     identity = uuid.uuid4().hex[:12]
-    base = data.load("base")
-    yield {
-        "kind": "run",
-        "run": identity,
-        "date": machine.now(),
-        "machine": machine.describe(),
-        "versions": machine.versions(("numpy",)),
-        "data": data.name,
-        "synthetic": data.synthetic,
-        "metric": data.metric,
-        "n": base.shape[0],
-        "d": base.shape[1],
-        "k": plan.k,
-        "repeats": plan.repeats,
-    }
+    yield header("run", identity, data, k=plan.k, repeats=plan.repeats)
     with ExitStack() as stack:
-        contestants = [_enter(stack, name, data, plan) for name in plan.engines]
+        contestants = [
+            enter(stack, name, data, max(plan.threads), plan.queries, plan.timeout)
+            for name in plan.engines
+        ]
         scorer = Scorer(data, plan)
         for contestant in contestants:
             _tune(contestant, plan, scorer)
@@ -97,25 +86,47 @@ def run(data: Dataset, plan: Plan) -> Iterator[Record]:
             for record in _round(contestants, plan, scorer):
                 yield record | {"run": identity, "round": round_}
         for contestant in contestants:
-            _weigh(contestant, base.shape[0])
+            weigh(contestant, len(scorer.base))
             yield contestant.record | {"run": identity}
 
 
-def _enter(stack: ExitStack, name: str, data: Dataset, plan: Plan) -> Contestant:
-    """Start an engine's process and build its index, with as many threads as the run may use."""
+def header(kind: str, identity: str, data: Dataset, **settings: object) -> Record:
+    """The first record of a "run" or of a "gate": where, when, on what."""
+    n, d = data.load("base").shape
+    return {
+        "kind": kind,
+        "run": identity,
+        "date": machine.now(),
+        "machine": machine.describe(),
+        "versions": machine.versions(("numpy",)),
+        "data": data.name,
+        "synthetic": data.synthetic,
+        "metric": data.metric,
+        "n": n,
+        "d": d,
+        **settings,
+    }
+
+
+def enter(
+    stack: ExitStack,
+    name: str,
+    data: Dataset,
+    threads: int,
+    queries: int | None = None,
+    timeout: float = 3600.0,
+) -> Contestant:
+    """Start an engine's process, which ends with `stack`, and build its index."""
     contestant = Contestant(name, record={"kind": "engine", "engine": name, "status": "ok"})
-    threads = max(plan.threads)
     say(f"{name}: building")
-    contestant.worker = contestant.attempt(
-        lambda: Worker(name, data, threads, plan.queries, plan.timeout)
-    )
+    contestant.worker = contestant.attempt(lambda: Worker(name, data, threads, queries, timeout))
     if contestant.worker:
         stack.callback(contestant.worker.close)
-        built = contestant.ask("build", threads)
-        if built:
-            contestant.knobs = built.pop("knobs")
-            contestant.record |= built
-            say(f"{name}: built in {built['build_seconds']:.1f} s")
+    built = contestant.ask("build", threads)
+    if built:
+        contestant.knobs = built.pop("knobs")
+        contestant.record |= built
+        say(f"{name}: built in {built['build_seconds']:.1f} s")
     return contestant
 
 
@@ -182,7 +193,7 @@ def _round(contestants: list[Contestant], plan: Plan, scorer: Scorer) -> Iterato
                 }
 
 
-def _weigh(contestant: Contestant, n: int) -> None:
+def weigh(contestant: Contestant, n: int) -> None:
     """Bytes and peak memory, last: to serialise an index may take memory of its own."""
     weighed = contestant.ask("weigh")
     if weighed:

@@ -48,9 +48,12 @@ def _costs(run: Run) -> Table:
             " ".join(f"{v}" for v in e["versions"].values()),
             e["dtype"],
             f"{e['build_seconds']:.2f}",
-            number(e["bytes_per_vector"]),
+            # Weighed last, so an interrupted run has no such figures.
+            number(e["bytes_per_vector"]) if "bytes_per_vector" in e else "–",
             f"{e['memory_peak_build_mib'] - e['memory_before_mib']:.0f}",
-            f"{e['memory_peak_mib'] - e['memory_before_mib']:.0f}",
+            f"{e['memory_peak_mib'] - e['memory_before_mib']:.0f}"
+            if "memory_peak_mib" in e
+            else "–",
             f"{e['raw_mib']:.0f}",
         ]
         for e in run.engines

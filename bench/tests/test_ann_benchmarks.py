@@ -13,10 +13,9 @@ BASE = np.eye(5, dtype=np.float32)
 
 
 class Index:
-    bytes = {"vectors": 100, "total": 2048}
-
     def __init__(self, rows):
         self.rows = rows
+        self.bytes = {"vectors": 2000, "ids": 48, "total": 2048}
 
     def search(self, q, k, threads=None):
         ids = np.argsort(-(np.atleast_2d(q) @ self.rows.T), axis=1, kind="stable")[:, :k]

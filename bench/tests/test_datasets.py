@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bench import datasets, synthetic, truth
+from bench import datasets, results, runner, synthetic, truth
 
 
 def test_folder_gives_floats_or_the_stored_integers(root):
@@ -92,7 +92,8 @@ def test_generated_spectrum_falls_off():
 def test_synthetic_sets_say_so(monkeypatch):
     monkeypatch.setattr(synthetic, "QUERIES", 20)
     data = datasets.load("synthetic-500x16-ip")
-    assert data.synthetic and "(synthetic)" in data.label and data.metric == "ip"
+    assert data.synthetic and data.metric == "ip"
+    assert results.label(runner.header("run", "id", data)) == "synthetic-500x16-ip (synthetic)"
     assert data.load("base").shape == (500, 16)
 
 

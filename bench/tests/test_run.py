@@ -60,3 +60,10 @@ def test_flat_gate_counts_wrong_neighbours(root):
     wrong = [r["wrong"] for r in records if r["kind"] == "flat"]
     assert len(wrong) == 2 and min(wrong) > 0
     assert "Memory" in compare_flat.report(records)
+
+
+def test_an_interrupted_run_can_be_reported(root):
+    records = measure(root, "Brute")
+    first_round = [r for r in records if r.get("round", 0) == 0][:-1]
+    (run,) = results.group(first_round)
+    assert run.points and "–" in tables.tables(run)[0].rows[0]
