@@ -13,9 +13,8 @@ from bench.engines.base import NPROBE_SWEEP, Engine, Knobs, size_when_saved
 
 
 class Scann(Engine):
-    """Two dimensions a code and the threshold 0.2 (inner products) as in its documentation and in
-    its ann-benchmarks entry; leaves near 2·√n, as there. SOAR (lambda 1.5) where it exists: for
-    inner products only."""
+    """Two dimensions a code, threshold 0.2 for inner products, leaves near 2·√n: its entry in
+    ann-benchmarks. SOAR exists for inner products only (lambda 1.5, not tuned here)."""
 
     packages = ("scann",)
 

@@ -14,7 +14,7 @@ PLAIN = ("float32", "float16", "uint8")
 
 
 class Vamana(Engine):
-    """Degree 64 and window 200 as in its benchmark pages (32 only where memory is short).
+    """Degree 64 as in its examples (it advises 32 where memory is short), its default window 200.
 
     Which code is best depends on d, by its tuning guide: LVQ8 below 200 dimensions, LVQ4x8 above,
     LeanVec (d/2, its LVQ4 first level and LVQ8 second) from 512 or so. All are rows here.
