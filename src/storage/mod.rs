@@ -1,0 +1,56 @@
+//! How does an index outlive its process? As one file of named, checked, aligned sections.
+//!
+//! [`save`] writes them so that no moment exists at which the file is half-written; [`Sections`] opens
+//! them, mapped or read, and trusts nothing that it has not checked. [`Buffer`] holds a section's bytes,
+//! wherever they are. The layout is in [`format`](self::format).
+
+mod buffer;
+mod format;
+mod mapped;
+mod replace;
+mod sections;
+mod source;
+
+use std::path::Path;
+
+pub use buffer::Buffer;
+pub use format::{Section, Tag, VERSION};
+pub use sections::Sections;
+
+pub(crate) use replace::replace;
+pub(crate) use source::{PIECE, Source};
+
+use crate::error::{Error, Result};
+
+/// Writes `sections`, in their order, to the file `path`, whole or not at all.
+///
+/// The file is written beside `path`, synced and renamed over it: a kill at any moment leaves the old
+/// file or the new one. Saving over a file that is mapped is safe; who mapped it keeps the old one.
+///
+/// # Errors
+/// [`Error::Io`] where the system refuses (disk full, no such directory), or where `path` is
+/// read-only or not a regular file; the old file is then as it was.
+///
+/// # Panics
+/// Where there are no sections, more than 64, or two of one tag.
+pub fn save(path: impl AsRef<Path>, sections: &[Section<'_>]) -> Result<()> {
+    let layout = format::Layout::new(sections);
+    replace(path.as_ref(), |out| layout.write(sections, out))
+}
+
+/// The bytes that [`save`] would write.
+///
+/// # Errors
+/// [`Error::OutOfMemory`].
+///
+/// # Panics
+/// As [`save`].
+pub fn to_bytes(sections: &[Section<'_>]) -> Result<Vec<u8>> {
+    let layout = format::Layout::new(sections);
+    let memory = Error::OutOfMemory { what: "a saved index", bytes: layout.file_len() };
+    let mut bytes = Vec::new();
+    match usize::try_from(layout.file_len()).map(|len| bytes.try_reserve_exact(len)) {
+        Ok(Ok(())) => layout.write(sections, &mut bytes).map(|()| bytes).map_err(|_| memory),
+        _ => Err(memory),
+    }
+}
