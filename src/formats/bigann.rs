@@ -1,7 +1,7 @@
 //! What is in an .fbin, .u8bin, .i8bin or .ibin file? u32 n, u32 d, then n × d values.
 //!
-//! The layout of the [big-ann](https://big-ann-benchmarks.com) sets. Their ground truth is n × k i32 ids followed by n × k f32
-//! distances.
+//! The layout of the [big-ann](https://big-ann-benchmarks.com) sets. Their ground truth is n × k i32 ids
+//! followed by n × k f32 distances.
 
 use std::io::{self, Write};
 

@@ -8,7 +8,7 @@
 //! | .ivecs .ibin | the same two, for lists of neighbours | i32 ids |
 //!
 //! All are little-endian. A header is believed only as far as the file's length bears it out, before any
-//! memory is taken. For an index itself, see [`storage`](crate::storage).
+//! memory is taken. For an index itself, see [`storage`].
 
 mod bigann;
 mod npy;

@@ -1,7 +1,7 @@
 //! What is in an .fvecs, .bvecs or .ivecs file? Rows, each led by its own length: i32 d, then d values.
 //!
-//! The layout of the [TexMex](http://corpus-texmex.irisa.fr) sets (SIFT1M, GIST1M). Nothing states the number of rows, and
-//! every row could have another d, so all of them are checked while the values are copied together.
+//! The layout of the [TexMex](http://corpus-texmex.irisa.fr) sets (SIFT1M, GIST1M). Nothing states the
+//! number of rows, and every row could have another d, so all are checked as the values are copied together.
 
 use std::io::{self, Write};
 

@@ -75,6 +75,15 @@ fn sections_come_back_from_memory_from_a_read_file_and_from_a_mapped_one() {
 }
 
 #[test]
+fn the_layout_is_the_documented_one() {
+    // Written by a few lines of Python, from the text of storage/format.rs alone.
+    let documented = include_bytes!("v1.steep");
+    let rows: Vec<u8> = (0..100).collect();
+    assert!(to_bytes(&[(META, &[b"words"]), (NONE, &[]), (ROWS, &[&rows])]).unwrap() == documented);
+    read_all(documented).unwrap();
+}
+
+#[test]
 fn a_file_cut_short_anywhere_is_refused() {
     let file = small_file();
     read_all(&file).unwrap();
