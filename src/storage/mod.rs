@@ -2,7 +2,14 @@
 //!
 //! [`save`] writes them so that no moment exists at which the file is half-written; [`Sections`] opens
 //! them, mapped or read, and trusts nothing that it has not checked. [`Buffer`] holds a section's bytes,
-//! wherever they are. The layout is in [`format`](self::format).
+//! wherever they are. The layout is described in `storage/format.rs`.
+//!
+//! # The limit of a mapped file
+//! Whoever may write to a file may also cut it short or change it while it is mapped. Then the operating
+//! system ends this process on the next touch of a lost page (SIGBUS), or a search sees the new bytes; no
+//! checksum can prevent that. Steep itself never does it: a save renames a new file into place, and those
+//! who mapped the old one keep it whole. Where others may overwrite files in place, open them with
+//! `mmap = false`. Every other broken file is a typed error.
 
 mod buffer;
 mod format;

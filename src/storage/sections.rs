@@ -4,6 +4,7 @@
 //! microseconds. A section that is read is checked as it passes; one that is mapped is not, because checking
 //! means reading all of it: [`Sections::verify`] does that on demand.
 
+use std::fmt;
 use std::path::Path;
 
 use bytemuck::Pod;
@@ -28,9 +29,17 @@ pub struct Sections<'a> {
     table: Vec<Entry>,
 }
 
+impl fmt::Debug for Sections<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sections({}: ", self.path().display())?;
+        f.debug_map().entries(self.tags()).finish()?;
+        f.write_str(")")
+    }
+}
+
 impl Sections<'static> {
     /// Opens the file `path`. With `mmap`, buffers are the file's own pages and nothing but the table is
-    /// read now; see the limit in [`Buffer`]. Without it, they are read and checked as they are asked for.
+    /// read now; see [the limit](super). Without it, they are read and checked as they are asked for.
     ///
     /// # Errors
     /// [`Error::Io`] where the system refuses, [`Error::Format`] where the file is foreign, of another
@@ -53,7 +62,7 @@ impl<'a> Sections<'a> {
         Ok(Self { table: format::read_table(&source)?, source })
     }
 
-    /// The file's path; "<memory>" where it has none.
+    /// The file's path; `<memory>` where it has none.
     pub fn path(&self) -> &Path {
         self.source.path()
     }

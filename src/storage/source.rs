@@ -74,7 +74,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The file's path; "<memory>" where it has none.
+    /// The file's path; `<memory>` where it has none.
     pub fn path(&self) -> &Path {
         &self.path
     }
