@@ -21,6 +21,7 @@
 
 pub mod error;
 pub mod evaluate;
+pub mod formats;
 mod ids;
 pub mod index;
 pub mod kernels;

@@ -216,8 +216,8 @@ macro_rules! bytes {
             }
             #[inline(always)]
             fn sum<S: Simd>(s: S, a: [S::I32; 4]) -> f64 {
-                // A lane holds at most 2·255²·65,536/32 < 2²⁸·1.1 per accumulator: no overflow before this.
-                a.into_iter().map(|a| s.sum_i32(a)).sum::<i64>() as f64
+                // The lanes of both hold at most 2·255²·65,536/32 < 2²⁸ together: only their sum needs 64 bits.
+                s.sum_i32(s.add_i32(a[0], a[1])) as f64
             }
         }
     };
@@ -335,5 +335,7 @@ fn sums<S: Simd, O: Operand, M: Sums>(s: S, query: &[O::Query], row: &[O::Row]) 
         last[..rest.len()].copy_from_slice(rest);
         accs[0] = M::step::<S, O>(s, accs[0], &query[query.len() - O::STEP..], &last[..O::STEP]);
     }
-    [O::sum(s, accs.map(|a| a[0])), if M::TWO { O::sum(s, accs.map(|a| a[1])) } else { 0.0 }]
+    let [a, b, c, d] = accs;
+    let second = if M::TWO { O::sum(s, [a[1], b[1], c[1], d[1]]) } else { 0.0 };
+    [O::sum(s, [a[0], b[0], c[0], d[0]]), second]
 }

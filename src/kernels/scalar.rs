@@ -112,6 +112,10 @@ impl Simd for Scalar {
         a.map(|v| v as f32)
     }
     #[inline(always)]
+    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
     fn sum_i32(self, a: Self::I32) -> i64 {
         a.iter().map(|&v| i64::from(v)).sum()
     }

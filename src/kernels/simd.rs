@@ -81,6 +81,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn zero_i32(self) -> Self::I32;
     /// Rounded to f32.
     fn to_f32(self, a: Self::I32) -> Self::F32;
+    /// a + b.
+    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     /// The sum of the lanes.
     fn sum_i32(self, a: Self::I32) -> i64;
     /// Four coordinates of a query in the form [`Simd::dot_bytes`] reads; magnitudes at most

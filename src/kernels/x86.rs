@@ -70,6 +70,24 @@ impl Avx512 {
     }
 }
 
+/// 32 bytes as 16-bit integers.
+#[inline(always)]
+fn widen_u8(_: Avx2, v: &[u8; 32]) -> [__m256i; 2] {
+    unsafe {
+        let (low, high) = (_mm_loadu_si128(v.as_ptr().cast()), _mm_loadu_si128(v.as_ptr().add(16).cast()));
+        [_mm256_cvtepu8_epi16(low), _mm256_cvtepu8_epi16(high)]
+    }
+}
+
+/// 32 signed bytes as 16-bit integers.
+#[inline(always)]
+fn widen_i8(_: Avx2, v: &[i8; 32]) -> [__m256i; 2] {
+    unsafe {
+        let (low, high) = (_mm_loadu_si128(v.as_ptr().cast()), _mm_loadu_si128(v.as_ptr().add(16).cast()));
+        [_mm256_cvtepi8_epi16(low), _mm256_cvtepi8_epi16(high)]
+    }
+}
+
 impl Simd for Avx2 {
     type F64 = [__m256d; 2];
     type F32 = [__m256; 2];
@@ -204,13 +222,17 @@ impl Simd for Avx2 {
         unsafe { [_mm256_cvtepi32_ps(a[0]), _mm256_cvtepi32_ps(a[1])] }
     }
     #[inline(always)]
+    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        unsafe { [_mm256_add_epi32(a[0], b[0]), _mm256_add_epi32(a[1], b[1])] }
+    }
+    #[inline(always)]
     fn sum_i32(self, a: Self::I32) -> i64 {
         unsafe {
-            let wide = |v: __m256i| {
-                let low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(v));
-                _mm256_add_epi64(low, _mm256_cvtepi32_epi64(_mm256_extracti128_si256::<1>(v)))
-            };
-            let four = _mm256_add_epi64(wide(a[0]), wide(a[1]));
+            let low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(a[0]));
+            let low = _mm256_add_epi64(low, _mm256_cvtepi32_epi64(_mm256_extracti128_si256::<1>(a[0])));
+            let high = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(a[1]));
+            let high = _mm256_add_epi64(high, _mm256_cvtepi32_epi64(_mm256_extracti128_si256::<1>(a[1])));
+            let four = _mm256_add_epi64(low, high);
             let two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256::<1>(four));
             _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two)))
         }
@@ -247,50 +269,34 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn dot_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        let (a, b) = (widen_u8(self, a), widen_u8(self, b));
         unsafe {
-            let wide = |v: *const u8| _mm256_cvtepu8_epi16(_mm_loadu_si128(v.cast()));
-            let (a, b) = (a.as_ptr(), b.as_ptr());
-            let low = _mm256_madd_epi16(wide(a), wide(b));
-            let high = _mm256_madd_epi16(wide(a.add(16)), wide(b.add(16)));
-            [_mm256_add_epi32(acc[0], low), _mm256_add_epi32(acc[1], high)]
-        }
-    }
-    #[inline(always)]
-    fn dot_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
-        unsafe {
-            let wide = |v: *const i8| _mm256_cvtepi8_epi16(_mm_loadu_si128(v.cast()));
-            let (a, b) = (a.as_ptr(), b.as_ptr());
-            let low = _mm256_madd_epi16(wide(a), wide(b));
-            let high = _mm256_madd_epi16(wide(a.add(16)), wide(b.add(16)));
-            [_mm256_add_epi32(acc[0], low), _mm256_add_epi32(acc[1], high)]
+            let (low, high) = (_mm256_madd_epi16(a[0], b[0]), _mm256_madd_epi16(a[1], b[1]));
+            self.add_i32(acc, [low, high])
         }
     }
     #[inline(always)]
     fn square_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        let (a, b) = (widen_u8(self, a), widen_u8(self, b));
         unsafe {
-            let difference = |at: usize| {
-                let a = _mm256_cvtepu8_epi16(_mm_loadu_si128(a.as_ptr().add(at).cast()));
-                _mm256_sub_epi16(a, _mm256_cvtepu8_epi16(_mm_loadu_si128(b.as_ptr().add(at).cast())))
-            };
-            let (low, high) = (difference(0), difference(16));
-            [
-                _mm256_add_epi32(acc[0], _mm256_madd_epi16(low, low)),
-                _mm256_add_epi32(acc[1], _mm256_madd_epi16(high, high)),
-            ]
+            let (low, high) = (_mm256_sub_epi16(a[0], b[0]), _mm256_sub_epi16(a[1], b[1]));
+            self.add_i32(acc, [_mm256_madd_epi16(low, low), _mm256_madd_epi16(high, high)])
+        }
+    }
+    #[inline(always)]
+    fn dot_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
+        let (a, b) = (widen_i8(self, a), widen_i8(self, b));
+        unsafe {
+            let (low, high) = (_mm256_madd_epi16(a[0], b[0]), _mm256_madd_epi16(a[1], b[1]));
+            self.add_i32(acc, [low, high])
         }
     }
     #[inline(always)]
     fn square_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
+        let (a, b) = (widen_i8(self, a), widen_i8(self, b));
         unsafe {
-            let difference = |at: usize| {
-                let a = _mm256_cvtepi8_epi16(_mm_loadu_si128(a.as_ptr().add(at).cast()));
-                _mm256_sub_epi16(a, _mm256_cvtepi8_epi16(_mm_loadu_si128(b.as_ptr().add(at).cast())))
-            };
-            let (low, high) = (difference(0), difference(16));
-            [
-                _mm256_add_epi32(acc[0], _mm256_madd_epi16(low, low)),
-                _mm256_add_epi32(acc[1], _mm256_madd_epi16(high, high)),
-            ]
+            let (low, high) = (_mm256_sub_epi16(a[0], b[0]), _mm256_sub_epi16(a[1], b[1]));
+            self.add_i32(acc, [_mm256_madd_epi16(low, low), _mm256_madd_epi16(high, high)])
         }
     }
 
@@ -405,6 +411,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn to_f32(self, a: Self::I32) -> Self::F32 {
         unsafe { _mm512_cvtepi32_ps(a) }
+    }
+    #[inline(always)]
+    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        unsafe { _mm512_add_epi32(a, b) }
     }
     #[inline(always)]
     fn sum_i32(self, a: Self::I32) -> i64 {
