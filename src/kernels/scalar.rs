@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::simd::Simd;
+use super::simd::{IN_ORDER, Simd};
 
 /// Needs nothing of the processor.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,9 @@ impl Simd for Scalar {
     const BYTE_QUERIES: usize = 4;
     const FLOAT_QUERIES: usize = 4;
     const PANELS: usize = 1;
+    const LANE_OF_BIT: [u8; 32] = IN_ORDER;
+    const LANE_BITS: u32 = 1;
+    const ALL_LANES: u32 = 0xFFFF;
 
     #[inline(always)]
     fn zero_f64(self) -> Self::F64 {
@@ -91,12 +94,8 @@ impl Simd for Scalar {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
     #[inline(always)]
-    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u16 {
-        (0..16).fold(0, |mask, i| mask | (u16::from(!matches!(a[i].partial_cmp(&b[i]), Some(std::cmp::Ordering::Less))) << i))
-    }
-    #[inline(always)]
-    fn any_not_less_f32(self, a: Self::F32, b: Self::F32) -> bool {
-        self.not_less_f32(a, b) != 0
+    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
+        (0..16).fold(0, |mask, i| mask | (u32::from(!matches!(a[i].partial_cmp(&b[i]), Some(std::cmp::Ordering::Less))) << i))
     }
     #[inline(always)]
     fn lanes_f32(self, a: Self::F32) -> [f32; 16] {

@@ -9,6 +9,17 @@ use half::{bf16, f16};
 /// 16-bit lanes of instruction sets that have no wider byte product.
 pub const CODE_LIMIT: u8 = 127;
 
+/// The lanes in order, one bit each.
+pub(super) const IN_ORDER: [u8; 32] = {
+    let mut lanes = [0; 32];
+    let mut i = 0;
+    while i < 16 {
+        lanes[i] = i as u8;
+        i += 1;
+    }
+    lanes
+};
+
 /// A computation over the operations of some [`Simd`].
 pub trait Kernel {
     /// What it returns.
@@ -36,6 +47,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const FLOAT_QUERIES: usize;
     /// Panels that pass through the registers together.
     const PANELS: usize;
+
+    /// The lane that each bit of [`Simd::not_less_f32`] stands for.
+    const LANE_OF_BIT: [u8; 32];
+    /// The bits of one lane, shifted to the lowest of them.
+    const LANE_BITS: u32;
+    /// The bits of all lanes.
+    const ALL_LANES: u32;
 
     /// Eight zeros.
     fn zero_f64(self) -> Self::F64;
@@ -70,10 +88,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn splat_f32(self, v: f32) -> Self::F32;
     /// a · b + c.
     fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
-    /// Bit i set unless lane i of `a` is less than that of `b`; a NaN on either side sets it.
-    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u16;
-    /// True where some bit of [`Simd::not_less_f32`] is set.
-    fn any_not_less_f32(self, a: Self::F32, b: Self::F32) -> bool;
+    /// A bit set for every lane of `a` that is not less than that of `b`; a NaN on either side sets it. Which bit is
+    /// whose say [`Simd::LANE_OF_BIT`] and [`Simd::LANE_BITS`].
+    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32;
     /// The lanes.
     fn lanes_f32(self, a: Self::F32) -> [f32; 16];
 

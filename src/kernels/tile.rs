@@ -286,15 +286,12 @@ impl<O: Operand> Kernel for Group<O> {
     }
 }
 
-/// Vectors of one panel that one query keeps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Vectors of one panel that one query keeps, as the comparison left them.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Hit {
-    /// The query.
-    pub query: u32,
-    /// The panel.
-    pub panel: u32,
-    /// Bit i: the panel's vector i.
-    pub mask: u16,
+    query: u32,
+    panel: u32,
+    mask: u32,
 }
 
 /// What becomes of a tile's sums.
@@ -303,30 +300,63 @@ trait Reduce<S: Simd> {
     fn take(&mut self, s: S, query: usize, panel: usize, value: S::F32, threshold: f32);
 }
 
-/// Appends to `hits` what the queries of group `group` keep of `panels`.
-pub fn keep<O: Operand>(isa: Isa, queries: &QueryTile<O>, group: usize, panels: Panels<O::Factor>, hits: &mut Vec<Hit>) {
-    struct Keep<'a, O: Operand>(&'a QueryTile<O>, usize, Panels<'a, O::Factor>, &'a mut Vec<Hit>);
+/// Appends to `lists[i]` the numbers of the vectors that query i of group `group` keeps of `panels`, counted from
+/// the first panel's first. `hits` is memory to work in.
+pub fn keep<O: Operand>(
+    isa: Isa,
+    queries: &QueryTile<O>,
+    group: usize,
+    panels: Panels<O::Factor>,
+    lists: &mut [Vec<u32>],
+    hits: &mut Vec<Hit>,
+) {
+    struct Keep<'a, O: Operand> {
+        queries: &'a QueryTile<O>,
+        group: usize,
+        panels: Panels<'a, O::Factor>,
+        lists: &'a mut [Vec<u32>],
+        hits: &'a mut Vec<Hit>,
+    }
     impl<O: Operand> Kernel for Keep<'_, O> {
         type Out = ();
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
-            let Self(queries, group, panels, hits) = self;
-            groups::<S, O, _>(s, queries, group..group + 1, panels, &mut Masks(hits));
+            let Self { queries, group, panels, lists, hits } = self;
+            let most = panels.len() * queries.group;
+            if hits.len() < most {
+                hits.resize(most, Hit::default());
+            }
+            let mut masks = Masks { hits, len: 0 };
+            groups::<S, O, _>(s, queries, group..group + 1, panels, &mut masks);
+            let len = masks.len;
+            for hit in &hits[..len] {
+                let list = &mut lists[hit.query as usize - group * queries.group];
+                let mut mask = hit.mask;
+                while mask != 0 {
+                    let bit = mask.trailing_zeros();
+                    list.push(hit.panel * PANEL as u32 + u32::from(S::LANE_OF_BIT[bit as usize]));
+                    mask &= !(S::LANE_BITS << bit);
+                }
+            }
         }
     }
-    isa.run(Keep(queries, group, panels, hits));
+    assert!(lists.len() >= queries.group, "a list for each query of the group");
+    isa.run(Keep { queries, group, panels, lists, hits });
 }
 
-struct Masks<'a>(&'a mut Vec<Hit>);
+/// Every comparison is stored, and the next one stored over it unless a lane was kept: where one panel in four has
+/// such a lane, a branch would be mispredicted as often.
+struct Masks<'a> {
+    hits: &'a mut [Hit],
+    len: usize,
+}
 
 impl<S: Simd> Reduce<S> for Masks<'_> {
     #[inline(always)]
     fn take(&mut self, s: S, query: usize, panel: usize, value: S::F32, threshold: f32) {
-        let threshold = s.splat_f32(threshold);
-        if s.any_not_less_f32(value, threshold) {
-            let mask = s.not_less_f32(value, threshold);
-            self.0.push(Hit { query: query as u32, panel: panel as u32, mask });
-        }
+        let mask = s.not_less_f32(value, s.splat_f32(threshold));
+        self.hits[self.len] = Hit { query: query as u32, panel: panel as u32, mask };
+        self.len += usize::from(mask != 0);
     }
 }
 
@@ -365,7 +395,7 @@ impl<S: Simd> Reduce<S> for Best<'_> {
     fn take(&mut self, s: S, query: usize, panel: usize, value: S::F32, _: f32) {
         // Padding queries have no best. Most panels hold no better vector: one comparison ends them.
         let Some(best) = self.best.get_mut(query) else { return };
-        if s.not_less_f32(s.splat_f32(best.0), value) == 0xFFFF && best.1 != u32::MAX {
+        if s.not_less_f32(s.splat_f32(best.0), value) == S::ALL_LANES && best.1 != u32::MAX {
             return;
         }
         let first = panel * PANEL;

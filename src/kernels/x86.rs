@@ -12,7 +12,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::simd::{Kernel, Simd};
+use super::simd::{IN_ORDER, Kernel, Simd};
 
 /// The features Steep asks for, and whether they are here.
 pub(super) fn features() -> Vec<(&'static str, bool)> {
@@ -98,6 +98,12 @@ impl Simd for Avx2 {
     const BYTE_QUERIES: usize = 4;
     const FLOAT_QUERIES: usize = 6;
     const PANELS: usize = 1;
+    /// One pack and one VPMOVMSKB: two bits a lane, in the order that the pack leaves.
+    const LANE_OF_BIT: [u8; 32] = [
+        0, 0, 1, 1, 2, 2, 3, 3, 8, 8, 9, 9, 10, 10, 11, 11, 4, 4, 5, 5, 6, 6, 7, 7, 12, 12, 13, 13, 14, 14, 15, 15,
+    ];
+    const LANE_BITS: u32 = 3;
+    const ALL_LANES: u32 = u32::MAX;
 
     #[inline(always)]
     fn zero_f64(self) -> Self::F64 {
@@ -188,19 +194,11 @@ impl Simd for Avx2 {
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
     #[inline(always)]
-    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u16 {
+    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
         unsafe {
-            let low = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(a[0], b[0]));
-            let high = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(a[1], b[1]));
-            (low | high << 8) as u16
-        }
-    }
-    #[inline(always)]
-    fn any_not_less_f32(self, a: Self::F32, b: Self::F32) -> bool {
-        unsafe {
-            let low = _mm256_cmp_ps::<_CMP_NLT_UQ>(a[0], b[0]);
-            let high = _mm256_cmp_ps::<_CMP_NLT_UQ>(a[1], b[1]);
-            _mm256_movemask_ps(_mm256_or_ps(low, high)) != 0
+            let low = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_NLT_UQ>(a[0], b[0]));
+            let high = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_NLT_UQ>(a[1], b[1]));
+            _mm256_movemask_epi8(_mm256_packs_epi32(low, high)) as u32
         }
     }
     #[inline(always)]
@@ -317,6 +315,9 @@ impl Simd for Avx512 {
     const BYTE_QUERIES: usize = 6;
     const FLOAT_QUERIES: usize = 6;
     const PANELS: usize = 4;
+    const LANE_OF_BIT: [u8; 32] = IN_ORDER;
+    const LANE_BITS: u32 = 1;
+    const ALL_LANES: u32 = 0xFFFF;
 
     #[inline(always)]
     fn zero_f64(self) -> Self::F64 {
@@ -390,12 +391,8 @@ impl Simd for Avx512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
     #[inline(always)]
-    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u16 {
-        unsafe { _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(a, b) }
-    }
-    #[inline(always)]
-    fn any_not_less_f32(self, a: Self::F32, b: Self::F32) -> bool {
-        self.not_less_f32(a, b) != 0
+    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
+        unsafe { u32::from(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(a, b)) }
     }
     #[inline(always)]
     fn lanes_f32(self, a: Self::F32) -> [f32; 16] {

@@ -3,11 +3,11 @@
 //! ```text
 //! for each block of vectors                       (its rows stay in L2)
 //!   for each group of queries
-//!     hits ← vectors that the screen cannot rule out, given each query's bound
-//!     for each query: exact distances of its hits → its collector, which lowers the bound
+//!     lists ← vectors that the screen cannot rule out, given each query's bound
+//!     for each query: exact distances of its list → its collector, which lowers the bound
 //! ```
 //!
-//! Memory is a block of panels and a group's hits, whatever the sizes. Blocks grow from small to large, so that the
+//! Memory is a block of panels and a group's lists, whatever the sizes. Blocks grow from small to large, so that the
 //! first vectors, which nothing can rule out yet, are few.
 
 use super::screen::{Screen, Source};
@@ -34,8 +34,12 @@ impl List<'_> {
     fn offer<C: Collector>(&self, isa: Isa, query: &Query, first: usize, list: &[u32], collector: &mut C, out: &mut Vec<f32>) {
         out.clear();
         query.distances(isa, self.rows.rows(first..self.rows.len()), list, out);
+        let mut bound = collector.bound();
         for (&row, &distance) in list.iter().zip(&*out) {
-            collector.offer(distance, self.ids.get(first + row as usize));
+            if distance <= bound {
+                collector.offer(distance, self.ids.get(first + row as usize));
+                bound = collector.bound();
+            }
         }
     }
 }
@@ -61,7 +65,6 @@ pub(crate) fn scan<S: Source, C: Collector>(
     worker: &Worker,
 ) -> bool {
     let group = screen.group();
-    let mut hits = Vec::new();
     let mut lists: Vec<Vec<u32>> = vec![Vec::new(); group];
     let mut distances = Vec::new();
     for block in blocks(list.rows.len()) {
@@ -70,21 +73,12 @@ pub(crate) fn scan<S: Source, C: Collector>(
             for (i, collector) in collectors.iter().enumerate() {
                 screened.aim(g * group + i, collector.bound());
             }
-            hits.clear();
-            screened.keep(g, &mut hits);
-            for hit in &hits {
-                let list = &mut lists[hit.query as usize - g * group];
-                let mut mask = hit.mask;
-                while mask != 0 {
-                    list.push(hit.panel * PANEL as u32 + mask.trailing_zeros());
-                    mask &= mask - 1;
-                }
-            }
+            screened.keep(g, &mut lists);
             for ((query, collector), rows) in queries.iter().zip(collectors).zip(&mut lists) {
                 if !rows.is_empty() {
-                    // The places after the last vector of the last panel hold nothing.
-                    while rows.last().is_some_and(|&row| row as usize >= block.len()) {
-                        rows.pop();
+                    if block.len() % PANEL != 0 {
+                        // The places after the last vector of the last panel hold nothing.
+                        rows.retain(|&row| (row as usize) < block.len());
                     }
                     list.offer(isa, query, block.start, rows, collector, &mut distances);
                     rows.clear();

@@ -31,6 +31,7 @@ pub(crate) struct Screen<S: Source> {
     source: S,
     tile: QueryTile<S::Operand>,
     bounds: Vec<Bound>,
+    hits: Vec<Hit>,
 }
 
 impl<S: Source> Screen<S> {
@@ -41,7 +42,7 @@ impl<S: Source> Screen<S> {
 
     /// Makes vectors `range` ready, which begins at a multiple of [`PANEL`].
     pub fn block<'s>(&'s mut self, range: Range<usize>) -> Block<'s, S::Operand> {
-        Block { isa: self.isa, panels: self.source.panels(range), tile: &mut self.tile, bounds: &self.bounds }
+        Block { isa: self.isa, panels: self.source.panels(range), tile: &mut self.tile, bounds: &self.bounds, hits: &mut self.hits }
     }
 }
 
@@ -51,6 +52,7 @@ pub(crate) struct Block<'s, O: Operand> {
     panels: Panels<'s, O::Factor>,
     tile: &'s mut QueryTile<O>,
     bounds: &'s [Bound],
+    hits: &'s mut Vec<Hit>,
 }
 
 impl<O: Operand> Block<'_, O> {
@@ -59,9 +61,9 @@ impl<O: Operand> Block<'_, O> {
         self.tile.set_test(query, self.bounds[query].test(distance));
     }
 
-    /// Appends to `hits` what the queries of group `group` keep.
-    pub fn keep(&self, group: usize, hits: &mut Vec<Hit>) {
-        tile::keep(self.isa, self.tile, group, self.panels, hits);
+    /// Appends to `lists[i]` the vectors, counted from the block's first, that query i of group `group` keeps.
+    pub fn keep(&mut self, group: usize, lists: &mut [Vec<u32>]) {
+        tile::keep(self.isa, self.tile, group, self.panels, lists, self.hits);
     }
 }
 
@@ -75,7 +77,7 @@ impl Source for &HeadCodes {
 /// Screens against stored codes.
 pub(crate) fn codes<'a>(isa: Isa, codes: &'a HeadCodes, queries: Vectors) -> Screen<&'a HeadCodes> {
     let (tile, bounds) = codes.queries(isa, queries);
-    Screen { isa, source: codes, tile, bounds }
+    Screen { isa, source: codes, tile, bounds, hits: Vec::new() }
 }
 
 /// Buffers that panels are packed into, block after block.
@@ -146,7 +148,7 @@ pub(crate) fn bytes<'a>(isa: Isa, metric: Metric, rows: Vectors<'a>, queries: Ve
         }
     });
     let bounds = bounds.collect();
-    Some(Screen { isa, source: ByteRows { rows, packed: Packed::default() }, tile, bounds })
+    Some(Screen { isa, source: ByteRows { rows, packed: Packed::default() }, tile, bounds, hits: Vec::new() })
 }
 
 impl Source for ByteRows<'_> {
@@ -238,7 +240,7 @@ pub(crate) fn floats<'a>(isa: Isa, metric: Metric, rows: Vectors<'a>, queries: V
     });
     let bounds = bounds.collect();
     let tile = QueryTile::new(isa, queries.len(), dim, |query, j| columns[(j, query)] as f32);
-    Screen { isa, source: FloatRows { rows, metric, center, scale, packed: Packed::default() }, tile, bounds }
+    Screen { isa, source: FloatRows { rows, metric, center, scale, packed: Packed::default() }, tile, bounds, hits: Vec::new() }
 }
 
 impl Source for FloatRows<'_> {
