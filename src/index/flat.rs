@@ -30,11 +30,15 @@ const DIRECTIONS: usize = 384;
 const SAMPLE: usize = 8192;
 /// Vectors that stand for queries when f(H) is measured.
 const PROBES: usize = 64;
+/// The k that the width is chosen for: the geometric middle of 10 and 100.
+const K: usize = 30;
 /// Nanoseconds, measured (`cargo bench --bench kernels`); only their ratios matter. A coordinate of one vector and query
 /// in the tile over codes, over bytes and over floats; an exact distance's start and each byte of its row.
 const TILE: f64 = 0.010;
 const BYTES_TILE: f64 = 0.014;
 const FLOATS_TILE: f64 = 0.021;
+/// Vectors kept in all over those that the final bound keeps: the bound is loose at first.
+const EARLY: f64 = 1.6;
 const START: f64 = 6.0;
 const BYTE: f64 = 0.06;
 
@@ -89,9 +93,9 @@ fn cheapest_width(columns: &DMatrix<f64>, all: &Projection, rows: &Rows, metric:
     let query_norms: Vec<f64> = queries.column_iter().map(|q| q.norm_squared()).collect();
     // Under every metric the question is how large ⟨q,x⟩ − b·‖x‖² is, with b = ½ for l2.
     let b = if metric == Metric::L2 { 0.5 } else { 0.0 };
-    // The k-th best of n vectors is about as good as the best of n/k: with fewer in the sample, the count of those
+    // The k-th best of n vectors is about as good as the best of n/k. With fewer in the sample, the count of those
     // that are kept comes out too high, and the codes a little too wide.
-    let rank = (10 * columns.ncols() / n).max(1);
+    let rank = (K * columns.ncols() / n).max(1);
     let best: Vec<f64> = (0..probes)
         .map(|p| {
             let mut values: Vec<f64> = (0..norms.len()).map(|i| b * norms[i] - products[(p, i)]).collect();
@@ -118,7 +122,7 @@ fn cheapest_width(columns: &DMatrix<f64>, all: &Projection, rows: &Rows, metric:
         kept as f64 / (probes * norms.len()) as f64
     };
     let exact = START + row_bytes * BYTE;
-    let cost = |width: usize| (width as f64 + 12.0) * TILE + kept(width) * exact;
+    let cost = |width: usize| (width as f64 + 12.0) * TILE + EARLY * kept(width) * exact;
     (1..=all.width() / HeadCodes::STEP)
         .map(|steps| steps * HeadCodes::STEP)
         // Every eighth width beyond the first few: the cost is flat around its least.

@@ -329,7 +329,8 @@ pub fn keep<O: Operand>(
             let mut masks = Masks { hits, len: 0 };
             groups::<S, O, _>(s, queries, group..group + 1, panels, &mut masks);
             let len = masks.len;
-            for hit in &hits[..len] {
+            // The empty places of the last group may have kept vectors whose test is NaN.
+            for hit in hits[..len].iter().filter(|hit| (hit.query as usize) < queries.len) {
                 let list = &mut lists[hit.query as usize - group * queries.group];
                 let mut mask = hit.mask;
                 while mask != 0 {

@@ -146,7 +146,13 @@ impl Searched<'_> {
             let mut results = batches[at].lock().map_err(|_| Error::Interrupted)?;
             let queries = queries.rows(at * batch..at * batch + results.len());
             let mut collectors: Vec<C> = (0..queries.len()).map(|_| collector()).collect();
-            if self.scan(queries, screened, &mut collectors, worker) {
+            let mut whole = self.scan(queries, screened, &mut collectors, worker);
+            for (i, collector) in collectors.iter_mut().enumerate() {
+                if whole && collector.missed() {
+                    whole = self.scan(queries.rows(i..i + 1), screened, std::slice::from_mut(collector), worker);
+                }
+            }
+            if whole {
                 collectors.into_iter().zip(results.drain(..)).for_each(|(collector, result)| finish(collector, result));
             }
             Ok(())

@@ -44,15 +44,36 @@ impl List<'_> {
     }
 }
 
-/// Block after block of `0..len`.
-fn blocks(len: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let mut at = 0;
-    let mut size = BLOCKS.0;
-    std::iter::from_fn(move || {
-        let block = at..(at + size).min(len);
-        (at, size) = (block.end, (size * 2).min(BLOCKS.1));
-        (!block.is_empty()).then_some(block)
+/// The blocks of `0..len`, each with the vectors seen before it. Small ones come first; the large ones follow in steps of
+/// the golden ratio, so that those seen at any time are spread evenly, whatever order the vectors are in.
+fn blocks(len: usize) -> impl Iterator<Item = (std::ops::Range<usize>, usize)> {
+    let (small, large) = BLOCKS;
+    let mut head: Vec<_> = Vec::new();
+    let (mut at, mut size) = (0, small);
+    while at < len && size < large {
+        head.push(at..(at + size).min(len));
+        (at, size) = ((at + size).min(len), size * 2);
+    }
+    let count = (len - at).div_ceil(large);
+    // A step that shares no factor with the count visits every block once.
+    let mut step = (count as f64 * 0.618_033_988_75) as usize;
+    while gcd(step, count) > 1 {
+        step += 1;
+    }
+    let rest = (0..count).scan(0, move |next, _| {
+        let start = at + *next * large;
+        *next = (*next + step) % count;
+        Some(start..(start + large).min(len))
+    });
+    let mut seen = 0;
+    head.into_iter().chain(rest).map(move |block| {
+        seen += block.len();
+        (block.clone(), seen - block.len())
     })
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Offers to each query's collector every vector that `screen` cannot rule out. False where the worker said stop.
@@ -67,7 +88,14 @@ pub(crate) fn scan<S: Source, C: Collector>(
     let group = screen.group();
     let mut lists: Vec<Vec<u32>> = vec![Vec::new(); group];
     let mut distances = Vec::new();
-    for block in blocks(list.rows.len()) {
+    let n = list.rows.len();
+    let mut foreseen = 0;
+    for (block, seen) in blocks(n) {
+        // Guesses at 1/32, 1/16, 1/8 … of the vectors: each costs a pass over the k best.
+        if seen >= n / 32 && seen >= 2 * foreseen {
+            foreseen = seen;
+            collectors.iter_mut().for_each(|collector| collector.foresee(seen, n));
+        }
         let mut screened = screen.block(block.clone());
         for (g, (queries, collectors)) in queries.chunks(group).zip(collectors.chunks_mut(group)).enumerate() {
             for (i, collector) in collectors.iter().enumerate() {
@@ -103,7 +131,7 @@ pub(crate) fn scan_all<C: Collector>(
 ) -> bool {
     let every: Vec<u32> = (0..BLOCKS.1 as u32).collect();
     let mut distances = Vec::new();
-    for block in blocks(list.rows.len()) {
+    for (block, _) in blocks(list.rows.len()) {
         for (query, collector) in queries.iter().zip(&mut *collectors) {
             list.offer(isa, query, block.start, &every[..block.len()], collector, &mut distances);
             collector.settle();

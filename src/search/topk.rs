@@ -17,14 +17,29 @@ pub(crate) trait Collector: Send {
     fn offer(&mut self, distance: f32, id: u64);
     /// Called between blocks of vectors: a chance to lower the bound.
     fn settle(&mut self) {}
+    /// Called when `seen` of `n` vectors have been scanned, evenly spread: a chance to guess a bound.
+    fn foresee(&mut self, _seen: usize, _n: usize) {}
+    /// After the scan: true where a guess was too low. The collector is then ready for another scan, with a bound that
+    /// is none.
+    fn missed(&mut self) -> bool {
+        false
+    }
 }
 
 /// The k nearest.
 ///
 /// Offers go to a buffer that is cut back to the k best whenever it has grown by half: the cost of an offer is
 /// a constant, whatever k.
+///
+/// The k-th best of the vectors seen so far is a loose bound while they are few. A part p of all vectors, evenly
+/// spread, is expected to hold p·k of the k nearest, and hardly ever more than r = p·k + 3√(p·k) + 3 of them: so
+/// its r-th best is most likely beyond the k-th of all, and is the bound from then on. Where it was not (fewer than k
+/// vectors are that near) the scan is done again without a guess: a guess costs time at worst, never a result.
 pub(crate) struct TopK {
     k: usize,
+    /// The lowest guess so far; infinite where there was none.
+    guess: f32,
+    guessing: bool,
     /// Distance and id as one ordered number, so that comparing is cheap and ties are settled.
     best: Vec<u128>,
     bound: f32,
@@ -47,7 +62,8 @@ impl TopK {
     /// Keeps `k` of at most `n` vectors.
     pub fn new(k: usize, n: usize) -> Self {
         let k = k.min(n);
-        Self { k, best: Vec::with_capacity(k + k / 2 + 16), bound: if k == 0 { f32::NEG_INFINITY } else { f32::INFINITY } }
+        let guess = f32::INFINITY;
+        Self { k, guess, guessing: true, best: Vec::with_capacity(k + k / 2 + 16), bound: if k == 0 { f32::NEG_INFINITY } else { f32::INFINITY } }
     }
 
     /// The k nearest, nearest first.
@@ -60,7 +76,7 @@ impl TopK {
     fn cut(&mut self) {
         if self.best.len() >= self.k && self.k > 0 {
             let (_, last, _) = self.best.select_nth_unstable(self.k - 1);
-            self.bound = neighbor(*last).distance;
+            self.bound = neighbor(*last).distance.min(self.guess);
             self.best.truncate(self.k);
         }
     }
@@ -85,6 +101,30 @@ impl Collector for TopK {
         if self.best.len() > self.k + self.k / 8 || (self.bound == f32::INFINITY && self.best.len() >= self.k) {
             self.cut();
         }
+    }
+
+    fn foresee(&mut self, seen: usize, n: usize) {
+        let expected = self.k as f64 * seen as f64 / n as f64;
+        let rank = (expected + 3.0 * expected.sqrt() + 3.0) as usize;
+        if self.guessing && rank < self.k && rank <= self.best.len() {
+            let (_, at, _) = self.best.select_nth_unstable(rank - 1);
+            self.guess = self.guess.min(neighbor(*at).distance);
+            self.bound = self.bound.min(self.guess);
+        }
+    }
+
+    fn missed(&mut self) -> bool {
+        self.cut();
+        let near = self.best.iter().filter(|&&key| neighbor(key).distance <= self.guess).count();
+        let missed = near < self.k;
+        if missed {
+            (self.guess, self.guessing) = (f32::INFINITY, false);
+            // What was found bounds the k-th from above, and will be found again.
+            let bound = self.best.iter().max().filter(|_| self.best.len() == self.k);
+            self.bound = bound.map_or(f32::INFINITY, |&key| neighbor(key).distance);
+            self.best.clear();
+        }
+        missed
     }
 }
 
