@@ -22,6 +22,9 @@ const STEP: usize = 8;
 /// Elements of an integer kernel's step.
 const BYTE_STEP: usize = 32;
 
+/// Bytes of rows that are on their way while one is computed.
+const AHEAD: usize = 1024;
+
 /// One query, made ready once for any number of rows of one type.
 #[derive(Clone, Debug)]
 pub struct Query {
@@ -297,14 +300,18 @@ impl<O: Operand, M: Sums> Kernel for Formula<'_, O, M> {
     fn run<S: Simd>(self, s: S) {
         let Distances { query, operand, rows, list, out } = self.0;
         out.reserve(list.len());
-        for (i, &row) in list.iter().enumerate() {
-            // The next row's first lines; the rest of a row the hardware fetches ahead by itself.
-            if let Some(&next) = list.get(i + 1) {
-                let next = bytemuck::cast_slice::<O::Row, u8>(&rows[next as usize * query.dim..][..query.dim]);
-                for line in next.chunks(64).take(8) {
-                    s.prefetch(line);
-                }
+        // Rows come from anywhere in a block, so the hardware does not guess the next one: about a kilobyte of them is
+        // asked for ahead. Of a long row the first lines are enough, the rest is in sequence.
+        let ahead = (AHEAD / (query.dim * size_of::<O::Row>())).max(1);
+        let prefetch = |at: usize| {
+            if let Some(&row) = list.get(at) {
+                let row = bytemuck::cast_slice::<O::Row, u8>(&rows[row as usize * query.dim..][..query.dim]);
+                row.chunks(64).take(8).for_each(|line| s.prefetch(line));
             }
+        };
+        (0..ahead).for_each(prefetch);
+        for (i, &row) in list.iter().enumerate() {
+            prefetch(i + ahead);
             let row = &rows[row as usize * query.dim..][..query.dim];
             out.push(M::distance(query.norm, sums::<S, O, M>(s, operand.query(), row)) as f32);
         }
