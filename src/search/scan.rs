@@ -7,8 +7,9 @@
 //!     for each query: exact distances of its list → its collector, which lowers the bound
 //! ```
 //!
-//! Memory is a block of panels and a group's lists, whatever the sizes. Blocks grow from small to large, so that the
-//! first vectors, which nothing can rule out yet, are few.
+//! Memory is a block of panels and a group's lists, whatever the sizes.
+
+use std::ops::Range;
 
 use super::screen::{Screen, Source};
 use super::topk::Collector;
@@ -19,8 +20,11 @@ use crate::kernels::tile::PANEL;
 use crate::threads::Worker;
 use crate::vectors::Vectors;
 
-/// Vectors in the first block and in the largest.
-const BLOCKS: (usize, usize) = (64, 1024);
+/// Vectors in a block: their codes fill a part of L2, and looking at every query's bound costs little beside them.
+const BLOCK: usize = 1024;
+/// How many small blocks come first, and the vectors in each: while nothing is known, everything is kept.
+const PILOTS: usize = 16;
+const PILOT: usize = 64;
 
 /// The vectors that are scanned.
 #[derive(Clone, Copy)]
@@ -44,29 +48,24 @@ impl List<'_> {
     }
 }
 
-/// The blocks of `0..len`, each with the vectors seen before it. Small ones come first; the large ones follow in steps of
-/// the golden ratio, so that those seen at any time are spread evenly, whatever order the vectors are in.
-fn blocks(len: usize) -> impl Iterator<Item = (std::ops::Range<usize>, usize)> {
-    let (small, large) = BLOCKS;
-    let mut head: Vec<_> = Vec::new();
-    let (mut at, mut size) = (0, small);
-    while at < len && size < large {
-        head.push(at..(at + size).min(len));
-        (at, size) = ((at + size).min(len), size * 2);
-    }
-    let count = (len - at).div_ceil(large);
+/// The blocks of `0..len`, each with the vectors seen before it: first [`PILOTS`] small ones, spread evenly, then the rest in
+/// steps of the golden ratio, so that those seen at any time are an even part of all, whatever order they are in.
+fn blocks(len: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+    let start = |pilot: usize| pilot * len / PILOTS / PANEL * PANEL;
+    let last = |i: usize| if i + 1 == PILOTS { len } else { start(i + 1) };
+    let pilots: Vec<Range<usize>> = (0..PILOTS).map(|i| start(i)..(start(i) + PILOT).min(last(i))).collect();
+    let rest: Vec<Range<usize>> = (0..PILOTS)
+        .flat_map(|i| (pilots[i].end..last(i)).step_by(BLOCK).map(move |at| at..(at + BLOCK).min(last(i))))
+        .collect();
     // A step that shares no factor with the count visits every block once.
+    let count = rest.len();
     let mut step = (count as f64 * 0.618_033_988_75) as usize;
     while gcd(step, count) > 1 {
         step += 1;
     }
-    let rest = (0..count).scan(0, move |next, _| {
-        let start = at + *next * large;
-        *next = (*next + step) % count;
-        Some(start..(start + large).min(len))
-    });
     let mut seen = 0;
-    head.into_iter().chain(rest).map(move |block| {
+    let golden = (0..count).map(move |i| rest[(i as u128 * step as u128 % count as u128) as usize].clone());
+    pilots.into_iter().filter(|block| !block.is_empty()).chain(golden).map(move |block| {
         seen += block.len();
         (block.clone(), seen - block.len())
     })
@@ -91,8 +90,8 @@ pub(crate) fn scan<S: Source, C: Collector>(
     let n = list.rows.len();
     let mut foreseen = 0;
     for (block, seen) in blocks(n) {
-        // Guesses at 1/32, 1/16, 1/8 … of the vectors: each costs a pass over the k best.
-        if seen >= n / 32 && seen >= 2 * foreseen {
+        // Each guess costs a pass over the k best.
+        if seen >= PILOTS * PILOT && seen >= 2 * foreseen {
             foreseen = seen;
             collectors.iter_mut().for_each(|collector| collector.foresee(seen, n));
         }
@@ -129,7 +128,7 @@ pub(crate) fn scan_all<C: Collector>(
     collectors: &mut [C],
     worker: &Worker,
 ) -> bool {
-    let every: Vec<u32> = (0..BLOCKS.1 as u32).collect();
+    let every: Vec<u32> = (0..BLOCK as u32).collect();
     let mut distances = Vec::new();
     for (block, _) in blocks(list.rows.len()) {
         for (query, collector) in queries.iter().zip(&mut *collectors) {
