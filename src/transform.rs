@@ -30,14 +30,22 @@ pub struct Projection {
     defect: f64,
 }
 
-/// A vector's head and the lengths that bound what the head leaves out.
+/// A vector's head, and what bounds the rest.
 pub struct Split<'a> {
     /// y, H values.
     pub head: &'a [f64],
     /// ‖x − μ‖².
     pub norm: f64,
-    /// An upper bound of the tail's length.
-    pub tail: f64,
+    defect: f64,
+}
+
+impl Split<'_> {
+    /// An upper bound of the length of what the first `width` coordinates leave out.
+    pub fn tail(&self, width: usize) -> f64 {
+        // P is orthonormal up to `defect`, and so is Pythagoras.
+        let head: f64 = self.head[..width].iter().map(|v| v * v).sum();
+        ((self.norm - head).max(0.0) + (self.defect + 1e-12) * self.norm).sqrt()
+    }
 }
 
 impl Projection {
@@ -104,11 +112,16 @@ impl Projection {
         Self::new(self.mean.clone(), self.rows[..width * self.mean.len()].to_vec())
     }
 
-    /// The same space in directions of equal variance: the rows turned at random among themselves. Codes of one
-    /// step for all coordinates then lose least.
-    pub fn mixed(&self, seed: u64) -> Self {
-        let turn = random(self.width(), self.width(), seed).qr().q();
-        let mixed = turn * &self.matrix;
+    /// The same directions, turned at random among themselves: first those up to `widths[0]`, then from there to
+    /// `widths[1]` and so on. They then carry equal variance, and codes of one step for all lose least.
+    pub fn mixed(&self, widths: &[usize], seed: u64) -> Self {
+        let mut mixed = self.matrix.clone();
+        let mut from = 0;
+        for &to in widths {
+            let turn = random(to - from, to - from, seed).qr().q();
+            mixed.rows_mut(from, to - from).copy_from(&(turn * self.matrix.rows(from, to - from)));
+            from = to;
+        }
         Self::new(self.mean.clone(), mixed.transpose().iter().map(|&v| v as f32).collect())
     }
 
@@ -124,10 +137,7 @@ impl Projection {
         }
         let heads = self.apply(columns);
         for (i, (head, x)) in heads.as_slice().chunks_exact(self.width()).zip(columns.column_iter()).enumerate() {
-            let (norm, head_norm) = (x.norm_squared(), head.iter().map(|v| v * v).sum::<f64>());
-            // P is orthonormal up to `defect`, and so is Pythagoras.
-            let tail = ((norm - head_norm).max(0.0) + (self.defect + 1e-12) * norm).sqrt();
-            each(i, Split { head, norm, tail });
+            each(i, Split { head, norm: x.norm_squared(), defect: self.defect });
         }
     }
 }

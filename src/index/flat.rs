@@ -1,18 +1,20 @@
 //! Exact search: every vector is looked at, most of them only through their codes.
 //!
 //! Codes change no result, so whether and how wide they are made is a question of cost alone. [`fit`] answers it from a
-//! sample: the time of a query over n vectors is about
+//! sample: the time of a query for k of n vectors is about
 //!
 //! ```text
-//! n · ((H + 12) · TILE  +  f(H) · (START + row bytes · BYTE))
+//! n · ((H + 12) · tile  +  f(H, k) · (START + row bytes · BYTE))
 //! ```
 //!
-//! where f(H) is the part of the vectors that H leading directions cannot rule out. Without codes it is a tile over all
-//! d coordinates. The widest H is what 0.3 × the row's bytes hold.
+//! where f(H, k) is the part of the vectors that H leading directions cannot rule out. Without codes it is a tile over all
+//! d coordinates. Few neighbours want few directions, many want more: the codes get the widths of least cost for k = 10 and
+//! for k = 1,000 as their two levels. The widest H is what 0.3 × the row's bytes hold.
 
 use nalgebra::DMatrix;
 
 use crate::error::Result;
+use crate::kernels::Isa;
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
 use crate::rows::Rows;
@@ -30,17 +32,23 @@ const DIRECTIONS: usize = 384;
 const SAMPLE: usize = 8192;
 /// Vectors that stand for queries when f(H) is measured.
 const PROBES: usize = 64;
-/// The k that the width is chosen for: the geometric middle of 10 and 100.
-const K: usize = 30;
-/// Nanoseconds, measured (`cargo bench --bench kernels`); only their ratios matter. A coordinate of one vector and query
-/// in the tile over codes, over bytes and over floats; an exact distance's start and each byte of its row.
-const TILE: f64 = 0.010;
-const BYTES_TILE: f64 = 0.014;
-const FLOATS_TILE: f64 = 0.021;
-/// Vectors kept in all over those that the final bound keeps: the bound is loose at first.
-const EARLY: f64 = 1.6;
+/// The k's that the levels are chosen for.
+const KS: [usize; 2] = [10, 1000];
+/// Nanoseconds of an exact distance: its start, and each byte of its row. Measured (`cargo bench --bench kernels`), as are
+/// [`tiles`]; only their ratios matter.
 const START: f64 = 6.0;
-const BYTE: f64 = 0.06;
+const BYTE: f64 = 0.03;
+/// Vectors kept in all over those that the final bound keeps: the bound is loose at first.
+const EARLY: f64 = 1.4;
+
+/// Nanoseconds of one coordinate of one vector and query in the tile over codes, bytes and floats.
+fn tiles(isa: Isa) -> [f64; 3] {
+    match isa.name() {
+        // From VPDPBUSD at 70 % of 369 GMAC/s and FMA at 70 % of 88; to be measured on such a machine.
+        "avx512" => [0.004, 0.004, 0.016],
+        _ => [0.010, 0.014, 0.021],
+    }
+}
 
 /// Codes for `rows`, where they pay.
 ///
@@ -56,79 +64,121 @@ pub(crate) fn fit(
     let (n, dim) = (rows.len(), rows.dim());
     let row_bytes = dim * rows.stored().size();
     // The projection itself is part of the bytes: H + 1 rows of d floats over n vectors.
-    let budget = |width: usize| {
-        HeadCodes::bytes_per_vector(width) as f64 + ((width + 1) * dim * 4) as f64 / n as f64 <= 0.3 * row_bytes as f64
+    let shared = |width: usize| ((width + 1) * dim * 4) as f64 / n as f64;
+    let bytes = |width: usize, levels| HeadCodes::bytes_per_vector(width, levels) as f64 + shared(width);
+    let budget = |width: &usize, levels| bytes(*width, levels) <= 0.3 * row_bytes as f64;
+    let widths = || (1..=DIRECTIONS.min(dim) / HeadCodes::STEP).map(|steps| steps * HeadCodes::STEP);
+    let Some(widest) = widths().filter(|w| budget(w, 1)).max().filter(|_| n >= SMALL && dim <= WIDE) else {
+        return Ok(None);
     };
-    let widest = (1..=DIRECTIONS.min(dim) / HeadCodes::STEP).map(|s| s * HeadCodes::STEP).filter(|&w| budget(w)).max();
-    let Some(widest) = widest.filter(|_| n >= SMALL && dim <= WIDE) else { return Ok(None) };
     // The covariance costs m·d² products: fewer vectors where they are long.
     let most = ((1usize << 34) / (dim * dim)).clamp(512, SAMPLE);
     let mut columns = sample(rows.view(), most, metric);
     let all = Projection::train(&mut columns, widest, seed);
-    let Some(width) = cheapest_width(&columns, &all, rows, metric, n) else { return Ok(None) };
-    let projection = all.narrowed(width).mixed(seed);
+    let costs = Costs::measure(&columns, &all, rows, metric);
+    let few = costs.cheapest(KS[0], widths().filter(|w| budget(w, 1)));
+    let many = costs.cheapest(KS[1], widths().filter(|w| budget(w, 2) && few.is_some_and(|few| *w > few)));
+    let levels: Vec<(usize, usize)> = match (few, many) {
+        (Some(few), Some(many)) => vec![
+            (few, costs.most(|k| costs.of(few, k) <= costs.of(many, k).min(costs.raw))),
+            (many, costs.most(|k| costs.of(many, k) <= costs.raw)),
+        ],
+        (Some(few), None) => vec![(few, costs.most(|k| costs.of(few, k) <= costs.raw))],
+        _ => return Ok(None),
+    };
+    let widths: Vec<usize> = levels.iter().map(|level| level.0).collect();
+    let projection = all.narrowed(widths[widths.len() - 1]).mixed(&widths, seed);
     let heads = projection.apply(&columns);
     let mut reaches: Vec<f64> = heads.column_iter().map(|head| head.amax()).collect();
     reaches.sort_unstable_by(f64::total_cmp);
     // One vector in a thousand may lie outside the codes: it is then never ruled out, and all others are coded finer.
     let reach = reaches[(reaches.len() - 1) * 999 / 1000];
-    let mut codes = HeadCodes::new(metric, projection, reach);
+    let mut codes = HeadCodes::new(metric, projection, reach, &levels);
     codes.extend(rows.view(), threads, monitor)?;
     Ok(Some(codes))
 }
 
-/// The width H of least cost, `None` where no codes cost least. `columns` is the centred sample.
-fn cheapest_width(columns: &DMatrix<f64>, all: &Projection, rows: &Rows, metric: Metric, n: usize) -> Option<usize> {
-    let dim = rows.dim() as f64;
-    let row_bytes = dim * rows.stored().size() as f64;
-    let tile = match rows.stored() {
-        Dtype::U8 | Dtype::I8 if metric != Metric::Cosine => BYTES_TILE,
-        _ => FLOATS_TILE,
-    };
-    let raw = (dim + 12.0) * tile;
-    let probes = PROBES.min(columns.ncols() / 2);
-    let queries = columns.columns_with_step(0, probes, (columns.ncols() / probes).saturating_sub(1));
-    let products = queries.transpose() * columns;
-    let norms: Vec<f64> = columns.column_iter().map(|x| x.norm_squared()).collect();
-    let query_norms: Vec<f64> = queries.column_iter().map(|q| q.norm_squared()).collect();
-    // Under every metric the question is how large ⟨q,x⟩ − b·‖x‖² is, with b = ½ for l2.
-    let b = if metric == Metric::L2 { 0.5 } else { 0.0 };
-    // The k-th best of n vectors is about as good as the best of n/k. With fewer in the sample, the count of those
-    // that are kept comes out too high, and the codes a little too wide.
-    let rank = (K * columns.ncols() / n).max(1);
-    let best: Vec<f64> = (0..probes)
-        .map(|p| {
-            let mut values: Vec<f64> = (0..norms.len()).map(|i| b * norms[i] - products[(p, i)]).collect();
-            // The probe itself is among them.
-            *values.select_nth_unstable_by(rank, f64::total_cmp).1
-        })
-        .collect();
-    let heads = all.apply(columns);
-    let query_heads = all.apply(&queries.clone_owned());
-    let kept = |width: usize| {
-        let (heads, query_heads) = (heads.rows(0, width), query_heads.rows(0, width));
-        let bounds = query_heads.transpose() * heads;
-        let tails: Vec<f64> =
-            heads.column_iter().zip(&norms).map(|(y, x)| (x - y.norm_squared()).max(0.0).sqrt()).collect();
-        let kept: usize = (0..probes)
+/// What a query costs, in nanoseconds a vector, measured on a sample.
+struct Costs {
+    n: usize,
+    /// Without codes.
+    raw: f64,
+    /// A coordinate of a code.
+    tile: f64,
+    /// An exact distance.
+    exact: f64,
+    /// The k's that were measured, and for each and each multiple of [`HeadCodes::STEP`] the part of the vectors that is kept.
+    kept: Vec<(usize, Vec<f64>)>,
+}
+
+impl Costs {
+    /// `columns` is the centred sample, `all` the directions to choose from.
+    fn measure(columns: &DMatrix<f64>, all: &Projection, rows: &Rows, metric: Metric) -> Self {
+        let (n, m, dim) = (rows.len(), columns.ncols(), rows.dim() as f64);
+        let [tile, bytes, floats] = tiles(Isa::active());
+        let coordinate = match rows.stored() {
+            Dtype::U8 | Dtype::I8 if metric != Metric::Cosine => bytes,
+            _ => floats,
+        };
+        let probes = PROBES.min(m / 2);
+        let queries = columns.columns_with_step(0, probes, (m / probes).saturating_sub(1)).clone_owned();
+        let products = queries.transpose() * columns;
+        let norms: Vec<f64> = columns.column_iter().map(|x| x.norm_squared()).collect();
+        let query_norms: Vec<f64> = queries.column_iter().map(|q| q.norm_squared()).collect();
+        // Under every metric the question is how small b·‖x‖² − ⟨q,x⟩ is, with b = ½ for l2.
+        let b = if metric == Metric::L2 { 0.5 } else { 0.0 };
+        let ks: Vec<usize> = (0..).map(|i| 10usize.saturating_mul(3usize.saturating_pow(i))).take_while(|&k| k < n / 8).collect();
+        // The k-th best of n vectors is about as good as the (k·m/n)-th of m. With fewer than one of them, the count of
+        // those that are kept comes out too high, and the codes a little too wide.
+        let bests: Vec<Vec<f64>> = (0..probes)
             .map(|p| {
+                let mut values: Vec<f64> = (0..m).map(|i| b * norms[i] - products[(p, i)]).collect();
+                values.sort_unstable_by(f64::total_cmp);
+                // The probe itself is among them.
+                ks.iter().map(|k| values[(k * m / n).clamp(1, m - 1)]).collect()
+            })
+            .collect();
+        let (heads, query_heads) = (all.apply(columns), all.apply(&queries));
+        let mut kept: Vec<(usize, Vec<f64>)> = ks.iter().map(|&k| (k, Vec::new())).collect();
+        for width in (1..=all.width() / HeadCodes::STEP).map(|steps| steps * HeadCodes::STEP) {
+            let (heads, query_heads) = (heads.rows(0, width), query_heads.rows(0, width));
+            let bounds = query_heads.transpose() * heads;
+            let tails: Vec<f64> =
+                heads.column_iter().zip(&norms).map(|(y, x)| (x - y.norm_squared()).max(0.0).sqrt()).collect();
+            let mut counts = vec![0usize; ks.len()];
+            for p in 0..probes {
                 let head = query_heads.column(p).norm();
                 let tail = (query_norms[p] - head * head).max(0.0).sqrt();
-                // What seven bits cost: about 3 % of the heads' product (see `quantizer/head.rs`).
-                let may = |i: usize| bounds[(p, i)] + tail * tails[i] + 0.03 * head * (norms[i].sqrt());
-                (0..norms.len()).filter(|&i| b * norms[i] - may(i) <= best[p]).count()
-            })
-            .sum();
-        kept as f64 / (probes * norms.len()) as f64
-    };
-    let exact = START + row_bytes * BYTE;
-    let cost = |width: usize| (width as f64 + 12.0) * TILE + EARLY * kept(width) * exact;
-    (1..=all.width() / HeadCodes::STEP)
-        .map(|steps| steps * HeadCodes::STEP)
-        // Every eighth width beyond the first few: the cost is flat around its least.
-        .filter(|&w| w <= 64 || w % 32 == 0 || w == all.width())
-        .map(|w| (w, cost(w)))
-        .filter(|&(_, cost)| cost < raw)
-        .min_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|(width, _)| width)
+                for i in 0..m {
+                    // What seven bits cost: about 3 % of the heads' product (see `quantizer/head.rs`).
+                    let most = bounds[(p, i)] + tail * tails[i] + 0.03 * head * norms[i].sqrt();
+                    let least = b * norms[i] - most;
+                    counts.iter_mut().zip(&bests[p]).for_each(|(count, best)| *count += usize::from(least <= *best));
+                }
+            }
+            for ((_, kept), count) in kept.iter_mut().zip(counts) {
+                kept.push(count as f64 / (probes * m) as f64);
+            }
+        }
+        let exact = START + dim * rows.stored().size() as f64 * BYTE;
+        Self { n, raw: (dim + 12.0) * coordinate, tile, exact, kept }
+    }
+
+    /// A search for `k` with codes of `width`.
+    fn of(&self, width: usize, k: usize) -> f64 {
+        let kept = self.kept.iter().rev().find(|(at, _)| *at <= k).map_or(1.0, |(_, kept)| kept[width / HeadCodes::STEP - 1]);
+        (width as f64 + 12.0) * self.tile + EARLY * kept * self.exact
+    }
+
+    /// The width of least cost for `k`, `None` where no codes cost least.
+    fn cheapest(&self, k: usize, widths: impl Iterator<Item = usize>) -> Option<usize> {
+        let costs = widths.map(|width| (width, self.of(width, k))).filter(|&(_, cost)| cost < self.raw);
+        costs.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(width, _)| width)
+    }
+
+    /// The largest k up to which `good` holds.
+    fn most(&self, good: impl Fn(usize) -> bool) -> usize {
+        let bad = self.kept.iter().map(|(k, _)| *k).find(|&k| !good(k));
+        bad.map_or(self.n, |k| k.saturating_sub(1))
+    }
 }

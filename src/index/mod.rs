@@ -228,7 +228,10 @@ impl Index {
     /// More facts, for people.
     pub fn info(&self) -> Vec<(&'static str, String)> {
         let codes = match &self.codes {
-            Some(codes) => format!("{} × 7 bit of {} dimensions", codes.width(), self.dim()),
+            Some(codes) => {
+                let widths: Vec<String> = codes.widths().map(|width| width.to_string()).collect();
+                format!("7 bit each of {} leading directions", widths.join(" or "))
+            }
             None => "none".to_owned(),
         };
         vec![("stored dtype", self.rows.stored().to_string()), ("codes", codes)]

@@ -160,6 +160,8 @@ impl Operand for Floats {
 pub struct Panels<'a, F> {
     /// The panels' lines, one panel after the other.
     pub lines: &'a [Line],
+    /// Lines of one panel; a tile may read fewer of them, the first ones.
+    pub stride: usize,
     /// The vectors' factors `a`, 16 to a panel.
     pub a: &'a [[F; PANEL]],
     /// The vectors' factors `t`, 16 to a panel.
@@ -211,7 +213,9 @@ impl Bound {
         let reach = f64::from(distance.next_up());
         // NaN where the bound overflowed: then the test keeps everything.
         let threshold = ((self.origin - self.slope * reach) as f32).next_down();
-        Test { beta: self.beta as f32, tau: self.tau as f32, threshold }
+        // Terms that could overflow f32 on their way prove nothing.
+        let sane = self.beta.abs() < 1e15 && self.tau < 1e15 && self.origin.abs() < 1e30;
+        Test { beta: self.beta as f32, tau: self.tau as f32, threshold: if sane { threshold } else { f32::NAN } }
     }
 }
 
@@ -419,14 +423,15 @@ fn groups<S: Simd, O: Operand, R: Reduce<S>>(
 ) {
     let panels_len = panels.len();
     let lines: &[O::Step] = bytemuck::cast_slice(panels.lines);
-    assert_eq!(lines.len(), panels_len * queries.steps, "queries and vectors of one length");
+    let stride = panels.stride * size_of::<Line>() / size_of::<O::Step>();
+    assert!(lines.len() >= panels_len * stride && queries.steps <= stride, "panels as long as the queries");
     assert_eq!(panels.t.len(), panels_len, "one factor of each kind a vector");
     for group in groups {
         match (S::PANELS, queries.group) {
-            (4, 6) => passes::<S, O, R, 4, 6>(s, queries, group, lines, panels, reduce),
-            (1, 6) => passes::<S, O, R, 1, 6>(s, queries, group, lines, panels, reduce),
-            (1, 4) => passes::<S, O, R, 1, 4>(s, queries, group, lines, panels, reduce),
-            (_, 1) => passes::<S, O, R, 4, 1>(s, queries, group, lines, panels, reduce),
+            (4, 6) => passes::<S, O, R, 4, 6>(s, queries, group, (lines, stride), panels, reduce),
+            (1, 6) => passes::<S, O, R, 1, 6>(s, queries, group, (lines, stride), panels, reduce),
+            (1, 4) => passes::<S, O, R, 1, 4>(s, queries, group, (lines, stride), panels, reduce),
+            (_, 1) => passes::<S, O, R, 4, 1>(s, queries, group, (lines, stride), panels, reduce),
             (p, q) => unreachable!("no tile of {p} panels × {q} queries"),
         }
     }
@@ -437,19 +442,19 @@ fn passes<S: Simd, O: Operand, R: Reduce<S>, const P: usize, const Q: usize>(
     s: S,
     queries: &QueryTile<O>,
     group: usize,
-    lines: &[O::Step],
+    (lines, stride): (&[O::Step], usize),
     panels: Panels<O::Factor>,
     reduce: &mut R,
 ) {
     let (items, _) = queries.items[group * queries.steps * Q..][..queries.steps * Q].as_chunks::<Q>();
     let mut at = 0;
     while at + P <= panels.len() {
-        let sums = sums::<S, O, P, Q>(s, items, &lines[at * items.len()..]);
+        let sums = sums::<S, O, P, Q>(s, items, &lines[at * stride..], stride);
         test::<S, O, R, P, Q>(s, queries, group, sums, panels, at, reduce);
         at += P;
     }
     while at < panels.len() {
-        let sums = sums::<S, O, 1, Q>(s, items, &lines[at * items.len()..]);
+        let sums = sums::<S, O, 1, Q>(s, items, &lines[at * stride..], stride);
         test::<S, O, R, 1, Q>(s, queries, group, sums, panels, at, reduce);
         at += 1;
     }
@@ -461,8 +466,9 @@ fn sums<S: Simd, O: Operand, const P: usize, const Q: usize>(
     s: S,
     items: &[[O::Query; Q]],
     lines: &[O::Step],
+    stride: usize,
 ) -> [[O::Acc<S>; Q]; P] {
-    let lines: [&[O::Step]; P] = std::array::from_fn(|p| &lines[p * items.len()..][..items.len()]);
+    let lines: [&[O::Step]; P] = std::array::from_fn(|p| &lines[p * stride..][..items.len()]);
     let mut accs = [[O::zero(s); Q]; P];
     for (step, q) in items.iter().enumerate() {
         for p in 0..P {

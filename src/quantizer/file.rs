@@ -6,6 +6,7 @@ use bytemuck::{Pod, Zeroable};
 use half::bf16;
 
 use super::HeadCodes;
+use super::head::Level;
 use crate::error::Result;
 use crate::kernels::tile::PANEL;
 use crate::metric::Metric;
@@ -16,38 +17,47 @@ const META: Tag = Tag::new("codes");
 const MEAN: Tag = Tag::new("mean");
 const DIRECTIONS: Tag = Tag::new("direct");
 const HALF_NORMS: Tag = Tag::new("norms");
-const TAILS: Tag = Tag::new("tails");
+/// The tails of each level.
+const TAILS: [Tag; 2] = [Tag::new("tails-0"), Tag::new("tails-1")];
 const LINES: Tag = Tag::new("panels");
 
 /// Section `codes`. All little-endian.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Meta {
-    width: u64,
     step: f64,
+    radius: f64,
+    count: u64,
+    levels: [LevelMeta; 2],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+struct LevelMeta {
+    width: u64,
+    most: u64,
     error: f64,
     head: f64,
-    radius: f64,
 }
 
 impl HeadCodes {
     /// What [`HeadCodes::read`] reads.
     pub(crate) fn sections(&self) -> Vec<(Tag, Cow<'_, [u8]>)> {
-        let meta = Meta {
-            width: self.width() as u64,
-            step: self.step,
-            error: self.error,
-            head: self.head,
-            radius: self.radius,
-        };
-        vec![
+        let mut levels = [LevelMeta::default(); 2];
+        for (meta, level) in levels.iter_mut().zip(&self.levels) {
+            let (width, most) = (level.width as u64, level.most as u64);
+            *meta = LevelMeta { width, most, error: level.error, head: level.head };
+        }
+        let meta = Meta { step: self.step, radius: self.radius, count: self.levels.len() as u64, levels };
+        let mut sections = vec![
             (META, Cow::Owned(bytemuck::bytes_of(&meta).to_vec())),
             (MEAN, Cow::Borrowed(bytemuck::cast_slice(self.projection.mean()))),
             (DIRECTIONS, Cow::Borrowed(bytemuck::cast_slice(self.projection.rows()))),
             (HALF_NORMS, Cow::Borrowed(self.half_norms.bytes())),
-            (TAILS, Cow::Borrowed(self.tails.bytes())),
-            (LINES, Cow::Borrowed(self.lines.bytes())),
-        ]
+        ];
+        sections.extend(TAILS.iter().zip(&self.levels).map(|(&tag, level)| (tag, Cow::Borrowed(level.tails.bytes()))));
+        sections.push((LINES, Cow::Borrowed(self.lines.bytes())));
+        sections
     }
 
     /// Codes of `len` vectors of `dim` dimensions from a file.
@@ -61,15 +71,29 @@ impl HeadCodes {
             return Err(file.error(META, &format!("{} bytes, not {}", meta.len(), size_of::<Meta>())));
         }
         let meta: Meta = meta.as_slice()[0];
-        let width = usize::try_from(meta.width).unwrap_or(usize::MAX);
-        if width == 0 || width > dim || !width.is_multiple_of(Self::STEP) {
-            let problem = format!("{width} coordinates, not a multiple of {} up to {dim}", Self::STEP);
-            return Err(file.error(META, &problem));
+        if !(1..=meta.levels.len() as u64).contains(&meta.count) {
+            return Err(file.error(META, &format!("{} levels, not 1 to {}", meta.count, meta.levels.len())));
         }
-        let numbers = [meta.step, meta.error, meta.head, meta.radius];
-        if !(meta.step > 0.0 && numbers.iter().all(|v| v.is_finite() && *v >= 0.0)) {
-            return Err(file.error(META, &format!("step, error, head and radius of {numbers:?}")));
+        if !(meta.step > 0.0 && meta.step.is_finite() && meta.radius >= 0.0 && meta.radius.is_finite()) {
+            return Err(file.error(META, &format!("a step of {} and a radius of {}", meta.step, meta.radius)));
         }
+        let panels = len.div_ceil(PANEL);
+        let mut levels: Vec<Level> = Vec::new();
+        for (level, &tag) in meta.levels[..meta.count as usize].iter().zip(&TAILS) {
+            let width = usize::try_from(level.width).unwrap_or(usize::MAX);
+            let above = levels.last().map_or(0, |level| level.width);
+            if width <= above || width > dim || !width.is_multiple_of(Self::STEP) {
+                let problem = format!("{width} coordinates, not a multiple of {} from {above} to {dim}", Self::STEP);
+                return Err(file.error(META, &problem));
+            }
+            if !(level.error >= 0.0 && level.error.is_finite() && level.head >= 0.0 && level.head.is_finite()) {
+                return Err(file.error(META, &format!("an error of {} and a head of {}", level.error, level.head)));
+            }
+            let most = usize::try_from(level.most).unwrap_or(usize::MAX);
+            let tails = file.array::<bf16>(tag, &[panels, PANEL])?;
+            levels.push(Level { width, most, error: level.error, head: level.head, tails });
+        }
+        let width = levels.last().map_or(0, |level| level.width);
         let floats = |tag, shape: &[usize]| -> Result<Vec<f32>> {
             file.array::<f32>(tag, shape)?;
             let values = file.small(tag)?.as_slice::<f32>().to_vec();
@@ -79,18 +103,15 @@ impl HeadCodes {
             }
         };
         let projection = Projection::new(floats(MEAN, &[dim])?, floats(DIRECTIONS, &[width, dim])?);
-        let panels = len.div_ceil(PANEL);
         Ok(Self {
             metric,
             projection,
             step: meta.step,
-            error: meta.error,
-            head: meta.head,
             radius: meta.radius,
             len,
+            levels,
             lines: file.array::<u8>(LINES, &[panels, PANEL, width])?,
             half_norms: file.array::<bf16>(HALF_NORMS, &[panels, PANEL])?,
-            tails: file.array::<bf16>(TAILS, &[panels, PANEL])?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Which vectors cannot be an answer? Seven bits for each leading coordinate, and a bound of what they leave out.
 //!
 //! A vector is projected on H directions ([`Projection`]); its head y is stored as codes c = round(y/s), |c| ≤ 64,
-//! 16 vectors to a panel of the [tile](crate::kernels::tile), with two bf16: a = ‖x‖²/2 rounded down and t = ‖tail‖ rounded up. With a
+//! 16 vectors to a panel of the [tile](crate::kernels::tile), with two bf16: a = ‖x‖²/2 rounded down and t = ‖tail‖ rounded up, both in units of s. With a
 //! query's codes k and step s_q, u = s·s_q, and the rounding errors e = ‖y − s·c‖,
 //!
 //! ```text
@@ -21,6 +21,7 @@
 //! All numbers but the codes are computed in f64 from the vectors as they are stored; the rounding of the f32 test
 //! itself is paid for with a margin of 2⁻²⁰ of its terms.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use half::bf16;
@@ -42,68 +43,81 @@ const ZERO: i32 = 64;
 const STEP: usize = HeadCodes::STEP;
 
 /// Codes of any number of vectors.
+///
+/// They are read at one of a few *levels*: the first coordinates only, which costs less and rules out less. A level has
+/// tails and largest errors of its own; the codes are the same.
 #[derive(Clone)]
 pub struct HeadCodes {
     pub(super) metric: Metric,
     pub(super) projection: Projection,
     /// s: the distance between two codes.
     pub(super) step: f64,
-    /// max e_x over the vectors that fit.
-    pub(super) error: f64,
-    /// max ‖ŷ_x‖ over the vectors that fit.
-    pub(super) head: f64,
     /// max ‖x − μ‖ over all vectors.
     pub(super) radius: f64,
     pub(super) len: usize,
+    /// The narrowest first; the last one is as wide as the codes.
+    pub(super) levels: Vec<Level>,
     /// Panels of H/4 lines.
     pub(super) lines: Buffer,
-    /// a, 16 bf16 a panel.
+    /// a/s², 16 bf16 a panel.
     pub(super) half_norms: Buffer,
-    /// t, 16 bf16 a panel.
-    pub(super) tails: Buffer,
 }
 
-/// A query, ready for the tile.
-struct HeadQuery {
-    codes: Vec<i8>,
-    bound: Bound,
+/// The first coordinates of the codes.
+#[derive(Clone)]
+pub(super) struct Level {
+    pub width: usize,
+    /// The largest k that this level suits.
+    pub most: usize,
+    /// max e_x over the vectors that fit.
+    pub error: f64,
+    /// max ‖ŷ_x‖ over the vectors that fit.
+    pub head: f64,
+    /// t/s, 16 bf16 a panel.
+    pub tails: Buffer,
 }
 
 impl HeadCodes {
     /// Coordinates of one step of the tile: the width is a multiple of it.
     pub const STEP: usize = 8;
 
-    /// Bytes for each vector where the codes are `width` wide.
-    pub fn bytes_per_vector(width: usize) -> usize {
-        width + 2 * size_of::<bf16>()
+    /// Bytes for each vector where the codes are `width` wide and have `levels` levels.
+    pub fn bytes_per_vector(width: usize, levels: usize) -> usize {
+        width + (1 + levels) * size_of::<bf16>()
     }
 
-    /// An empty set of codes over `projection`, of which a head coordinate reaches up to `reach`.
-    pub fn new(metric: Metric, projection: Projection, reach: f64) -> Self {
-        assert!(projection.width().is_multiple_of(STEP), "whole steps of the tile");
+    /// An empty set of codes over `projection`, of which a head coordinate reaches up to `reach`. `levels` are pairs of a
+    /// width and the largest k that it suits, both ascending.
+    pub fn new(metric: Metric, projection: Projection, reach: f64, levels: &[(usize, usize)]) -> Self {
+        assert!(levels.iter().all(|(width, _)| width.is_multiple_of(STEP)), "whole steps of the tile");
+        assert_eq!(levels.last().map(|level| level.0), Some(projection.width()), "the last level is all of the codes");
         let step = if reach > 0.0 { reach / f64::from(ZERO - 1) } else { 1.0 };
+        let level = |&(width, most)| Level { width, most, error: 0.0, head: 0.0, tails: Buffer::new() };
         Self {
             metric,
             projection,
             step,
-            error: 0.0,
-            head: 0.0,
             radius: 0.0,
             len: 0,
+            levels: levels.iter().map(level).collect(),
             lines: Buffer::new(),
             half_norms: Buffer::new(),
-            tails: Buffer::new(),
         }
     }
 
-    /// Encoded vectors.
-    pub fn len(&self) -> usize {
-        self.len
+    /// The level that suits a search for `k` vectors; `None` where looking at all is cheaper.
+    pub fn level(&self, k: usize) -> Option<usize> {
+        self.levels.iter().position(|level| k <= level.most)
     }
 
-    /// True where there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
+    /// The last level.
+    pub fn finest(&self) -> usize {
+        self.levels.len() - 1
+    }
+
+    /// The widths of the levels.
+    pub fn widths(&self) -> impl Iterator<Item = usize> {
+        self.levels.iter().map(|level| level.width)
     }
 
     /// H.
@@ -114,7 +128,8 @@ impl HeadCodes {
     /// Memory, in bytes.
     pub fn bytes(&self) -> usize {
         let projection = (self.projection.rows().len() + self.projection.mean().len()) * 4;
-        self.lines.len() + self.half_norms.len() + self.tails.len() + projection
+        let tails: usize = self.levels.iter().map(|level| level.tails.len()).sum();
+        self.lines.len() + self.half_norms.len() + tails + projection
     }
 
     /// Appends the codes of `vectors`.
@@ -128,7 +143,7 @@ impl HeadCodes {
         if done.is_err() {
             self.lines.truncate(lengths.0);
             self.half_norms.truncate(lengths.1);
-            self.tails.truncate(lengths.1);
+            self.levels.iter_mut().for_each(|level| level.tails.truncate(lengths.1));
         }
         done
     }
@@ -139,107 +154,155 @@ impl HeadCodes {
         let width = self.width();
         grow(&mut self.lines, panels * PANEL * width)?;
         grow(&mut self.half_norms, panels * size_of::<[bf16; PANEL]>())?;
-        grow(&mut self.tails, panels * size_of::<[bf16; PANEL]>())?;
+        for level in &mut self.levels {
+            grow(&mut level.tails, panels * size_of::<[bf16; PANEL]>())?;
+        }
         // From the panel that is not full yet on, in parts that threads write each on their own.
         let (first, steps) = (old / PANEL, width / 4);
         let lines: &mut [Line] = bytemuck::cast_slice_mut(self.lines.bytes_mut("codes")?);
         let half_norms: &mut [bf16] = bytemuck::cast_slice_mut(self.half_norms.bytes_mut("codes")?);
-        let tails: &mut [bf16] = bytemuck::cast_slice_mut(self.tails.bytes_mut("codes")?);
         let parts = lines[first * steps..].chunks_mut(PART / PANEL * steps);
-        let factors = half_norms[first * PANEL..].chunks_mut(PART).zip(tails[first * PANEL..].chunks_mut(PART));
-        let parts: Vec<_> = parts.zip(factors).map(Mutex::new).collect();
+        let parts = parts.zip(half_norms[first * PANEL..].chunks_mut(PART));
+        let mut parts: Vec<Part> =
+            parts.map(|(lines, half_norms)| Part { lines, half_norms, tails: Vec::new(), largest: Vec::new() }).collect();
+        let widths: Vec<usize> = self.levels.iter().map(|level| level.width).collect();
+        for level in &mut self.levels {
+            let tails: &mut [bf16] = bytemuck::cast_slice_mut(level.tails.bytes_mut("codes")?);
+            for (part, tails) in parts.iter_mut().zip(tails[first * PANEL..].chunks_mut(PART)) {
+                part.tails.push(tails);
+                part.largest.push((level.error, level.head));
+            }
+        }
+        let parts: Vec<Mutex<Part>> = parts.into_iter().map(Mutex::new).collect();
         let (metric, projection, step) = (self.metric, &self.projection, self.step);
-        let largest = Mutex::new((self.error, self.head, self.radius));
+        let radius = Mutex::new(self.radius);
         let size = (parts.len(), vectors.len() as u64);
         threads::run(threads, monitor, "encode", size, |at, worker| {
             let mut part = parts[at].lock().map_err(|_| Error::Interrupted)?;
-            let (lines, (half_norms, tails)) = &mut *part;
             let start = first * PANEL + at * PART;
             let rows = start.max(old)..(start + PART).min(new);
-            let mut coded = vec![0i32; projection.width()];
-            let (mut error, mut head, mut radius) = (0f64, 0f64, 0f64);
             let mut columns = columns(vectors, rows.start - old..rows.end - old, metric);
+            let mut longest = 0f64;
             projection.split(&mut columns, true, |i, x| {
-                let at = rows.start - start + i;
-                let outside = encode(x.head, step, ZERO - 1, &mut coded);
-                for (j, &c) in coded.iter().enumerate() {
-                    lines[at / PANEL * steps + j / 4].0[at % PANEL * 4 + j % 4] = (c + ZERO) as u8;
-                }
-                half_norms[at] = below(x.norm / 2.0);
-                radius = radius.max(x.norm.sqrt());
-                tails[at] = if outside {
-                    bf16::INFINITY
-                } else {
-                    let lengths = lengths(x.head, step, &coded);
-                    (error, head) = (error.max(lengths.0), head.max(lengths.1));
-                    above(x.tail)
-                };
+                longest = longest.max(x.norm.sqrt());
+                part.encode(rows.start - start + i, &x, step, &widths);
             });
-            let mut largest = largest.lock().map_err(|_| Error::Interrupted)?;
-            *largest = (largest.0.max(error), largest.1.max(head), largest.2.max(radius));
+            let mut radius = radius.lock().map_err(|_| Error::Interrupted)?;
+            *radius = radius.max(longest);
             worker.advance(rows.len() as u64);
             Ok(())
         })?;
-        drop(parts);
-        (self.error, self.head, self.radius) = largest.into_inner().map_err(|_| Error::Interrupted)?;
+        let mut largest = vec![(0f64, 0f64); widths.len()];
+        for part in parts {
+            let part = part.into_inner().map_err(|_| Error::Interrupted)?;
+            for (all, one) in largest.iter_mut().zip(&part.largest) {
+                *all = (all.0.max(one.0), all.1.max(one.1));
+            }
+        }
+        for (level, largest) in self.levels.iter_mut().zip(largest) {
+            (level.error, level.head) = (level.error.max(largest.0), level.head.max(largest.1));
+        }
+        self.radius = radius.into_inner().map_err(|_| Error::Interrupted)?;
         self.len = new;
         Ok(())
     }
 
-    /// The codes of vectors `range`, which begins with a panel.
-    pub fn panels(&self, range: std::ops::Range<usize>) -> Panels<'_, bf16> {
+    /// The codes of vectors `range`, which begins with a panel, at level `level`.
+    pub fn panels(&self, level: usize, range: Range<usize>) -> Panels<'_, bf16> {
         let panels = range.start / PANEL..range.end.div_ceil(PANEL);
-        let steps = self.width() / 4;
+        let stride = self.width() / 4;
         Panels {
-            lines: &self.lines.as_slice()[panels.start * steps..panels.end * steps],
+            lines: &self.lines.as_slice()[panels.start * stride..panels.end * stride],
+            stride,
             a: &self.half_norms.as_slice()[panels.clone()],
-            t: &self.tails.as_slice()[panels],
+            t: &self.levels[level].tails.as_slice()[panels],
         }
     }
 
-    /// The queries in the form that the tile reads, with the bound of each.
-    pub fn queries(&self, isa: Isa, queries: Vectors) -> (QueryTile<Codes>, Vec<Bound>) {
+    /// The queries in the form that the tile reads at level `level`, with the bound of each.
+    pub fn queries(&self, isa: Isa, level: usize, queries: Vectors) -> (QueryTile<Codes>, Vec<Bound>) {
         let limit = isa.run(CodeMax);
-        let centred = self.metric == Metric::L2;
-        let mut ready = Vec::with_capacity(queries.len());
+        let level = &self.levels[level];
         let mut columns = columns(queries, 0..queries.len(), self.metric);
         // ⟨q, μ⟩: what the centring of the vectors took from their inner products.
-        let mean = nalgebra::DVector::from_iterator(queries.dim(), self.projection.mean().iter().map(|&v| f64::from(v)));
-        let offsets: Vec<f64> = columns.column_iter().map(|q| q.dot(&mean)).collect();
-        self.projection.split(&mut columns, centred, |i, q| ready.push(self.query(limit, q, offsets[i])));
-        let tile = QueryTile::new(isa, ready.len(), self.width() / STEP, |query, step| {
-            let codes: [i8; STEP] = std::array::from_fn(|j| ready[query].codes[step * STEP + j]);
-            bytemuck::must_cast(codes)
+        let mean = self.projection.mean().iter().map(|&v| f64::from(v));
+        let offsets: Vec<f64> =
+            columns.column_iter().map(|q| q.iter().zip(mean.clone()).map(|(a, b)| a * b).sum()).collect();
+        let (mut codes, mut bounds) = (Vec::new(), Vec::new());
+        self.projection.split(&mut columns, self.metric == Metric::L2, |i, q| {
+            bounds.push(self.bound(level, limit, &q, offsets[i], &mut codes));
         });
-        (tile, ready.into_iter().map(|q| q.bound).collect())
+        let tile = QueryTile::new(isa, bounds.len(), level.width / STEP, |query, step| {
+            let eight: &[i8; STEP] = codes[query * level.width + step * STEP..].first_chunk().expect("whole steps");
+            bytemuck::must_cast(*eight)
+        });
+        (tile, bounds)
     }
 
-    fn query(&self, limit: i32, q: Split, offset: f64) -> HeadQuery {
-        let reach = q.head.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+    /// Appends the query's codes; its bound.
+    fn bound(&self, level: &Level, limit: i32, q: &Split, offset: f64, out: &mut Vec<i8>) -> Bound {
+        let y = &q.head[..level.width];
+        let reach = y.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
         let step = if reach > 0.0 { reach / f64::from(limit) } else { 1.0 };
-        let mut codes = vec![0; q.head.len()];
-        encode(q.head, step, limit, &mut codes);
-        let (error, _) = lengths(q.head, step, &codes);
-        let head = q.head.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let mut codes = vec![0; level.width];
+        encode(y, step, limit, &mut codes);
+        let (error, _) = lengths(y, step, &codes);
+        let head = y.iter().map(|v| v * v).sum::<f64>().sqrt();
         let u = self.step * step;
         // The last term: P's defect, and the rounding of the f64 sums that both sides came from.
-        let norm = q.norm.sqrt();
-        let slack = error * self.head + head * self.error + (self.projection.defect() + 1e-9) * norm * self.radius;
-        let sum = f64::from(codes.iter().sum::<i32>());
+        let defect = (self.projection.defect() + 1e-9) * q.norm.sqrt() * self.radius;
+        let slack = error * level.head + head * level.error + defect;
         let (constant, slope) = match self.metric {
             Metric::L2 => (q.norm / 2.0, 0.5),
             Metric::InnerProduct => (-offset, 1.0),
             Metric::Cosine => (1.0 - offset, 1.0),
         };
-        let beta = if self.metric == Metric::L2 { -1.0 / u } else { 0.0 };
-        let tau = q.tail / u;
-        let terms = f64::from(CODE_LIMIT) * codes.iter().map(|k| f64::from(k.abs())).sum::<f64>()
-            + (beta * self.radius * self.radius / 2.0).abs()
-            + tau * self.radius
-            + (constant + offset.abs() + 1.0).abs() / u;
-        let origin = (constant - slack) / u + f64::from(ZERO) * sum - terms * 2f64.powi(-20);
-        let codes = codes.into_iter().map(|k| k as i8).collect();
-        HeadQuery { codes, bound: Bound { beta, tau, origin, slope: slope / u } }
+        // Stored in units of s, so that nothing overflows where the data is large or small.
+        let beta = if self.metric == Metric::L2 { -self.step / step } else { 0.0 };
+        let tau = q.tail(level.width) / step;
+        let radius = self.radius / self.step;
+        let sum = |value: fn(i32) -> i32| codes.iter().map(|&k| f64::from(value(k))).sum::<f64>();
+        let terms = f64::from(CODE_LIMIT) * sum(i32::abs)
+            + (beta * radius * radius / 2.0).abs()
+            + tau * radius
+            + (constant.abs() + offset.abs() + 1.0) / u;
+        let origin = (constant - slack) / u + f64::from(ZERO) * sum(|k| k) - terms * 2f64.powi(-20);
+        out.extend(codes.iter().map(|&k| k as i8));
+        Bound { beta, tau, origin, slope: slope / u }
+    }
+}
+
+/// What one thread encodes.
+struct Part<'a> {
+    lines: &'a mut [Line],
+    half_norms: &'a mut [bf16],
+    /// Of each level.
+    tails: Vec<&'a mut [bf16]>,
+    /// The largest error and head of each level.
+    largest: Vec<(f64, f64)>,
+}
+
+impl Part<'_> {
+    /// Writes vector `at` of the part.
+    fn encode(&mut self, at: usize, x: &Split, step: f64, widths: &[usize]) {
+        let mut codes = vec![0; x.head.len()];
+        encode(x.head, step, ZERO - 1, &mut codes);
+        let (panel, lane, steps) = (at / PANEL, at % PANEL, codes.len() / 4);
+        for (j, &c) in codes.iter().enumerate() {
+            self.lines[panel * steps + j / 4].0[lane * 4 + j % 4] = (c + ZERO) as u8;
+        }
+        self.half_norms[at] = below(x.norm / 2.0 / (step * step));
+        for ((&width, tails), largest) in widths.iter().zip(&mut self.tails).zip(&mut self.largest) {
+            // A coordinate that was cut off by more than rounding.
+            let outside = |(v, &c): (&f64, &i32)| !((v / step - f64::from(c)).abs() <= 0.500_001);
+            tails[at] = if x.head[..width].iter().zip(&codes).any(outside) {
+                bf16::INFINITY
+            } else {
+                let (error, head) = lengths(&x.head[..width], step, &codes);
+                *largest = (largest.0.max(error), largest.1.max(head));
+                above(x.tail(width) / step)
+            };
+        }
     }
 }
 
@@ -274,15 +337,11 @@ fn above(value: f64) -> bf16 {
     bf16::from_bits((((value as f32).next_up()).to_bits() >> 16) as u16 + 1)
 }
 
-/// Writes round(v/step), cut to ±limit. True where something was cut off by more than rounding.
-fn encode(values: &[f64], step: f64, limit: i32, codes: &mut [i32]) -> bool {
-    let mut outside = false;
+/// Writes round(v/step), cut to ±limit.
+fn encode(values: &[f64], step: f64, limit: i32, codes: &mut [i32]) {
     for (v, code) in values.iter().zip(codes) {
-        let exact = v / step;
-        outside |= !(exact.abs() <= f64::from(limit) + 0.5);
-        *code = (exact.round() as i32).clamp(-limit, limit);
+        *code = ((v / step).round() as i32).clamp(-limit, limit);
     }
-    outside
 }
 
 /// ‖v − step·code‖ and ‖step·code‖.

@@ -67,6 +67,17 @@ pub(crate) struct Searched<'a> {
     pub codes: Option<&'a HeadCodes>,
 }
 
+/// How vectors are ruled out.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// By codes, at a level.
+    Codes(&'a HeadCodes, usize),
+    /// By the rows themselves, in a tile.
+    Rows,
+    /// Not at all.
+    All,
+}
+
 impl Searched<'_> {
     /// See [`Index::search`](crate::Index::search).
     pub fn nearest(&self, queries: Vectors, k: usize, params: &SearchParams) -> Result<Hits> {
@@ -84,9 +95,13 @@ impl Searched<'_> {
         hits.distances.resize(size, f32::INFINITY);
         let n = self.list.rows.len();
         // Where most vectors are answers, nothing can be ruled out.
-        let screened = k < n / 8;
+        let way = match self.codes.and_then(|codes| Some((codes, codes.level(k)?))) {
+            _ if k >= n / 8 => Way::All,
+            Some((codes, level)) => Way::Codes(codes, level),
+            None => Way::Rows,
+        };
         let rows = hits.ids.chunks_mut(k).zip(hits.distances.chunks_mut(k)).collect();
-        self.collect(queries, screened, params, || TopK::new(k, n), rows, |top, (ids, distances)| {
+        self.collect(queries, way, params, || TopK::new(k, n), rows, |top, (ids, distances)| {
             for ((neighbor, id), distance) in top.into_sorted().zip(ids).zip(distances) {
                 (*id, *distance) = (neighbor.id as i64, neighbor.distance);
             }
@@ -101,7 +116,8 @@ impl Searched<'_> {
         }
         let mut found: Vec<Vec<Neighbor>> = vec![Vec::new(); queries.len()];
         let rows = found.iter_mut().collect();
-        self.collect(queries, true, params, || InRange::new(radius), rows, |range, row| {
+        let way = self.codes.map_or(Way::Rows, |codes| Way::Codes(codes, codes.finest()));
+        self.collect(queries, way, params, || InRange::new(radius), rows, |range, row| {
             *row = range.into_sorted().collect();
         })?;
         let mut hits = RangeHits { offsets: vec![0], ids: Vec::new(), distances: Vec::new() };
@@ -118,7 +134,7 @@ impl Searched<'_> {
     fn collect<C: Collector, R: Send>(
         &self,
         queries: Vectors,
-        screened: bool,
+        way: Way,
         params: &SearchParams,
         collector: impl Fn() -> C + Sync,
         results: Vec<R>,
@@ -146,10 +162,10 @@ impl Searched<'_> {
             let mut results = batches[at].lock().map_err(|_| Error::Interrupted)?;
             let queries = queries.rows(at * batch..at * batch + results.len());
             let mut collectors: Vec<C> = (0..queries.len()).map(|_| collector()).collect();
-            let mut whole = self.scan(queries, screened, &mut collectors, worker);
+            let mut whole = self.scan(queries, way, &mut collectors, worker);
             for (i, collector) in collectors.iter_mut().enumerate() {
                 if whole && collector.missed() {
-                    whole = self.scan(queries.rows(i..i + 1), screened, std::slice::from_mut(collector), worker);
+                    whole = self.scan(queries.rows(i..i + 1), way, std::slice::from_mut(collector), worker);
                 }
             }
             if whole {
@@ -160,15 +176,15 @@ impl Searched<'_> {
     }
 
     /// One pass over the vectors, by the way that suits them and the queries. False where it was stopped.
-    fn scan<C: Collector>(&self, queries: Vectors, screened: bool, collectors: &mut [C], worker: &Worker) -> bool {
+    fn scan<C: Collector>(&self, queries: Vectors, way: Way, collectors: &mut [C], worker: &Worker) -> bool {
         let isa = Isa::active();
         let (metric, list) = (self.metric, self.list);
         let exact: Vec<Query> =
             (0..queries.len()).map(|row| Query::new(metric, queries, row, list.rows.dtype())).collect();
-        if let Some(codes) = self.codes.filter(|_| screened) {
-            let mut screen = screen::codes(isa, codes, queries);
+        if let Way::Codes(codes, level) = way {
+            let mut screen = screen::codes(isa, codes, level, queries);
             scan(isa, &mut screen, list, &exact, collectors, worker)
-        } else if !screened || queries.len() < FEW {
+        } else if matches!(way, Way::All) || queries.len() < FEW {
             scan_all(isa, list, &exact, collectors, worker)
         } else if let Some(mut screen) = screen::bytes(isa, metric, list.rows, queries) {
             scan(isa, &mut screen, list, &exact, collectors, worker)

@@ -20,8 +20,10 @@ use crate::kernels::tile::PANEL;
 use crate::threads::Worker;
 use crate::vectors::Vectors;
 
-/// Vectors in a block: their codes fill a part of L2, and looking at every query's bound costs little beside them.
+/// Vectors in a block, at most: looking at every query's bound should cost little beside them. At least [`PILOT`].
 const BLOCK: usize = 1024;
+/// Bytes of a block's rows: a part of L2, for many queries need the same ones.
+const BLOCK_BYTES: usize = 1 << 18;
 /// How many small blocks come first, and the vectors in each: while nothing is known, everything is kept.
 const PILOTS: usize = 16;
 const PILOT: usize = 64;
@@ -34,6 +36,10 @@ pub(crate) struct List<'a> {
 }
 
 impl List<'_> {
+    fn row_bytes(&self) -> usize {
+        self.rows.dim() * self.rows.dtype().size()
+    }
+
     /// Offers the rows `list` of block `first..` to `collector`.
     fn offer<C: Collector>(&self, isa: Isa, query: &Query, first: usize, list: &[u32], collector: &mut C, out: &mut Vec<f32>) {
         out.clear();
@@ -50,12 +56,13 @@ impl List<'_> {
 
 /// The blocks of `0..len`, each with the vectors seen before it: first [`PILOTS`] small ones, spread evenly, then the rest in
 /// steps of the golden ratio, so that those seen at any time are an even part of all, whatever order they are in.
-fn blocks(len: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+fn blocks(len: usize, row_bytes: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+    let size = (BLOCK_BYTES / row_bytes / PANEL * PANEL).clamp(PILOT, BLOCK);
     let start = |pilot: usize| pilot * len / PILOTS / PANEL * PANEL;
     let last = |i: usize| if i + 1 == PILOTS { len } else { start(i + 1) };
     let pilots: Vec<Range<usize>> = (0..PILOTS).map(|i| start(i)..(start(i) + PILOT).min(last(i))).collect();
     let rest: Vec<Range<usize>> = (0..PILOTS)
-        .flat_map(|i| (pilots[i].end..last(i)).step_by(BLOCK).map(move |at| at..(at + BLOCK).min(last(i))))
+        .flat_map(|i| (pilots[i].end..last(i)).step_by(size).map(move |at| at..(at + size).min(last(i))))
         .collect();
     // A step that shares no factor with the count visits every block once.
     let count = rest.len();
@@ -89,7 +96,7 @@ pub(crate) fn scan<S: Source, C: Collector>(
     let mut distances = Vec::new();
     let n = list.rows.len();
     let mut foreseen = 0;
-    for (block, seen) in blocks(n) {
+    for (block, seen) in blocks(n, list.row_bytes()) {
         // Each guess costs a pass over the k best.
         if seen >= PILOTS * PILOT && seen >= 2 * foreseen {
             foreseen = seen;
@@ -130,7 +137,7 @@ pub(crate) fn scan_all<C: Collector>(
 ) -> bool {
     let every: Vec<u32> = (0..BLOCK as u32).collect();
     let mut distances = Vec::new();
-    for (block, _) in blocks(list.rows.len()) {
+    for (block, _) in blocks(list.rows.len(), list.row_bytes()) {
         for (query, collector) in queries.iter().zip(&mut *collectors) {
             list.offer(isa, query, block.start, &every[..block.len()], collector, &mut distances);
             collector.settle();

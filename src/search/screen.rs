@@ -67,17 +67,23 @@ impl<O: Operand> Block<'_, O> {
     }
 }
 
-impl Source for &HeadCodes {
+/// Stored codes at one of their levels.
+pub(crate) struct Coded<'a> {
+    codes: &'a HeadCodes,
+    level: usize,
+}
+
+impl Source for Coded<'_> {
     type Operand = Codes;
     fn panels(&mut self, range: Range<usize>) -> Panels<'_, bf16> {
-        HeadCodes::panels(self, range)
+        self.codes.panels(self.level, range)
     }
 }
 
-/// Screens against stored codes.
-pub(crate) fn codes<'a>(isa: Isa, codes: &'a HeadCodes, queries: Vectors) -> Screen<&'a HeadCodes> {
-    let (tile, bounds) = codes.queries(isa, queries);
-    Screen { isa, source: codes, tile, bounds, hits: Vec::new() }
+/// Screens against stored codes at level `level`.
+pub(crate) fn codes<'a>(isa: Isa, codes: &'a HeadCodes, level: usize, queries: Vectors) -> Screen<Coded<'a>> {
+    let (tile, bounds) = codes.queries(isa, level, queries);
+    Screen { isa, source: Coded { codes, level }, tile, bounds, hits: Vec::new() }
 }
 
 /// Buffers that panels are packed into, block after block.
@@ -101,7 +107,8 @@ impl Packed {
     }
 
     fn panels(&self) -> Panels<'_, f32> {
-        Panels { lines: &self.lines, a: &self.a, t: &self.t }
+        let stride = self.lines.len() / self.a.len().max(1);
+        Panels { lines: &self.lines, stride, a: &self.a, t: &self.t }
     }
 }
 
