@@ -29,7 +29,7 @@ impl<'py> Matrix<'py> {
     pub fn base(object: &Bound<'py, PyAny>) -> Result<Self> {
         let matrix = Self::new(object, "vectors")?;
         if matrix.single {
-            let text = format!("vectors have shape ({0},): pass an array of shape (n, {0})", matrix.dim);
+            let text = format!("vectors have shape ({},): pass an array of shape (n, d)", matrix.dim);
             return Err(PyValueError::new_err(text).into());
         }
         Ok(matrix)
@@ -90,7 +90,12 @@ fn native(descr: &Bound<PyArrayDescr>) -> Result<Option<Dtype>> {
 }
 
 fn slice<'a>(bytes: &'a PyReadonlyArrayDyn<u8>) -> Result<&'a [u8]> {
-    Ok(bytes.as_slice()?)
+    /// What an empty array lends: a slice of no bytes has an address too, which must be aligned for any type.
+    #[repr(align(64))]
+    struct Aligned([u8; 0]);
+    static EMPTY: Aligned = Aligned([]);
+    let bytes = bytes.as_slice()?;
+    Ok(if bytes.is_empty() { &EMPTY.0 } else { bytes })
 }
 
 /// Ids that a caller passed, as unsigned numbers.

@@ -24,7 +24,12 @@ pub fn released<T: Send>(
     }
     let progress = progress.map(|p| p.clone().unbind());
     py.detach(|| {
-        let pulse = Pulse { progress, last: Cell::new(Instant::now()), raised: RefCell::new(None) };
+        let pulse = Pulse {
+            progress,
+            last: Cell::new(Instant::now()),
+            stage: Cell::new(""),
+            raised: RefCell::new(None),
+        };
         let result = work(&pulse);
         match pulse.raised.into_inner() {
             Some(error) => Err(error.into()),
@@ -37,14 +42,16 @@ pub fn released<T: Send>(
 pub struct Pulse {
     progress: Option<Py<PyAny>>,
     last: Cell<Instant>,
+    stage: Cell<&'static str>,
     /// What the callback or a signal handler raised; the call then ends as interrupted.
     raised: RefCell<Option<PyErr>>,
 }
 
 impl Monitor for Pulse {
     fn report(&self, stage: &'static str, done: u64, total: u64) -> bool {
-        let finished = self.progress.is_some() && done == total;
-        if !finished && self.last.get().elapsed() < PERIOD {
+        // A callback hears of each stage's begin and end at once.
+        let turn = self.progress.is_some() && (done == total || self.stage.get() != stage);
+        if !turn && self.last.get().elapsed() < PERIOD {
             return true;
         }
         let outcome = Python::attach(|py| {
@@ -54,6 +61,7 @@ impl Monitor for Pulse {
                 None => Ok(()),
             }
         });
+        self.stage.set(stage);
         self.last.set(Instant::now());
         match outcome {
             Ok(()) => true,

@@ -20,7 +20,7 @@ use crate::errors::Result;
 #[pymodule]
 mod _steep {
     #[pymodule_export]
-    use super::files::{read_vectors, write_vectors};
+    use super::files::{Memory, read_vectors, write_vectors};
     #[pymodule_export]
     use super::index::Index;
     #[pymodule_export]

@@ -4,6 +4,7 @@ The compiled half takes C-contiguous, aligned arrays of the five element types w
 others come through `vectors` and `ids`: made fit by one conversion, or refused by name.
 """
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ def vectors(x: object, what: str) -> tuple[npt.NDArray[Any], str]:
     """
     if str(getattr(x, "dtype", "")) == "torch.bfloat16":
         # NumPy has no such type, so neither __array__ nor __dlpack__ can hand it over: take its bits.
-        bits: Any = x
-        return np.ascontiguousarray(bits.detach().contiguous().view(dtype=_torch_int16()).numpy()), "bf16"
+        tensor: Any = x
+        int16 = sys.modules["torch"].int16  # the tensor's library is there, for the caller made one
+        return tensor.detach().contiguous().view(int16).numpy(), "bf16"
     array = _ndarray(x, what)
     if native := _NATIVE.get(array.dtype.name):
-        return np.require(array.astype(array.dtype.newbyteorder("="), copy=False), requirements="CA"), native
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
+        return np.require(array, requirements=["C", "A"]), native
     if array.dtype.kind not in "iuf":
         raise TypeError(
             f"{what} have dtype {array.dtype}: convert them with x.astype(numpy.float32), "
@@ -88,9 +91,3 @@ def _float32(array: npt.NDArray[Any], what: str) -> npt.NDArray[np.float32]:
                 "which float32 cannot hold: scale the vectors down"
             )
     return converted
-
-
-def _torch_int16() -> Any:
-    import torch  # the caller passed a tensor, so it is there
-
-    return torch.int16

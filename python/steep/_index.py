@@ -36,7 +36,7 @@ class Index:
     Examples
     --------
     >>> import numpy as np, steep
-    >>> index = steep.Index(dim=2, metric="l2")
+    >>> index = steep.Index(dim=2, metric="l2", spec="flat")
     >>> index.add(np.array([[0, 0], [3, 4]], np.float32), ids=[7, 8])
     >>> index
     Index(n=2, dim=2, metric="l2", spec="flat", dtype="f32", ...)
@@ -78,7 +78,7 @@ class Index:
         threads : int, optional
             Cores to use, at least 1; all of them by default, and never more than there are.
         progress : callable, optional
-            Called as ``progress(stage, done, total)``, at most ten times a second. What it raises ends
+            Called as ``progress(stage, done, total)``, about ten times a second. What it raises ends
             the call and is raised by it.
 
         Raises
@@ -131,13 +131,13 @@ class Index:
         --------
         >>> import numpy as np, steep
         >>> x = np.array([[1, 0], [1, 1], [0, 1]], np.float32)
-        >>> ids, distances = steep.build(x).search(x[:2] + 0.25, k=2)
+        >>> ids, distances = steep.build(x).search([[1, 0.25], [0.25, 1]], k=2)
         >>> ids
         array([[0, 1],
-               [1, 2]])
+               [2, 1]])
         >>> distances
-        array([[0.125, 0.625],
-               [0.125, 0.625]], dtype=float32)
+        array([[0.0625, 0.5625],
+               [0.0625, 0.5625]], dtype=float32)
         """
         core = self._core
         ids, distances = core.search(q, k, threads, progress)
@@ -282,7 +282,7 @@ def build(
         For what is drawn at random. The same seed, data and instruction set give the same index, at any
         number of threads.
     progress : callable, optional
-        Called as ``progress(stage, done, total)``, at most ten times a second. What it raises ends the
+        Called as ``progress(stage, done, total)``, about ten times a second. What it raises ends the
         call and is raised by it.
 
     Returns

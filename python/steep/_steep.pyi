@@ -1,11 +1,16 @@
 # The compiled module, from python/src. It takes all arguments by place; the *.py files hold the public names.
 
+from typing import final
+
 import numpy as np
 import numpy.typing as npt
 
 from steep._info import Info
 from steep._types import Array, Distances, Dtype, Ids, Metric, Path, Progress
 
+__all__ = ["Index", "Memory", "ground_truth", "info", "read_vectors", "recall", "write_vectors"]
+
+@final
 class Index:
     def __new__(cls, dim: int, metric: Metric, spec: str, dtype: Dtype) -> Index: ...
     @staticmethod
@@ -47,6 +52,7 @@ class Index:
     @property
     def bytes(self) -> dict[str, int]: ...
 
+@final
 class Memory:
     @property
     def __array_interface__(self) -> dict[str, object]: ...

@@ -20,7 +20,7 @@ Path: TypeAlias = str | os.PathLike[str]
 Metric: TypeAlias = Literal["l2", "ip", "cosine"]
 Dtype: TypeAlias = Literal["f32", "f16", "bf16", "i8", "u8"]
 
-#: Called as ``progress(stage, done, total)``, at most ten times a second; what it raises ends the call.
+#: Called as ``progress(stage, done, total)``, about ten times a second; what it raises ends the call.
 Progress: TypeAlias = Callable[[str, int, int], object]
 
 Ids: TypeAlias = npt.NDArray[np.int64]
