@@ -65,7 +65,7 @@ impl<'py> Matrix<'py> {
             return Err(PyValueError::new_err(text).into());
         };
         let view = array.call_method1("view", (numpy::dtype::<u8>(array.py()),))?;
-        let bytes = view.extract::<PyReadonlyArrayDyn<u8>>().map_err(PyErr::from)?;
+        let bytes = view.extract::<PyReadonlyArrayDyn<u8>>()?;
         let aligned = slice(&bytes)?.as_ptr().addr().is_multiple_of(dtype.size());
         Ok(aligned.then_some(Self { bytes, dtype, dim, single: array.ndim() == 1 }))
     }
@@ -103,7 +103,7 @@ pub fn ids<'py>(object: Option<&Bound<'py, PyAny>>) -> Result<Option<PyReadonlyA
     static CONVERT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let Some(object) = object else { return Ok(None) };
     let array = CONVERT.import(object.py(), "steep._arrays", "ids")?.call1((object,))?;
-    Ok(Some(array.extract().map_err(PyErr::from)?))
+    Ok(Some(array.extract()?))
 }
 
 /// An array of shape (rows, k), or (k,) for a single row, that takes `values` over.

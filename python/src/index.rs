@@ -28,6 +28,9 @@ impl From<steep::Index> for Index {
     }
 }
 
+type Ids<'py> = Bound<'py, PyArray1<i64>>;
+type Distances<'py> = Bound<'py, PyArray1<f32>>;
+
 #[pymethods]
 impl Index {
     #[new]
@@ -102,7 +105,7 @@ impl Index {
         radius: f64,
         threads: Option<&Bound<PyAny>>,
         progress: Option<&Bound<PyAny>>,
-    ) -> Result<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<f32>>)> {
+    ) -> Result<(Ids<'py>, Ids<'py>, Distances<'py>)> {
         let threads = optional_count("threads", threads)?;
         let q = Matrix::queries(q)?;
         let queries = q.vectors()?;

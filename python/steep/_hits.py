@@ -44,7 +44,7 @@ class Hits(tuple[Ids, Distances]):
         return self
 
     def __getnewargs__(self) -> tuple[Ids, Distances, Metric]:
-        return (*self, self.metric)
+        return self.ids, self.distances, self.metric
 
     @property
     def ids(self) -> Ids:

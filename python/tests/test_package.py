@@ -81,7 +81,7 @@ def test_stubs_say_what_the_compiled_module_has():
 
 
 def test_pyright_accepts_the_sample_and_finds_every_type():
-    run("basedpyright", "python/tests/typing_sample.py")
+    run("basedpyright", "python/tests/typing_sample.py", "python/steep")
     run("basedpyright", "--verifytypes", "steep", "--ignoreexternal")
 
 
