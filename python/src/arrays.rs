@@ -1,0 +1,130 @@
+//! How do arrays come in and go out? Without a copy: the one door between NumPy's memory and the core.
+//!
+//! C-contiguous arrays of the five element types pass as they are. Whatever else holds numbers is made such an
+//! array by `steep/_arrays.py`, which says what it converts and what it refuses.
+
+use numpy::{
+    Element, PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1,
+    PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
+};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyTuple;
+use steep::{Dtype, Error, Vectors};
+
+use crate::errors::Result;
+
+/// Vectors that a caller passed, and the hold on the array that they lie in.
+pub struct Matrix<'py> {
+    bytes: PyReadonlyArrayDyn<'py, u8>,
+    dtype: Dtype,
+    dim: usize,
+    /// One vector, of shape (d,): its results have one axis less too.
+    pub single: bool,
+}
+
+impl<'py> Matrix<'py> {
+    /// The vectors of a base: shape (n, d).
+    pub fn base(object: &Bound<'py, PyAny>) -> Result<Self> {
+        let matrix = Self::new(object, "vectors")?;
+        if matrix.single {
+            let text = format!("vectors have shape ({},): pass an array of shape (n, d)", matrix.dim);
+            return Err(PyValueError::new_err(text).into());
+        }
+        Ok(matrix)
+    }
+
+    /// Queries: shape (nq, d), or (d,) for one.
+    pub fn queries(object: &Bound<'py, PyAny>) -> Result<Self> {
+        Self::new(object, "queries")
+    }
+
+    fn new(object: &Bound<'py, PyAny>, what: &'static str) -> Result<Self> {
+        if let Ok(array) = object.cast_exact::<PyUntypedArray>()
+            && array.is_c_contiguous()
+            && let Some(dtype) = native(&array.dtype())?
+            && let Some(matrix) = Self::view(array, dtype, what)?
+        {
+            return Ok(matrix);
+        }
+        static CONVERT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let py = object.py();
+        let convert = CONVERT.import(py, "steep._arrays", "vectors")?;
+        let (array, dtype): (Bound<PyAny>, String) = convert.call1((object, what))?.extract()?;
+        let array = array.cast::<PyUntypedArray>().map_err(PyErr::from)?;
+        let unaligned = || Error::argument("vectors", "unaligned array", "an aligned one").into();
+        Self::view(array, dtype.parse()?, what)?.ok_or_else(unaligned)
+    }
+
+    /// `None` where the array is not aligned for its type.
+    fn view(array: &Bound<'py, PyUntypedArray>, dtype: Dtype, what: &str) -> Result<Option<Self>> {
+        let (&[dim] | &[_, dim]) = array.shape() else {
+            let shape = PyTuple::new(array.py(), array.shape())?;
+            let text = format!("{what} have shape {shape}: pass an array of shape (n, d)");
+            return Err(PyValueError::new_err(text).into());
+        };
+        let view = array.call_method1("view", (numpy::dtype::<u8>(array.py()),))?;
+        let bytes = view.extract::<PyReadonlyArrayDyn<u8>>()?;
+        let aligned = slice(&bytes)?.as_ptr().addr().is_multiple_of(dtype.size());
+        Ok(aligned.then_some(Self { bytes, dtype, dim, single: array.ndim() == 1 }))
+    }
+
+    /// The vectors, borrowed.
+    pub fn vectors(&self) -> Result<Vectors<'_>> {
+        Ok(Vectors::from_bytes(slice(&self.bytes)?, self.dtype, self.dim)?)
+    }
+}
+
+/// The core's name of an array's element type, where it has one.
+fn native(descr: &Bound<PyArrayDescr>) -> Result<Option<Dtype>> {
+    Ok(match (descr.kind(), descr.itemsize()) {
+        (b'i', 1) => Some(Dtype::I8),
+        (b'u', 1) => Some(Dtype::U8),
+        (b'f', 2) if descr.is_native_byteorder() == Some(true) => Some(Dtype::F16),
+        (b'f', 4) if descr.is_native_byteorder() == Some(true) => Some(Dtype::F32),
+        // ml_dtypes.bfloat16, which NumPy counts among the types that it does not know.
+        (b'V', 2) if descr.getattr("name")?.extract::<&str>()? == "bfloat16" => Some(Dtype::Bf16),
+        _ => None,
+    })
+}
+
+fn slice<'a>(bytes: &'a PyReadonlyArrayDyn<u8>) -> Result<&'a [u8]> {
+    /// What an empty array lends: a slice of no bytes has an address too, which must be aligned for any type.
+    #[repr(align(64))]
+    struct Aligned([u8; 0]);
+    static EMPTY: Aligned = Aligned([]);
+    let bytes = bytes.as_slice()?;
+    Ok(if bytes.is_empty() { &EMPTY.0 } else { bytes })
+}
+
+/// Ids that a caller passed, as unsigned numbers.
+pub fn ids<'py>(object: Option<&Bound<'py, PyAny>>) -> Result<Option<PyReadonlyArray1<'py, u64>>> {
+    static CONVERT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let Some(object) = object else { return Ok(None) };
+    let array = CONVERT.import(object.py(), "steep._arrays", "ids")?.call1((object,))?;
+    Ok(Some(array.extract()?))
+}
+
+/// An array of shape (rows, k), or (k,) for a single row, that takes `values` over.
+pub fn table<T: Element>(py: Python, values: Vec<T>, k: usize, single: bool) -> Result<Bound<PyAny>> {
+    let rows = values.len() / k.max(1);
+    let flat = PyArray1::from_vec(py, values);
+    Ok(if single { flat.into_any() } else { flat.reshape([rows, k])?.into_any() })
+}
+
+/// A whole number of zero or more, such as k or threads.
+pub fn count(name: &'static str, value: &Bound<PyAny>) -> Result<usize> {
+    value.extract().map_err(|error: PyErr| {
+        let py = value.py();
+        if error.is_instance_of::<PyOverflowError>(py) {
+            return Error::argument(name, value, "a whole number from 0 to 18446744073709551615").into();
+        }
+        PyTypeError::new_err(format!("{name} = {value}: expected a whole number")).into()
+    })
+}
+
+/// The same where it may be left out.
+pub fn optional_count(name: &'static str, value: Option<&Bound<PyAny>>) -> Result<Option<usize>> {
+    value.map(|value| count(name, value)).transpose()
+}

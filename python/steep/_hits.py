@@ -1,0 +1,133 @@
+"""What a search returns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from steep._types import Distances, Ids, Metric
+
+
+class Hits(tuple[Ids, Distances]):
+    """The k nearest vectors of each query: a tuple of ids and distances.
+
+    Attributes
+    ----------
+    ids : int64 array of shape (nq, k), or (k,) for a single query of shape (d,)
+        Nearest first, the lower id first where distances are equal; -1 where there are fewer than k
+        vectors. An id of 2**63 or more comes back as the same 64 bits: ``ids.view(numpy.uint64)``.
+    distances : float32 array of the same shape
+        Ascending, in the metric's own unit; inf beside -1.
+    metric : str
+        What the distances mean: "l2", "ip" or "cosine".
+
+    Examples
+    --------
+    >>> import numpy as np, steep
+    >>> index = steep.build(np.array([[1, 0], [0, 2]], np.float32), metric="ip")
+    >>> hits = index.search(np.array([3, 1], np.float32), k=2)
+    >>> hits
+    Hits(
+      ids=[0 1],
+      distances=[-3. -2.],
+    )
+    >>> hits.scores
+    array([3., 2.], dtype=float32)
+    """
+
+    metric: Metric
+
+    def __new__(cls, ids: Ids, distances: Distances, metric: Metric) -> Self:
+        self = super().__new__(cls, (ids, distances))
+        self.metric = metric
+        return self
+
+    def __getnewargs__(self) -> tuple[Ids, Distances, Metric]:
+        return self.ids, self.distances, self.metric
+
+    @property
+    def ids(self) -> Ids:
+        """Ids, nearest first."""
+        return self[0]
+
+    @property
+    def distances(self) -> Distances:
+        """Distances, ascending."""
+        return self[1]
+
+    @property
+    def scores(self) -> Distances:
+        """The similarity: inner product or cosine, descending; -inf where there is no vector.
+
+        Raises
+        ------
+        AttributeError
+            Under "l2", which has distances only.
+        """
+        if self.metric == "l2":
+            raise AttributeError('metric "l2" has no scores: use .distances, squared Euclidean, ascending')
+        return np.negative(self.distances) if self.metric == "ip" else np.subtract(1, self.distances)
+
+    def __repr__(self) -> str:
+        return _show(self, ids=self.ids, distances=self.distances)
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class RangeHits:
+    """All vectors within a radius of each query; ``offsets, ids, distances = hits`` unpacks it.
+
+    ``hits[i]`` gives the ids and distances of query i, and ``len(hits)`` the number of queries.
+
+    Attributes
+    ----------
+    offsets : int64 array of shape (nq + 1,)
+        Query i has the places ``offsets[i]`` to ``offsets[i + 1]`` of the two others.
+    ids : int64 array of shape (total,)
+        Nearest first within a query, the lower id first where distances are equal.
+    distances : float32 array of shape (total,)
+        Ascending within a query, in the metric's own unit.
+
+    Examples
+    --------
+    >>> import numpy as np, steep
+    >>> index = steep.build(np.array([[0], [1], [5]], np.float32))
+    >>> hits = index.range_search(np.array([[0], [9], [5]], np.float32), radius=1)
+    >>> hits
+    RangeHits(
+      offsets=[0 2 2 3],
+      ids=[0 1 2],
+      distances=[0. 1. 0.],
+    )
+    >>> ids, distances = hits[0]
+    >>> ids
+    array([0, 1])
+    """
+
+    offsets: Ids
+    ids: Ids
+    distances: Distances
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, query: int) -> tuple[Ids, Distances]:
+        row = range(len(self))[query]  # a Python index: negative from the end, IndexError beyond it
+        place = slice(self.offsets[row], self.offsets[row + 1])
+        return self.ids[place], self.distances[place]
+
+    def __iter__(self) -> Iterator[Any]:
+        yield self.offsets
+        yield self.ids
+        yield self.distances
+
+    def __repr__(self) -> str:
+        return _show(self, offsets=self.offsets, ids=self.ids, distances=self.distances)
+
+
+def _show(hits: Hits | RangeHits, **arrays: Ids | Distances) -> str:
+    lines = (
+        f"  {name}={np.array2string(array, prefix=f'  {name}=', threshold=100)},\n"
+        for name, array in arrays.items()
+    )
+    return f"{type(hits).__name__}(\n{''.join(lines)})"

@@ -1,0 +1,356 @@
+"""The index: what users build, search, change, save and open."""
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from steep import _steep
+from steep._hits import Hits, RangeHits
+from steep._types import Array, Dtype, Metric, Path, Progress
+
+
+class Index:
+    """Vectors that can be searched. Make one with `steep.build`, open one with `steep.open`, or start empty.
+
+    Threads may share an index: searches run at once, and a change waits until it is alone. It may be
+    pickled, copied with `copy.deepcopy`, and used after a fork.
+
+    Parameters
+    ----------
+    dim : int
+        Coordinates of a vector, 1 to 65536.
+    metric : {"l2", "ip", "cosine"}
+        What is near: squared Euclidean distance, inner product or cosine.
+    spec : str
+        How to search: "flat" compares every vector, exactly, with small codes that spare most of the work;
+        "flat-raw" does so without the codes, in less memory; "auto" chooses.
+    dtype : {"f32", "f16", "bf16", "i8", "u8"}
+        How a coordinate is kept.
+
+    Raises
+    ------
+    ValueError
+        For an argument out of range, with its value and what would do.
+
+    Examples
+    --------
+    >>> import numpy as np, steep
+    >>> index = steep.Index(dim=2, metric="l2", spec="flat")
+    >>> index.add(np.array([[0, 0], [3, 4]], np.float32), ids=[7, 8])
+    >>> index
+    Index(n=2, dim=2, metric="l2", spec="flat", dtype="f32", ...)
+    >>> index.search([0, 0], k=3)
+    Hits(
+      ids=[ 7  8 -1],
+      distances=[ 0. 25. inf],
+    )
+    """
+
+    __slots__ = ("_core",)  # an attribute misspelt is an error, not a wish unheard
+    _core: _steep.Index
+
+    def __init__(self, dim: int, metric: Metric = "l2", spec: str = "auto", dtype: Dtype = "f32") -> None:
+        self._core = _steep.Index(dim, metric, spec, dtype)
+
+    @classmethod
+    def _of(cls, core: _steep.Index) -> Self:
+        index = cls.__new__(cls)
+        index._core = core
+        return index
+
+    def add(
+        self,
+        x: Array,
+        ids: npt.ArrayLike | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Add vectors. Where it fails, nothing is added.
+
+        Parameters
+        ----------
+        x : array of shape (n, dim)
+            The vectors.
+        ids : integers of shape (n,), optional
+            Their ids: unique, from 0 to 2**64 - 2. By default they are numbered from the largest id of
+            the index plus one.
+        threads : int, optional
+            Cores to use, at least 1; all of them by default, and never more than there are.
+        progress : callable, optional
+            Called as ``progress(stage, done, total)``, about ten times a second. What it raises ends
+            the call and is raised by it.
+
+        Raises
+        ------
+        ValueError
+            For a wrong shape, a NaN or infinity, a zero vector under "cosine", or an id that is taken or
+            negative; the message names the row.
+        TypeError
+            For values or ids of a type that cannot be converted.
+
+        Examples
+        --------
+        >>> import numpy as np, steep
+        >>> index = steep.Index(dim=3)
+        >>> index.add(np.eye(3, dtype=np.float32))
+        >>> index.add(np.ones((1, 3), np.float32), ids=[100])
+        >>> len(index)
+        4
+        """
+        self._core.add(x, ids, threads, progress)
+
+    def search(
+        self, q: Array, k: int = 10, *, threads: int | None = None, progress: Progress | None = None
+    ) -> Hits:
+        """Find the k nearest vectors of each query.
+
+        Parameters
+        ----------
+        q : array of shape (nq, dim), or (dim,) for a single query
+            The queries, of any of the element types, also another one than the index's.
+        k : int
+            How many to find, at least 1. It may exceed ``len(index)``: results are then filled up with
+            id -1 at distance inf.
+        threads, progress : optional
+            As in `add`. A single query runs on the calling thread.
+
+        Returns
+        -------
+        Hits
+            ids and distances of shape (nq, k), or (k,) for a single query, nearest first.
+
+        Raises
+        ------
+        ValueError
+            For a wrong shape, a NaN or infinity, a zero vector under "cosine", or k = 0.
+        TypeError
+            For values of a type that cannot be converted.
+
+        Examples
+        --------
+        >>> import numpy as np, steep
+        >>> x = np.array([[1, 0], [1, 1], [0, 1]], np.float32)
+        >>> ids, distances = steep.build(x).search([[1, 0.25], [0.25, 1]], k=2)
+        >>> ids
+        array([[0, 1],
+               [2, 1]])
+        >>> distances
+        array([[0.0625, 0.5625],
+               [0.0625, 0.5625]], dtype=float32)
+        """
+        core = self._core
+        ids, distances = core.search(q, k, threads, progress)
+        return Hits(ids, distances, core.metric)
+
+    def range_search(
+        self,
+        q: Array,
+        radius: float,
+        *,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> RangeHits:
+        """Find all vectors within a distance of each query.
+
+        Parameters
+        ----------
+        q : array of shape (nq, dim), or (dim,) for a single query
+            The queries.
+        radius : float
+            The largest distance, itself included, in the metric's own unit: squared for "l2",
+            ``-score`` for "ip", ``1 - score`` for "cosine".
+        threads, progress : optional
+            As in `search`.
+
+        Returns
+        -------
+        RangeHits
+            As many ids and distances as there are, query after query, with the offsets of each.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `search`; also for a radius that is NaN.
+
+        Examples
+        --------
+        >>> import numpy as np, steep
+        >>> index = steep.build(np.array([[0], [1], [2], [3]], np.float32))
+        >>> index.range_search(np.array([[1]], np.float32), radius=1.0)[0]
+        (array([1, 0, 2]), array([0., 1., 1.], dtype=float32))
+        """
+        return RangeHits(*self._core.range_search(q, radius, threads, progress))
+
+    def save(self, path: Path) -> None:
+        """Write the index to a file, whole or not at all: what was there before stays until then.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file, by custom with the ending ".steep".
+
+        Raises
+        ------
+        OSError
+            Where the system refuses, with ``errno`` and ``filename``.
+
+        Examples
+        --------
+        >>> import os, tempfile, numpy as np, steep
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "docs.steep")
+        ...     steep.build(np.eye(3, dtype=np.float32)).save(path)
+        ...     len(steep.open(path))
+        3
+        """
+        self._core.save(path)
+
+    def __len__(self) -> int:
+        return len(self._core)
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a vector."""
+        return self._core.dim
+
+    @property
+    def metric(self) -> Metric:
+        """What is near: "l2", "ip" or "cosine"."""
+        return self._core.metric
+
+    @property
+    def spec(self) -> str:
+        """How it searches, in the canonical form of the text it was made with."""
+        return self._core.spec
+
+    @property
+    def dtype(self) -> Dtype:
+        """How a coordinate is kept: "f32", "f16", "bf16", "i8" or "u8"."""
+        return self._core.dtype
+
+    @property
+    def bytes(self) -> dict[str, int]:
+        """Memory by part, and the "total" that the parts add up to, in bytes.
+
+        Examples
+        --------
+        >>> import numpy as np, steep
+        >>> parts = steep.build(np.eye(4, dtype=np.float32)).bytes
+        >>> parts["total"] == sum(parts.values()) - parts["total"]
+        True
+        """
+        return self._core.bytes
+
+    def __repr__(self) -> str:
+        where = " mapped" if self._core.mapped else ""
+        return (
+            f'Index(n={len(self)}, dim={self.dim}, metric="{self.metric}", spec="{self.spec}", '
+            f'dtype="{self.dtype}", {_megabytes(self.bytes["total"])}{where})'
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An array is pickled out of band where the protocol can, without another copy.
+        return _from_bytes, (self._core.to_bytes(),)
+
+
+def build(
+    x: Array,
+    metric: Metric = "l2",
+    spec: str = "auto",
+    ids: npt.ArrayLike | None = None,
+    threads: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Index:
+    """Build an index of vectors.
+
+    Parameters
+    ----------
+    x : array of shape (n, dim)
+        The vectors. Their type becomes the index's: float32, float16, bfloat16, int8 and uint8 are kept as
+        they are, other numbers as float32.
+    metric : {"l2", "ip", "cosine"}
+        What is near: squared Euclidean distance, inner product or cosine.
+    spec : str
+        How to search: "auto", "flat" or "flat-raw"; see `Index`.
+    ids : integers of shape (n,), optional
+        Unique ids from 0 to 2**64 - 2; 0 to n - 1 by default.
+    threads : int, optional
+        Cores to use, at least 1; all of them by default, and never more than there are.
+    seed : int
+        For what is drawn at random. The same seed, data and instruction set give the same index, at any
+        number of threads.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``, about ten times a second. What it raises ends the
+        call and is raised by it.
+
+    Returns
+    -------
+    Index
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape, a NaN or infinity, a zero vector under "cosine", an id that is taken or negative,
+        or an argument out of range; the message holds the value and its row.
+    TypeError
+        For values or ids of a type that cannot be converted.
+
+    Examples
+    --------
+    >>> import numpy as np, steep
+    >>> x = np.random.default_rng(0).integers(0, 256, (1000, 128), dtype=np.uint8)
+    >>> index = steep.build(x, ids=np.arange(1000) + 5000)
+    >>> index.search(x[3], k=1).ids
+    array([5003])
+    """
+    return Index._of(_steep.Index.build(x, metric, spec, ids, threads, seed, progress))
+
+
+def open(path: Path, mmap: bool = False) -> Index:
+    """Open a saved index.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+    mmap : bool
+        Map the file rather than read it: it opens at once, only what searches touch is read, and processes
+        that map it share its memory. Do not change the file in place while it is mapped; saving over it is
+        safe.
+
+    Returns
+    -------
+    Index
+
+    Raises
+    ------
+    OSError
+        Where the system refuses, such as FileNotFoundError.
+    ValueError
+        Where the file is not a whole index; the message says what is wrong and where.
+
+    Examples
+    --------
+    >>> import os, tempfile, numpy as np, steep
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "docs.steep")
+    ...     steep.build(np.eye(3, dtype=np.float32)).save(path)
+    ...     steep.open(path, mmap=True).search([0, 1, 0], k=1).ids
+    array([1])
+    """
+    return Index._of(_steep.Index.open(path, mmap))
+
+
+def _from_bytes(data: npt.NDArray[np.uint8]) -> Index:
+    return Index._of(_steep.Index.from_bytes(data))
+
+
+def _megabytes(count: int) -> str:
+    size, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
