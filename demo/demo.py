@@ -72,8 +72,9 @@ def texts_of_this_machine() -> None:
         say(faint(f"(The demo takes up to {corpus.LIMIT:,}; this machine has no more.)"))
 
     heading(2, "Vectors")
-    say(f"{len(base):,} vectors of {base.shape[1]} dimensions, {megabytes(base.nbytes)}: the sequences")
-    say("of 3 to 5 letters in each text, weighted by rarity, projected at random to few dimensions.")
+    size = megabytes(base.nbytes)
+    say(f"{len(base):,} vectors of {base.shape[1]} dimensions, {size}: the sequences of 3 to 5")
+    say("letters in each text, weighted by rarity, projected at random to few dimensions.")
     say(faint("demo/embed.py shows how; demo/.cache keeps them for the next time."))
 
     index = build(base, folder, "cosine")
