@@ -1,0 +1,161 @@
+//! Each command, end to end.
+
+use serde_json::Value;
+
+use crate::support::{Place, ivecs};
+
+/// The documented fields, each of the given kind.
+#[track_caller]
+fn has(json: &Value, numbers: &[&str], texts: &[&str]) {
+    for name in numbers {
+        assert!(json[name].is_number(), "{name}: {json}");
+    }
+    for name in texts {
+        assert!(json[name].is_string(), "{name}: {json}");
+    }
+}
+
+#[test]
+fn a_build_states_what_it_built() {
+    let place = Place::new();
+    let text = place.steep("build base.fvecs -o l2.steep").good();
+    assert!(text.starts_with("300 vectors of 8 dimensions (f32), metric l2, spec auto\n"), "{text}");
+    let json = place.steep("build base.fvecs -o ip.steep -m ip -s flat-raw -t 1 --json").json();
+    has(&json, &["build_seconds", "save_seconds", "bytes", "bytes_per_vector"], &["index", "dtype"]);
+    assert_eq!(
+        (&json["metric"], &json["spec"], &json["vectors"]),
+        (&"ip".into(), &"flat-raw".into(), &300.into())
+    );
+    assert_eq!(json["file_bytes"], place.read("ip.steep").len());
+}
+
+#[test]
+fn a_search_finds_what_the_truth_says() {
+    let place = Place::new();
+    place.steep("groundtruth base.fvecs queries.fvecs -k 7 -m cosine -o truth.ivecs -d truth.fvecs").good();
+    place.steep("search docs.steep queries.fvecs -k 7 -o found.ivecs -d found.fvecs").good();
+    assert_eq!(place.read("found.ivecs"), place.read("truth.ivecs"));
+    assert_eq!(place.read("found.fvecs"), place.read("truth.fvecs"));
+    let rows = ivecs(&place.read("found.ivecs"));
+    assert_eq!((rows.len(), rows[0].len()), (20, 7));
+
+    let json = place.steep("search docs.steep queries.fvecs -k 7 --json").json();
+    assert_eq!(json["results"].as_array().unwrap().len(), 20);
+    for (row, result) in rows.iter().zip(json["results"].as_array().unwrap()) {
+        assert_eq!(result["ids"], Value::from(row.clone()));
+        assert!(result["distances"][0].as_f64().unwrap() <= result["distances"][6].as_f64().unwrap());
+    }
+}
+
+#[test]
+fn a_search_shows_the_first_rows() {
+    let place = Place::new();
+    let text = place.steep("search docs.steep queries.fvecs -k 3").good();
+    assert!(text.starts_with("query  rank"), "{text}");
+    assert_eq!(text.lines().count(), 1 + 5 * 3 + 1 + 2, "{text}");
+    assert!(text.contains("15 queries not shown: --rows N shows more"), "{text}");
+    let text = place.steep("search docs.steep queries.fvecs -k 3 --rows 20").good();
+    assert!(!text.contains("not shown"), "{text}");
+}
+
+#[test]
+fn more_neighbours_than_vectors_are_padded_in_files_and_left_out_elsewhere() {
+    let place = Place::new();
+    place.steep("search docs.steep queries.fvecs -k 400 -o found.npy").good();
+    place.steep("search docs.steep queries.fvecs -k 400 -o found.ivecs").good();
+    assert_eq!(ivecs(&place.read("found.ivecs"))[0][300..], [-1; 100]);
+    let json = place.steep("search docs.steep queries.fvecs -k 400 --rows 1 --json").json();
+    assert_eq!(json["results"][0]["ids"].as_array().unwrap().len(), 300);
+}
+
+#[test]
+fn ids_of_ones_own_come_back() {
+    let place = Place::new();
+    place.steep("build base.fvecs -o named.steep -m cosine --ids ids.npy").good();
+    let plain = place.steep("search docs.steep queries.fvecs --json").json();
+    let named = place.steep("search named.steep queries.fvecs --json").json();
+    let id = |json: &Value| json["results"][3]["ids"][2].as_u64().unwrap();
+    assert_eq!(id(&named), 1000 + 3 * id(&plain));
+    assert_eq!(place.steep("eval named.steep queries.fvecs --json").json()["recall"], 1.0);
+}
+
+#[test]
+fn an_evaluation_states_recall_speed_and_bytes() {
+    let place = Place::new();
+    place.steep("groundtruth base.fvecs queries.fvecs -m cosine -o truth.npy").good();
+    let json = place.steep("eval docs.steep queries.fvecs --truth truth.npy -t 1,2,1 --json").json();
+    has(
+        &json,
+        &["recall", "queries", "k", "bytes", "bytes_per_vector"],
+        &["index", "truth", "metric", "spec"],
+    );
+    assert_eq!(json["recall"], 1.0);
+    let threads: Vec<_> = json["batch"].as_array().unwrap().iter().map(|batch| &batch["threads"]).collect();
+    assert_eq!(threads, [&Value::from(1), &Value::from(2)]);
+    has(&json["batch"][0], &["qps", "seconds", "runs", "gmacs"], &[]);
+    has(&json["single"], &["calls", "qps", "mean_us", "p50_us", "p99_us"], &[]);
+
+    let text = place.steep("eval docs.steep queries.fvecs -k 5 --threads 1").good();
+    assert!(text.contains("recall@5 1.0000 (against the exact neighbours"), "{text}");
+    assert!(text.contains("one query a call"), "{text}");
+}
+
+#[test]
+fn recall_counts_what_is_missing() {
+    let place = Place::new();
+    place.steep("groundtruth base.fvecs queries.fvecs -k 10 -m l2 -o other.ivecs").good();
+    let recall =
+        place.steep("eval docs.steep queries.fvecs --truth other.ivecs --json").json()["recall"].as_f64();
+    assert!(recall.is_some_and(|recall| recall > 0.1 && recall < 1.0), "{recall:?}"); // another metric's truth
+}
+
+#[test]
+fn a_bench_builds_measures_and_saves_nothing() {
+    let place = Place::new();
+    let before = place.files();
+    let json = place.steep("bench base.fvecs queries.fvecs -m ip --threads 1 --json").json();
+    has(&json, &["build_seconds", "recall", "vectors", "bytes_per_vector"], &["base", "spec"]);
+    assert_eq!(json["recall"], 1.0);
+    assert!(place.steep("bench base.fvecs queries.fvecs").good().contains("GMAC/s"));
+    assert_eq!(place.files(), before);
+}
+
+#[test]
+fn an_index_tells_of_itself() {
+    let place = Place::new();
+    let json = place.steep("info docs.steep --verify --json").json();
+    has(&json, &["vectors", "dim", "file_bytes"], &["index", "dtype", "metric", "spec"]);
+    assert_eq!((&json["verified"], &json["vectors"]), (&true.into(), &300.into()));
+    let parts = json["parts"].as_object().unwrap();
+    assert_eq!(
+        parts.values().map(|bytes| bytes.as_u64().unwrap()).sum::<u64>(),
+        json["bytes"].as_u64().unwrap()
+    );
+    assert!(place.steep("info docs.steep").good().contains("vectors"));
+}
+
+#[test]
+fn the_processor_is_described() {
+    let place = Place::new();
+    let cpu = &place.steep("info --cpu --json").json()["cpu"];
+    has(cpu, &["cores"], &["isa"]);
+    assert_eq!((&cpu["requested"], &cpu["honoured"]), (&Value::Null, &Value::Null));
+    assert!(cpu["features"].is_object() && cpu["available"].as_array().unwrap().contains(&cpu["isa"]));
+
+    for (asked, honoured) in [("scalar", true), ("sse9", false)] {
+        let mut command = place.command("info --cpu --json");
+        command.env("STEEP_ISA", asked);
+        let cpu = &crate::support::Ended::of(command).json()["cpu"];
+        assert_eq!((&cpu["requested"], &cpu["honoured"]), (&asked.into(), &honoured.into()));
+    }
+}
+
+#[test]
+fn every_help_shows_examples() {
+    let place = Place::new();
+    for command in ["", "build", "search", "eval", "groundtruth", "info", "bench"] {
+        let text = place.steep(&format!("{command} --help")).good();
+        assert!(text.contains(&format!("Examples:\n  steep {command}").trim_end().to_owned()), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 112), "{text}");
+    }
+}
