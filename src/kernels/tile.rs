@@ -211,7 +211,10 @@ impl Bound {
         let reach = f64::from(distance.next_up());
         // NaN where the bound overflowed: then the test keeps everything.
         let threshold = ((self.origin - self.slope * reach) as f32).next_down();
-        Test { beta: self.beta as f32, tau: self.tau as f32, threshold }
+        let (beta, tau) = (self.beta as f32, self.tau as f32);
+        // Vectors so short that β is beyond f32: −∞·a would rule out all of them.
+        let threshold = if beta.is_finite() { threshold } else { f32::NEG_INFINITY };
+        Test { beta, tau, threshold }
     }
 }
 
