@@ -5,69 +5,79 @@
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
+use std::process;
 
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use pyo3::exceptions::PyRuntimeError;
 use steep::{Error, Monitor};
 
 use crate::call::{PERIOD, Pulse};
-use crate::errors::Result;
+use crate::errors::{Failure, Result};
 
 thread_local! {
     /// The locks that this thread holds, by address, and whether for a change.
     static HELD: RefCell<Vec<(usize, bool)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A value that is read by many or changed by one.
-pub struct Shared<T>(RwLock<T>);
+/// A value that is read by many or changed by one, in the order in which they come.
+pub struct Shared<T> {
+    lock: RwLock<T>,
+    /// Who waits for the lock holds the door: searches without a pause would keep a change out for ever.
+    door: Mutex<()>,
+    /// The process that made this. In a forked child the door may be held by a thread that is not there.
+    pid: u32,
+}
 
 impl<T> Shared<T> {
     pub fn new(value: T) -> Self {
-        Self(RwLock::new(value))
+        Self { lock: RwLock::new(value), door: Mutex::new(()), pid: process::id() }
     }
 
     /// Waits until nobody changes the value.
     pub fn read(&self, pulse: &Pulse) -> Result<Held<RwLockReadGuard<'_, T>>> {
-        self.refuse_deadlock(|change| change)?;
-        loop {
-            // Recursive: a callback may read what the call that it runs in reads, though a change is waiting.
-            match self.0.try_read_recursive_for(PERIOD) {
-                Some(guard) => return Ok(Held::new(guard, self.address(), false)),
-                None => wait(pulse)?,
-            }
+        // A callback of a call that reads may read too, whoever waits at the door.
+        let passes = self.held(|_| true) || process::id() != self.pid;
+        if self.held(|change| change) {
+            return Err(deadlock());
         }
+        let _door = if passes { None } else { Some(wait(pulse, || self.door.try_lock_for(PERIOD))?) };
+        let guard = wait(pulse, || self.lock.try_read_recursive_for(PERIOD))?;
+        Ok(Held::new(guard, self.address(), false))
     }
 
     /// Waits until nobody else uses the value.
     pub fn write(&self, pulse: &Pulse) -> Result<Held<RwLockWriteGuard<'_, T>>> {
-        self.refuse_deadlock(|_| true)?;
-        loop {
-            match self.0.try_write_for(PERIOD) {
-                Some(guard) => return Ok(Held::new(guard, self.address(), true)),
-                None => wait(pulse)?,
-            }
+        if self.held(|_| true) {
+            return Err(deadlock());
         }
+        let _door = wait(pulse, || self.door.try_lock_for(PERIOD))?;
+        let guard = wait(pulse, || self.lock.try_write_for(PERIOD))?;
+        Ok(Held::new(guard, self.address(), true))
+    }
+
+    /// Whether this thread holds the lock in such a way.
+    fn held(&self, way: impl Fn(bool) -> bool) -> bool {
+        HELD.with_borrow(|held| held.iter().any(|(lock, change)| *lock == self.address() && way(*change)))
     }
 
     fn address(&self) -> usize {
         (&raw const *self).addr()
     }
-
-    fn refuse_deadlock(&self, excludes: impl Fn(bool) -> bool) -> Result<()> {
-        let address = self.address();
-        if HELD.with_borrow(|held| held.iter().any(|(lock, change)| *lock == address && excludes(*change))) {
-            let text =
-                "the index is busy with the call that runs this callback: use it when that call is over";
-            return Err(PyRuntimeError::new_err(text).into());
-        }
-        Ok(())
-    }
 }
 
-fn wait(pulse: &Pulse) -> Result<()> {
-    match pulse.report("waiting", 0, 1) {
-        true => Ok(()),
-        false => Err(Error::Interrupted.into()),
+fn deadlock() -> Failure {
+    let text = "the index is busy with the call that runs this callback: use it when that call is over";
+    PyRuntimeError::new_err(text).into()
+}
+
+/// Tries until there is a guard, hearing Ctrl-C between.
+fn wait<G>(pulse: &Pulse, attempt: impl Fn() -> Option<G>) -> Result<G> {
+    loop {
+        match attempt() {
+            Some(guard) => return Ok(guard),
+            None if pulse.report("waiting", 0, 1) => {}
+            None => return Err(Error::Interrupted.into()),
+        }
     }
 }
 

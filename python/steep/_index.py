@@ -47,7 +47,7 @@ class Index:
     )
     """
 
-    __slots__ = ("_core",)  # an attribute misspelt is an error, not a wish unheard
+    __slots__ = ("__weakref__", "_core")  # an attribute misspelt is an error, not a wish unheard
     _core: _steep.Index
 
     def __init__(self, dim: int, metric: Metric = "l2", spec: str = "auto", dtype: Dtype = "f32") -> None:

@@ -1,7 +1,8 @@
 """What cannot be is refused: the exception one expects, a message with the value in it, and no harm done."""
 
 import datetime
-import pathlib
+import errno
+import subprocess
 import sys
 
 import ml_dtypes
@@ -161,11 +162,24 @@ def test_files_that_cannot_be_opened_give_the_systems_error(tmp_path):
         steep.open(3)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
-def test_a_full_disk_is_an_os_error():
-    # Not a regular file, so the save is refused before the disk can be full: either way the system's error.
-    with pytest.raises(OSError, match="/dev/full"):
-        index().save("/dev/full")
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+def test_a_full_disk_is_the_systems_error_and_loses_nothing(tmp_path):
+    path = tmp_path / "x.steep"
+    index().save(path)
+    before = path.read_bytes()
+    script = """
+import resource, sys, numpy as np, steep
+index = steep.build(np.ones((1000, 100), np.float32))
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    index.save(sys.argv[1])
+except OSError as error:
+    print(error.errno, error.filename == sys.argv[1])
+"""
+    child = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
+    assert child.stdout == f"{errno.EFBIG} True\n", child.stderr
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["x.steep"]
 
 
 @pytest.mark.parametrize("mmap", [False, True])
@@ -194,7 +208,7 @@ def test_vector_files_of_unknown_or_unfit_kind_are_refused(tmp_path):
         steep.write_vectors(tmp_path / "x.bvecs", X)
     with pytest.raises(ValueError, match=r"vectors have shape \(4,\)"):
         steep.write_vectors(tmp_path / "x.npy", X[0])
-    broken = pathlib.Path(tmp_path / "x.npy")
+    broken = tmp_path / "x.npy"
     broken.write_bytes(b"\x93NUMPY\x01\x00")
     with pytest.raises(ValueError, match=r"x\.npy"):
         steep.read_vectors(broken)

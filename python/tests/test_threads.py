@@ -156,6 +156,26 @@ def test_an_index_may_grow_while_others_search():
     assert_array_equal(index.search(X[:50], 5).ids, steep.build(X).search(X[:50], 5).ids)
 
 
+def test_a_change_gets_its_turn_beside_searches_without_a_pause():
+    index = steep.build(X)
+    stop = threading.Event()
+
+    def search():
+        while not stop.is_set():
+            index.search(X[:5000], 10, threads=1)
+
+    with ThreadPoolExecutor(3) as pool:
+        searches = [pool.submit(search) for _ in range(3)]
+        start = time.monotonic()
+        for _ in range(3):
+            index.add(X[:10])
+        waited = time.monotonic() - start
+        stop.set()
+        for future in searches:
+            future.result(timeout=30)
+    assert waited < 10
+
+
 def test_others_run_while_a_search_does():
     index = steep.build(X)
     with ThreadPoolExecutor(1) as pool:
