@@ -34,7 +34,8 @@ pub fn ground_truth(
 /// ```
 ///
 /// # Errors
-/// [`Error::Argument`] where a k is 0, [`Error::Shape`] where the ids are not as many rows on both sides.
+/// [`Error::Argument`] where a k is 0 or the two sides have different numbers of rows, [`Error::Shape`] where the found ids
+/// are not whole rows.
 pub fn recall(found: &[i64], found_k: usize, truth: &[i64], truth_k: usize) -> Result<f64> {
     if found_k == 0 || truth_k == 0 {
         return Err(Error::argument("k", 0, "at least 1"));
@@ -43,7 +44,8 @@ pub fn recall(found: &[i64], found_k: usize, truth: &[i64], truth_k: usize) -> R
         return Err(Error::Shape { len: found.len(), dim: found_k });
     }
     if truth.len() != found.len() / found_k * truth_k {
-        return Err(Error::Shape { len: truth.len(), dim: truth_k });
+        let rows = format!("{} rows for {} rows found", truth.len() as f64 / truth_k as f64, found.len() / found_k);
+        return Err(Error::argument("truth", rows, "as many rows of true ids as of found ones"));
     }
     let k = found_k.min(truth_k);
     let (mut right, mut all) = (0usize, 0usize);

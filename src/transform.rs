@@ -14,7 +14,9 @@
 
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
+use crate::error::Result;
 use crate::metric::Metric;
+use crate::threads::{self, Monitor};
 use crate::vectors::{DtypeVisitor, Element, Vectors};
 
 /// A centre and orthonormal directions.
@@ -51,27 +53,44 @@ impl Split<'_> {
 impl Projection {
     /// Learns at most `width` directions from `sample`, d × m, one vector a column. The columns are centred
     /// in place.
-    pub fn train(sample: &mut DMatrix<f64>, width: usize, seed: u64) -> Self {
-        let dim = sample.nrows();
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
+    pub fn train(
+        sample: &mut DMatrix<f64>,
+        width: usize,
+        seed: u64,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<Self> {
+        const ROUNDS: u64 = 4;
+        let (dim, count) = sample.shape();
         let mean: Vec<f32> = sample.column_mean().iter().map(|&v| v as f32).collect();
         center(sample, &mean);
-        let covariance = &*sample * sample.transpose() / sample.ncols().max(1) as f64;
+        let mut covariance = DMatrix::zeros(dim, dim);
+        // In parts, so that a monitor is heard.
+        for from in (0..count).step_by(256) {
+            threads::pause(monitor, "train", from as u64, count as u64)?;
+            let part = sample.columns(from, 256.min(count - from));
+            covariance.gemm(1.0 / count as f64, &part, &part.transpose(), 1.0);
+        }
         // A few directions more than asked for make the last ones converge.
         let mut basis = random(dim, (width + 8).min(dim), seed);
         if basis.ncols() < dim {
-            for _ in 0..4 {
+            for round in 0..ROUNDS {
+                threads::pause(monitor, "train", round, ROUNDS)?;
                 basis = (&covariance * basis).qr().q();
             }
         } else {
             basis = DMatrix::identity(dim, dim);
         }
+        threads::pause(monitor, "train", ROUNDS, ROUNDS)?;
         let ritz = SymmetricEigen::new(basis.transpose() * &covariance * &basis);
         let mut order: Vec<usize> = (0..basis.ncols()).collect();
         order.sort_by(|&a, &b| ritz.eigenvalues[b].total_cmp(&ritz.eigenvalues[a]));
         order.truncate(width);
         let leading = (basis * ritz.eigenvectors.select_columns(&order)).qr().q();
         let rows = leading.iter().map(|&v| v as f32).collect();
-        Self::new(mean, rows)
+        Ok(Self::new(mean, rows))
     }
 
     /// From stored values: `mean` of d values, `rows` of H × d.

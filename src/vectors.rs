@@ -161,7 +161,8 @@ impl<'a> Vectors<'a> {
     /// As [`Vectors::new`]; [`Error::Argument`] where the bytes are not aligned for `dtype`.
     pub fn from_bytes(bytes: &'a [u8], dtype: Dtype, dim: usize) -> Result<Self> {
         check_dim(dim)?;
-        if !(bytes.as_ptr() as usize).is_multiple_of(dtype.size()) {
+        let bytes = if bytes.is_empty() { &[] } else { bytes };
+        if !bytes.is_empty() && !(bytes.as_ptr() as usize).is_multiple_of(dtype.size()) {
             return Err(Error::argument("bytes", "unaligned buffer", "a buffer aligned for its element type"));
         }
         if !bytes.len().is_multiple_of(dim * dtype.size()) {
@@ -197,7 +198,7 @@ impl<'a> Vectors<'a> {
 
     /// All coordinates, row after row; `None` where they are of another type than `E`.
     pub fn as_slice<E: Element>(&self) -> Option<&'a [E]> {
-        (E::DTYPE == self.dtype).then(|| bytemuck::cast_slice(self.bytes))
+        (E::DTYPE == self.dtype).then(|| if self.is_empty() { &[] } else { bytemuck::cast_slice(self.bytes) })
     }
 
     /// Rows `range` only.

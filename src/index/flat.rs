@@ -18,7 +18,7 @@ use crate::kernels::Isa;
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
 use crate::rows::Rows;
-use crate::threads::Monitor;
+use crate::threads::{self, Monitor};
 use crate::transform::{Projection, sample};
 use crate::vectors::Dtype;
 
@@ -72,10 +72,10 @@ pub(crate) fn fit(
         return Ok(None);
     };
     // The covariance costs m·d² products: fewer vectors where they are long.
-    let most = ((1usize << 34) / (dim * dim)).clamp(512, SAMPLE);
+    let most = ((1usize << 33) / (dim * dim)).clamp(512, SAMPLE);
     let mut columns = sample(rows.view(), most, metric);
-    let all = Projection::train(&mut columns, widest, seed);
-    let costs = Costs::measure(&columns, &all, rows, metric);
+    let all = Projection::train(&mut columns, widest, seed, monitor)?;
+    let costs = Costs::measure(&columns, &all, rows, metric, monitor)?;
     let few = costs.cheapest(KS[0], widths().filter(|w| budget(w, 1)));
     let many = costs.cheapest(KS[1], widths().filter(|w| budget(w, 2) && few.is_some_and(|few| *w > few)));
     let levels: Vec<(usize, usize)> = match (few, many) {
@@ -113,7 +113,13 @@ struct Costs {
 
 impl Costs {
     /// `columns` is the centred sample, `all` the directions to choose from.
-    fn measure(columns: &DMatrix<f64>, all: &Projection, rows: &Rows, metric: Metric) -> Self {
+    fn measure(
+        columns: &DMatrix<f64>,
+        all: &Projection,
+        rows: &Rows,
+        metric: Metric,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<Self> {
         let (n, m, dim) = (rows.len(), columns.ncols(), rows.dim() as f64);
         let [tile, bytes, floats] = tiles(Isa::active());
         let coordinate = match rows.stored() {
@@ -141,6 +147,7 @@ impl Costs {
         let (heads, query_heads) = (all.apply(columns), all.apply(&queries));
         let mut kept: Vec<(usize, Vec<f64>)> = ks.iter().map(|&k| (k, Vec::new())).collect();
         for width in (1..=all.width() / HeadCodes::STEP).map(|steps| steps * HeadCodes::STEP) {
+            threads::pause(monitor, "measure", width as u64, all.width() as u64)?;
             let (heads, query_heads) = (heads.rows(0, width), query_heads.rows(0, width));
             let bounds = query_heads.transpose() * heads;
             let tails: Vec<f64> =
@@ -161,7 +168,7 @@ impl Costs {
             }
         }
         let exact = START + dim * rows.stored().size() as f64 * BYTE;
-        Self { n, raw: (dim + 12.0) * coordinate, tile, exact, kept }
+        Ok(Self { n, raw: (dim + 12.0) * coordinate, tile, exact, kept })
     }
 
     /// A search for `k` with codes of `width`.
