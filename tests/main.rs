@@ -1,6 +1,12 @@
 //! The crate from outside, in one binary: every answer against an oracle, every refusal by its words.
 #![allow(clippy::unwrap_used)] // a test may panic
 
+mod adding;
+mod bad_input;
 mod common;
+mod determinism;
 mod exact;
 mod files;
+mod index_files;
+mod monitors;
+mod range;
