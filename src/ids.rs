@@ -49,7 +49,7 @@ impl Ids {
             }
             (_, Some(new)) => new,
             (Self::Given(ids), None) => {
-                let first = ids.as_slice::<u64>().iter().max().map_or(0, |&id| id + 1);
+                let first = ids.as_slice::<u64>().iter().max().map_or(0, |&id| id.saturating_add(1));
                 if NONE - first < more as u64 {
                     return Err(Error::argument("ids", first, "ids given, for there are none left above the largest"));
                 }

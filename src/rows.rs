@@ -53,32 +53,48 @@ impl Rows {
         Vectors::from_bytes(self.values.bytes(), self.stored, self.dim).expect("rows are aligned and whole")
     }
 
-    /// Drops the rows from `len` on.
-    pub fn truncate(&mut self, len: usize) {
-        self.values.truncate(len * self.dim * self.stored.size());
-    }
-
-    /// Appends `vectors`, which have the same dimension.
+    /// Appends `vectors`, which have the same dimension. Returns what [`Rows::take_back`] wants.
     ///
     /// # Errors
     /// [`Error::Argument`] where the declared type cannot hold a value exactly, [`Error::OutOfMemory`]; the rows are then
     /// as they were.
-    pub fn extend(&mut self, vectors: Vectors) -> Result<()> {
+    pub fn extend(&mut self, vectors: Vectors) -> Result<Before> {
         let float = matches!(self.declared, Dtype::F32 | Dtype::F16 | Dtype::Bf16);
+        let mut before = Before { stored: self.stored, len: self.values.len(), values: None };
         if self.values.is_empty() {
             self.stored = if float && !vectors.is_empty() && fits(vectors, Dtype::U8) { Dtype::U8 } else { self.declared };
         } else if self.stored != self.declared && !fits(vectors, self.stored) {
             let mut all = Buffer::with_capacity("vectors", self.len() * self.dim * self.declared.size())?;
             append(&mut all, self.view(), self.declared)?;
-            (self.stored, self.values) = (self.declared, all);
+            self.stored = self.declared;
+            before.values = Some(std::mem::replace(&mut self.values, all));
         }
-        let before = self.values.len();
-        let done = append(&mut self.values, vectors, self.stored);
-        if done.is_err() {
-            self.values.truncate(before);
+        match append(&mut self.values, vectors, self.stored) {
+            Ok(()) => Ok(before),
+            Err(error) => {
+                self.take_back(before);
+                Err(error)
+            }
         }
-        done
     }
+
+    /// Makes the rows what they were before an [`Rows::extend`].
+    pub fn take_back(&mut self, before: Before) {
+        self.stored = before.stored;
+        if let Some(values) = before.values {
+            self.values = values;
+        }
+        self.values.truncate(before.len);
+    }
+}
+
+/// What rows were before they were extended.
+pub(crate) struct Before {
+    stored: Dtype,
+    /// In bytes.
+    len: usize,
+    /// The values, where they were turned into another type.
+    values: Option<Buffer>,
 }
 
 /// True where every value is one of `dtype`.

@@ -118,7 +118,8 @@ impl Index {
         let spec = *SPECS.get(meta.spec as usize).ok_or_else(|| unknown("kind of index", meta.spec))?;
         let declared = *DTYPES.get(meta.declared as usize).ok_or_else(|| unknown("dtype", meta.declared))?;
         let stored = *DTYPES.get(meta.stored as usize).ok_or_else(|| unknown("dtype", meta.stored))?;
-        if stored != declared && stored != Dtype::U8 {
+        let floats = matches!(declared, Dtype::F32 | Dtype::F16 | Dtype::Bf16);
+        if stored != declared && !(floats && stored == Dtype::U8) {
             return Err(wrong(format!("vectors of {declared} stored as {stored}")));
         }
         if meta.dim == 0 || meta.dim > MAX_DIM as u64 {
@@ -132,13 +133,16 @@ impl Index {
             1 => Ids::Given(file.array::<u64>(IDS, &[len])?),
             other => return Err(wrong(format!("{other} sections of ids"))),
         };
+        // Vectors that are added later get codes, or none, by these two.
+        let fitted = usize::try_from(meta.fitted).ok().filter(|fitted| *fitted <= len);
+        let fitted = fitted.ok_or_else(|| wrong(format!("codes chosen for {} of {len} vectors", meta.fitted)))?;
         let codes = match meta.codes {
             0 => None,
+            1 if spec == Spec::FlatRaw => return Err(wrong(format!("codes in an index of kind {spec}"))),
             1 => Some(HeadCodes::read(file, metric, dim, len)?),
             other => return Err(wrong(format!("{other} sets of codes"))),
         };
         let rows = Rows::from_parts(dim, declared, stored, vectors);
-        let fitted = usize::try_from(meta.fitted).unwrap_or(usize::MAX);
         Ok(Self { metric, spec, seed: meta.seed, rows, ids, codes, fitted })
     }
 }

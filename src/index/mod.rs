@@ -114,14 +114,14 @@ impl Index {
         let threads = crate::threads::resolve(params.threads)?;
         let before = self.len();
         let ids = self.ids.extended(before, vectors.len(), params.ids)?;
-        self.rows.extend(vectors)?;
+        let rows = self.rows.extend(vectors)?;
         match self.encode(before, threads, params.monitor) {
             Ok(()) => {
                 self.ids = ids;
                 Ok(())
             }
             Err(error) => {
-                self.rows.truncate(before);
+                self.rows.take_back(rows);
                 Err(error)
             }
         }

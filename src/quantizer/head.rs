@@ -144,8 +144,26 @@ impl HeadCodes {
             self.lines.truncate(lengths.0);
             self.half_norms.truncate(lengths.1);
             self.levels.iter_mut().for_each(|level| level.tails.truncate(lengths.1));
+            self.clear_rest();
         }
         done
+    }
+
+    /// Zeros the places after the last vector of the last panel, where a call that failed may have written.
+    fn clear_rest(&mut self) {
+        let (first, place) = (self.len / PANEL * self.width() / 4, self.len % PANEL);
+        let factors = self.len * size_of::<bf16>();
+        let tails = self.levels.iter_mut().map(|level| &mut level.tails);
+        // A buffer that cannot be written to was not written to either.
+        for bytes in tails.chain([&mut self.half_norms]).filter_map(|buffer| buffer.bytes_mut("codes").ok()) {
+            bytes[factors..].fill(0);
+        }
+        if let Ok(bytes) = self.lines.bytes_mut("codes")
+            && place > 0
+        {
+            let lines: &mut [Line] = bytemuck::cast_slice_mut(bytes);
+            lines[first..].iter_mut().for_each(|line| line.0[place * 4..].fill(0));
+        }
     }
 
     fn append(&mut self, vectors: Vectors, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
