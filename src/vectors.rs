@@ -161,14 +161,9 @@ impl<'a> Vectors<'a> {
     /// As [`Vectors::new`]; [`Error::Argument`] where the bytes are not aligned for `dtype`.
     pub fn from_bytes(bytes: &'a [u8], dtype: Dtype, dim: usize) -> Result<Self> {
         check_dim(dim)?;
-<<<<<<< HEAD
-        let bytes = if bytes.is_empty() { &[] } else { bytes };
-        if !bytes.is_empty() && !(bytes.as_ptr() as usize).is_multiple_of(dtype.size()) {
-=======
         // Nothing may lie anywhere.
         let bytes = if bytes.is_empty() { bytemuck::cast_slice::<u64, u8>(&[]) } else { bytes };
         if !(bytes.as_ptr() as usize).is_multiple_of(dtype.size()) {
->>>>>>> refs/heads/tests
             return Err(Error::argument("bytes", "unaligned buffer", "a buffer aligned for its element type"));
         }
         if !bytes.len().is_multiple_of(dim * dtype.size()) {
@@ -204,7 +199,7 @@ impl<'a> Vectors<'a> {
 
     /// All coordinates, row after row; `None` where they are of another type than `E`.
     pub fn as_slice<E: Element>(&self) -> Option<&'a [E]> {
-        (E::DTYPE == self.dtype).then(|| if self.is_empty() { &[] } else { bytemuck::cast_slice(self.bytes) })
+        (E::DTYPE == self.dtype).then(|| bytemuck::cast_slice(self.bytes))
     }
 
     /// Rows `range` only.

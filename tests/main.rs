@@ -1,14 +1,10 @@
 //! The crate from outside, in one binary: every answer against an oracle, every refusal by its words.
 #![allow(clippy::unwrap_used)] // a test may panic
 
-<<<<<<< HEAD
-mod common;
-=======
 mod adding;
 mod bad_input;
 mod common;
 mod determinism;
->>>>>>> refs/heads/tests
 mod exact;
 mod files;
 mod index_files;

@@ -4,11 +4,7 @@ use steep::{BuildParams, Hits, Index, Metric, RangeHits, SearchParams, Spec};
 
 use super::data::Set;
 
-<<<<<<< HEAD
-/// The documented formula, summed from the first coordinate to the last, rounded once.
-=======
 /// The documented formula, summed from the first coordinate to the last, rounded once; −0 and 0 are one distance.
->>>>>>> refs/heads/tests
 fn distance(metric: Metric, q: &[f64], x: &[f64]) -> f32 {
     let (mut square, mut dot, mut qq, mut xx) = (0.0, 0.0, 0.0, 0.0);
     for (q, x) in q.iter().zip(x) {
@@ -19,19 +15,11 @@ fn distance(metric: Metric, q: &[f64], x: &[f64]) -> f32 {
     }
     let distance = match metric {
         Metric::L2 => square,
-<<<<<<< HEAD
-        Metric::InnerProduct => 0.0 - dot,
-        Metric::Cosine => 1.0 - dot / (qq * xx).sqrt(),
-        other => panic!("no oracle for {other}"),
-    };
-    distance as f32
-=======
         Metric::InnerProduct => -dot,
         Metric::Cosine => 1.0 - dot / (qq * xx).sqrt(),
         other => panic!("no oracle for {other}"),
     };
     distance as f32 + 0.0
->>>>>>> refs/heads/tests
 }
 
 /// All vectors in the order of each query.
