@@ -11,11 +11,11 @@
 #[cfg(target_arch = "aarch64")]
 pub mod aarch64;
 pub mod distance;
-#[cfg(any())]
+#[cfg(test)]
 mod naive;
 pub mod scalar;
 pub mod simd;
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 pub mod tile;
 #[cfg(target_arch = "x86_64")]
@@ -51,8 +51,8 @@ impl Isa {
             list.extend(x86::Avx2::detect().map(Self::Avx2));
         }
         #[cfg(target_arch = "aarch64")]
-        list.push(Self::Neon(aarch64::Neon::detect()));
-        list.push(Self::Scalar(scalar::Scalar));
+        list.extend([Self::Neon(aarch64::Neon::detect())]);
+        list.extend([Self::Scalar(scalar::Scalar)]);
         list
     }
 

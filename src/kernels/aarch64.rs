@@ -1,0 +1,350 @@
+//! NEON, as every 64-bit ARM processor has it: no dot products, no bf16, no SVE.
+#![expect(unsafe_code, reason = "vendor intrinsics; every aarch64 processor has the ones used here")]
+#![allow(clippy::undocumented_unsafe_blocks, reason = "one reason serves every block: see `Safety` below")]
+
+// # Safety
+// NEON belongs to the aarch64 baseline, so no block below can meet a processor without it. Memory is read and
+// written through references to arrays of exactly the bytes that the access touches; NEON's loads and stores ask
+// for no alignment beyond the element's.
+
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+use half::{bf16, f16};
+
+use super::simd::{IN_ORDER, Simd};
+
+/// Proof of NEON.
+#[derive(Clone, Copy, Debug)]
+pub struct Neon(());
+
+impl Neon {
+    /// The token: there is no aarch64 processor without.
+    pub fn detect() -> Self {
+        Self(())
+    }
+}
+
+/// One intrinsic on each of the four registers that make 16 lanes (or 8 of f64).
+macro_rules! four {
+    ($f:ident($a:expr)) => {
+        [$f($a[0]), $f($a[1]), $f($a[2]), $f($a[3])]
+    };
+    ($f:ident($a:expr, $b:expr)) => {
+        [$f($a[0], $b[0]), $f($a[1], $b[1]), $f($a[2], $b[2]), $f($a[3], $b[3])]
+    };
+    ($f:ident($a:expr, $b:expr, $c:expr)) => {
+        [$f($a[0], $b[0], $c[0]), $f($a[1], $b[1], $c[1]), $f($a[2], $b[2], $c[2]), $f($a[3], $b[3], $c[3])]
+    };
+}
+
+/// Eight f32 as f64.
+#[inline(always)]
+fn wide(low: float32x4_t, high: float32x4_t) -> [float64x2_t; 4] {
+    unsafe {
+        [
+            vcvt_f64_f32(vget_low_f32(low)),
+            vcvt_high_f64_f32(low),
+            vcvt_f64_f32(vget_low_f32(high)),
+            vcvt_high_f64_f32(high),
+        ]
+    }
+}
+
+/// Four f16 as f32. FCVTL is in the baseline; only its intrinsic waits for a stable f16.
+#[inline(always)]
+fn widen_half(v: uint16x4_t) -> float32x4_t {
+    let wide;
+    unsafe {
+        asm!("fcvtl {wide:v}.4s, {v:v}.4h", wide = lateout(vreg) wide, v = in(vreg) v,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    wide
+}
+
+/// Four bf16 as f32: its upper half.
+#[inline(always)]
+fn widen_brain(v: uint16x4_t) -> float32x4_t {
+    unsafe { vreinterpretq_f32_u32(vshll_n_u16::<16>(v)) }
+}
+
+/// 32 bytes.
+#[inline(always)]
+fn load_u8(v: &[u8; 32]) -> [uint8x16_t; 2] {
+    unsafe { [vld1q_u8(v.as_ptr()), vld1q_u8(v.as_ptr().add(16))] }
+}
+
+/// 32 signed bytes.
+#[inline(always)]
+fn load_i8(v: &[i8; 32]) -> [int8x16_t; 2] {
+    unsafe { [vld1q_s8(v.as_ptr()), vld1q_s8(v.as_ptr().add(16))] }
+}
+
+/// acc + a·b, two products to a lane. A product of bytes fits 16 bits; lanes stay below 2³¹, so that their sign is
+/// nobody's concern.
+#[inline(always)]
+fn dot_u8(acc: [int32x4_t; 4], a: [uint8x16_t; 2], b: [uint8x16_t; 2]) -> [int32x4_t; 4] {
+    unsafe {
+        let products = [
+            vmull_u8(vget_low_u8(a[0]), vget_low_u8(b[0])),
+            vmull_high_u8(a[0], b[0]),
+            vmull_u8(vget_low_u8(a[1]), vget_low_u8(b[1])),
+            vmull_high_u8(a[1], b[1]),
+        ];
+        let acc = four!(vreinterpretq_u32_s32(acc));
+        let acc = four!(vpadalq_u16(acc, products));
+        four!(vreinterpretq_s32_u32(acc))
+    }
+}
+
+impl Simd for Neon {
+    type F64 = [float64x2_t; 4];
+    type F32 = [float32x4_t; 4];
+    type I32 = [int32x4_t; 4];
+
+    const BYTE_MAX: i32 = 255;
+    // As for AVX2: at 127 a step of four vectors and eight coordinates would take eight instructions, not six.
+    const CODE_MAX: i32 = 64;
+    // Of 32 registers, 16 are accumulators and 8 hold the panel's step; for f32, 24 and 4.
+    const BYTE_QUERIES: usize = 4;
+    const FLOAT_QUERIES: usize = 6;
+    const PANELS: usize = 1;
+    const LANE_OF_BIT: [u8; 32] = IN_ORDER;
+    const LANE_BITS: u32 = 1;
+    const ALL_LANES: u32 = 0xFFFF;
+
+    #[inline(always)]
+    fn zero_f64(self) -> Self::F64 {
+        unsafe { [vdupq_n_f64(0.0); 4] }
+    }
+    #[inline(always)]
+    fn load_f64(self, v: &[f64; 8]) -> Self::F64 {
+        let v = v.as_ptr();
+        unsafe { [vld1q_f64(v), vld1q_f64(v.add(2)), vld1q_f64(v.add(4)), vld1q_f64(v.add(6))] }
+    }
+    #[inline(always)]
+    fn widen_f32(self, v: &[f32; 8]) -> Self::F64 {
+        unsafe { wide(vld1q_f32(v.as_ptr()), vld1q_f32(v.as_ptr().add(4))) }
+    }
+    #[inline(always)]
+    fn widen_f16(self, v: &[f16; 8]) -> Self::F64 {
+        unsafe {
+            let v = vld1q_u16(v.as_ptr().cast());
+            wide(widen_half(vget_low_u16(v)), widen_half(vget_high_u16(v)))
+        }
+    }
+    #[inline(always)]
+    fn widen_bf16(self, v: &[bf16; 8]) -> Self::F64 {
+        unsafe {
+            let v = vld1q_u16(v.as_ptr().cast());
+            wide(widen_brain(vget_low_u16(v)), widen_brain(vget_high_u16(v)))
+        }
+    }
+    #[inline(always)]
+    fn widen_i8(self, v: &[i8; 8]) -> Self::F64 {
+        unsafe {
+            // f32 holds every byte exactly.
+            let v = vmovl_s8(vld1_s8(v.as_ptr()));
+            let (low, high) = (vmovl_s16(vget_low_s16(v)), vmovl_high_s16(v));
+            wide(vcvtq_f32_s32(low), vcvtq_f32_s32(high))
+        }
+    }
+    #[inline(always)]
+    fn widen_u8(self, v: &[u8; 8]) -> Self::F64 {
+        unsafe {
+            let v = vmovl_u8(vld1_u8(v.as_ptr()));
+            let (low, high) = (vmovl_u16(vget_low_u16(v)), vmovl_high_u16(v));
+            wide(vcvtq_f32_u32(low), vcvtq_f32_u32(high))
+        }
+    }
+    #[inline(always)]
+    fn sub_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { four!(vsubq_f64(a, b)) }
+    }
+    #[inline(always)]
+    fn add_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { four!(vaddq_f64(a, b)) }
+    }
+    #[inline(always)]
+    fn mul_add_f64(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64 {
+        // The intrinsic takes the addend first.
+        unsafe { four!(vfmaq_f64(c, a, b)) }
+    }
+    #[inline(always)]
+    fn sum_f64(self, a: Self::F64) -> f64 {
+        // The order of the other instruction sets, lane i + 4 to lane i first.
+        unsafe { vaddvq_f64(vaddq_f64(vaddq_f64(a[0], a[2]), vaddq_f64(a[1], a[3]))) }
+    }
+
+    #[inline(always)]
+    fn zero_f32(self) -> Self::F32 {
+        unsafe { [vdupq_n_f32(0.0); 4] }
+    }
+    #[inline(always)]
+    fn load_f32(self, v: &[f32; 16]) -> Self::F32 {
+        let v = v.as_ptr();
+        unsafe { [vld1q_f32(v), vld1q_f32(v.add(4)), vld1q_f32(v.add(8)), vld1q_f32(v.add(12))] }
+    }
+    #[inline(always)]
+    fn load_bf16(self, v: &[bf16; 16]) -> Self::F32 {
+        unsafe {
+            let (low, high) = (vld1q_u16(v.as_ptr().cast()), vld1q_u16(v.as_ptr().add(8).cast()));
+            [
+                widen_brain(vget_low_u16(low)),
+                widen_brain(vget_high_u16(low)),
+                widen_brain(vget_low_u16(high)),
+                widen_brain(vget_high_u16(high)),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn splat_f32(self, v: f32) -> Self::F32 {
+        unsafe { [vdupq_n_f32(v); 4] }
+    }
+    #[inline(always)]
+    fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
+        unsafe { four!(vfmaq_f32(c, a, b)) }
+    }
+    #[inline(always)]
+    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
+        // A bit for each lane, cleared where it is less (which no NaN is), and all of them added up.
+        unsafe {
+            let first = vld1q_u32([1, 2, 4, 8].as_ptr());
+            let bits = [first, vshlq_n_u32::<4>(first), vshlq_n_u32::<8>(first), vshlq_n_u32::<12>(first)];
+            let less = four!(vcltq_f32(a, b));
+            let left = four!(vbicq_u32(bits, less));
+            vaddvq_u32(vorrq_u32(vorrq_u32(left[0], left[1]), vorrq_u32(left[2], left[3])))
+        }
+    }
+    #[inline(always)]
+    fn lanes_f32(self, a: Self::F32) -> [f32; 16] {
+        let mut lanes = [0.0; 16];
+        let to = lanes.as_mut_ptr();
+        unsafe {
+            vst1q_f32(to, a[0]);
+            vst1q_f32(to.add(4), a[1]);
+            vst1q_f32(to.add(8), a[2]);
+            vst1q_f32(to.add(12), a[3]);
+        }
+        lanes
+    }
+
+    #[inline(always)]
+    fn zero_i32(self) -> Self::I32 {
+        unsafe { [vdupq_n_s32(0); 4] }
+    }
+    #[inline(always)]
+    fn to_f32(self, a: Self::I32) -> Self::F32 {
+        unsafe { four!(vcvtq_f32_s32(a)) }
+    }
+    #[inline(always)]
+    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        unsafe { four!(vaddq_s32(a, b)) }
+    }
+    #[inline(always)]
+    fn sum_i32(self, a: Self::I32) -> i64 {
+        unsafe {
+            let pairs = four!(vpaddlq_s32(a));
+            vaddvq_s64(vaddq_s64(vaddq_s64(pairs[0], pairs[1]), vaddq_s64(pairs[2], pairs[3])))
+        }
+    }
+    #[inline(always)]
+    fn pack_bytes(self, q: [i16; 4]) -> [i32; 2] {
+        bytemuck::must_cast(q)
+    }
+    #[inline(always)]
+    fn dot_bytes(self, acc: Self::I32, x: &[u8; 64], q: &[i32; 2]) -> Self::I32 {
+        // LD4 takes the line apart, one register a coordinate: then each product has its vector's lane, and 16
+        // bits multiplied into 32 hold any byte times any coordinate. The taking apart serves every query.
+        unsafe {
+            let x = vld4q_u8(x.as_ptr());
+            let q: int16x4_t = vreinterpret_s16_s32(vld1_s32(q.as_ptr()));
+            let acc = add_products::<0>(acc, x.0, q);
+            let acc = add_products::<1>(acc, x.1, q);
+            let acc = add_products::<2>(acc, x.2, q);
+            add_products::<3>(acc, x.3, q)
+        }
+    }
+    #[inline(always)]
+    fn dot_codes(self, acc: Self::I32, x: &[[u8; 64]; 2], q: &[i32; 2]) -> Self::I32 {
+        // A code of seven bits is a signed byte too. Four products of at most 127 · 64 fit 16 bits, so the two lines
+        // and then pairs of lanes are added before anything is widened to 32.
+        unsafe {
+            let first = vreinterpretq_s8_s32(vdupq_n_s32(q[0]));
+            let second = vreinterpretq_s8_s32(vdupq_n_s32(q[1]));
+            let (x, y) = (x[0].as_ptr().cast::<i8>(), x[1].as_ptr().cast::<i8>());
+            [
+                add_codes(acc[0], [vld1q_s8(x), vld1q_s8(y)], [first, second]),
+                add_codes(acc[1], [vld1q_s8(x.add(16)), vld1q_s8(y.add(16))], [first, second]),
+                add_codes(acc[2], [vld1q_s8(x.add(32)), vld1q_s8(y.add(32))], [first, second]),
+                add_codes(acc[3], [vld1q_s8(x.add(48)), vld1q_s8(y.add(48))], [first, second]),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn dot_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        dot_u8(acc, load_u8(a), load_u8(b))
+    }
+    #[inline(always)]
+    fn dot_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
+        let (a, b) = (load_i8(a), load_i8(b));
+        unsafe {
+            let products = [
+                vmull_s8(vget_low_s8(a[0]), vget_low_s8(b[0])),
+                vmull_high_s8(a[0], b[0]),
+                vmull_s8(vget_low_s8(a[1]), vget_low_s8(b[1])),
+                vmull_high_s8(a[1], b[1]),
+            ];
+            four!(vpadalq_s16(acc, products))
+        }
+    }
+    #[inline(always)]
+    fn square_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        let (a, b) = (load_u8(a), load_u8(b));
+        let d = unsafe { [vabdq_u8(a[0], b[0]), vabdq_u8(a[1], b[1])] };
+        dot_u8(acc, d, d)
+    }
+    #[inline(always)]
+    fn square_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
+        let (a, b) = (load_i8(a), load_i8(b));
+        // The difference of two signed bytes is at most 255 in magnitude: an unsigned byte.
+        let d =
+            unsafe { [vreinterpretq_u8_s8(vabdq_s8(a[0], b[0])), vreinterpretq_u8_s8(vabdq_s8(a[1], b[1]))] };
+        dot_u8(acc, d, d)
+    }
+
+    #[inline(always)]
+    fn prefetch(self, line: &[u8]) {
+        // A prefetch touches no memory that the program can see, and faults nowhere.
+        unsafe {
+            asm!("prfm pldl1keep, [{}]", in(reg) line.as_ptr(), options(readonly, nostack, preserves_flags))
+        }
+    }
+}
+
+/// acc + one coordinate of 16 vectors times lane `LANE` of a query's four.
+#[inline(always)]
+fn add_products<const LANE: i32>(acc: [int32x4_t; 4], x: uint8x16_t, q: int16x4_t) -> [int32x4_t; 4] {
+    unsafe {
+        let low = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(x)));
+        let high = vreinterpretq_s16_u16(vmovl_high_u8(x));
+        [
+            vmlal_lane_s16::<LANE>(acc[0], vget_low_s16(low), q),
+            vmlal_high_lane_s16::<LANE>(acc[1], low, q),
+            vmlal_lane_s16::<LANE>(acc[2], vget_low_s16(high), q),
+            vmlal_high_lane_s16::<LANE>(acc[3], high, q),
+        ]
+    }
+}
+
+/// acc + Σ x·q over four coordinates in each of two lines, of four vectors.
+#[inline(always)]
+fn add_codes(acc: int32x4_t, x: [int8x16_t; 2], q: [int8x16_t; 2]) -> int32x4_t {
+    unsafe {
+        let low = vmull_s8(vget_low_s8(x[0]), vget_low_s8(q[0]));
+        let low = vmlal_s8(low, vget_low_s8(x[1]), vget_low_s8(q[1]));
+        let high = vmlal_high_s8(vmull_high_s8(x[0], q[0]), x[1], q[1]);
+        vpadalq_s16(acc, vpaddq_s16(low, high))
+    }
+}

@@ -1,0 +1,275 @@
+//! The register operations one by one.
+
+use std::array::from_fn;
+
+use half::{bf16, f16};
+use proptest::prelude::*;
+
+use super::{Rng, config};
+use crate::kernels::simd::CODE_LIMIT;
+use crate::kernels::tile::pack_bytes;
+use crate::kernels::{Isa, Kernel, Simd, Widen};
+
+/// Runs a computation over `s: S` on an instruction set.
+macro_rules! on {
+    ($isa:expr, |$s:ident: $simd:ident $(, $name:ident: $type:ty)*| -> $out:ty $body:block) => {{
+        struct Body($($type),*);
+        impl Kernel for Body {
+            type Out = $out;
+            #[inline(always)]
+            fn run<$simd: Simd>(self, $s: $simd) -> $out {
+                let Self($($name),*) = self;
+                $body
+            }
+        }
+        $isa.run(Body($($name),*))
+    }};
+}
+
+/// The lanes of a sum of i32, by way of f32: exact below 2²⁴.
+fn small_lanes(lanes: [f32; 16]) -> [i64; 16] {
+    lanes.map(|v| v as i64)
+}
+
+fn lane_bits(isa: Isa) -> ([u8; 32], u32, u32) {
+    on!(isa, |_s: S| -> ([u8; 32], u32, u32) { (S::LANE_OF_BIT, S::LANE_BITS, S::ALL_LANES) })
+}
+
+fn not_less(isa: Isa, a: [f32; 16], b: [f32; 16]) -> u32 {
+    on!(isa, |s: S, a: [f32; 16], b: [f32; 16]| -> u32 { s.not_less_f32(s.load_f32(&a), s.load_f32(&b)) })
+}
+
+/// The lanes whose bits are set, where each lane's must all be set or all clear.
+fn lanes_of(isa: Isa, mask: u32) -> [bool; 16] {
+    let (lane_of_bit, _, all) = lane_bits(isa);
+    let mut lanes = [None; 16];
+    for bit in (0..32).filter(|bit| all & (1 << bit) != 0) {
+        let (lane, set) = (&mut lanes[usize::from(lane_of_bit[bit])], mask & (1 << bit) != 0);
+        assert_eq!(*lane.get_or_insert(set), set, "{}: the bits of a lane agree", isa.name());
+    }
+    assert_eq!(mask & !all, 0, "{}: no bit beyond the lanes", isa.name());
+    lanes.map(|lane| lane.expect("every lane has a bit"))
+}
+
+#[test]
+fn each_lane_has_its_own_bits_and_the_lowest_of_them_clears_all() {
+    for isa in Isa::available() {
+        let (lane_of_bit, lane_bits, all) = lane_bits(isa);
+        for lane in 0..16 {
+            let a = from_fn(|i| if i == lane { 1.0 } else { -1.0 });
+            let mask = not_less(isa, a, [0.0; 16]);
+            assert_eq!(lane_bits << mask.trailing_zeros(), mask, "{} lane {lane}", isa.name());
+            assert_eq!(usize::from(lane_of_bit[mask.trailing_zeros() as usize]), lane, "{}", isa.name());
+        }
+        assert_eq!(not_less(isa, [0.0; 16], [0.0; 16]), all, "{}", isa.name());
+    }
+}
+
+proptest! {
+    #![proptest_config(config(256))]
+    #[test]
+    fn not_less_is_true_of_nan_and_equals(
+        a in proptest::array::uniform16(special()),
+        b in proptest::array::uniform16(special()),
+    ) {
+        let want: [bool; 16] = from_fn(|i| a[i].is_nan() || b[i].is_nan() || a[i] >= b[i]);
+        for isa in Isa::available() {
+            prop_assert_eq!(lanes_of(isa, not_less(isa, a, b)), want, "{}", isa.name());
+        }
+    }
+
+    #[test]
+    fn widening_is_exact(seed: u64) {
+        let mut rng = Rng(seed);
+        // Any bits: also denormals and infinities; a NaN stays one.
+        let bits: [u64; 8] = from_fn(|_| rng.next());
+        fn widen<E: Widen + Copy + 'static>(isa: Isa, v: [E; 8]) -> [f64; 8] {
+            struct Each<E>([E; 8]);
+            impl<E: Widen> Kernel for Each<E> {
+                type Out = [f64; 8];
+                #[inline(always)]
+                fn run<S: Simd>(self, s: S) -> [f64; 8] {
+                    let v = E::widen(s, &self.0);
+                    // One lane at a time: the others are multiplied by zero, or left out by hand if that is NaN.
+                    let mut lanes = [0.0; 8];
+                    for (i, lane) in lanes.iter_mut().enumerate() {
+                        let mut one = [0.0; 8];
+                        one[i] = 1.0;
+                        *lane = s.sum_f64(s.mul_add_f64(v, s.load_f64(&one), s.zero_f64()));
+                    }
+                    lanes
+                }
+            }
+            isa.run(Each(v))
+        }
+        let finite = |v: [f64; 8]| v.map(|v| if v.is_finite() { v } else { 1.5 });
+        for isa in Isa::available() {
+            let v = finite(bits.map(|b| f64::from(f32::from_bits(b as u32)))).map(|v| v as f32);
+            prop_assert_eq!(widen(isa, v), v.map(f64::from), "{} f32", isa.name());
+            let v = finite(bits.map(|b| f16::from_bits(b as u16).to_f64())).map(f16::from_f64);
+            prop_assert_eq!(widen(isa, v), v.map(f16::to_f64), "{} f16", isa.name());
+            let v = finite(bits.map(|b| bf16::from_bits(b as u16).to_f64())).map(bf16::from_f64);
+            prop_assert_eq!(widen(isa, v), v.map(bf16::to_f64), "{} bf16", isa.name());
+            let v = bits.map(|b| b as i8);
+            prop_assert_eq!(widen(isa, v), v.map(f64::from), "{} i8", isa.name());
+            let v = bits.map(|b| b as u8);
+            prop_assert_eq!(widen(isa, v), v.map(f64::from), "{} u8", isa.name());
+        }
+    }
+
+    #[test]
+    fn sixteen_floats_are_what_was_loaded(seed: u64) {
+        let mut rng = Rng(seed);
+        let a: [f32; 16] = from_fn(|_| (rng.unit() * 1e3) as f32);
+        let b: [bf16; 16] = from_fn(|_| bf16::from_bits(rng.next() as u16));
+        for isa in Isa::available() {
+            let got = on!(isa, |s: S, a: [f32; 16]| -> [f32; 16] { s.lanes_f32(s.load_f32(&a)) });
+            prop_assert_eq!(got, a);
+            let got = on!(isa, |s: S, b: [bf16; 16]| -> [f32; 16] { s.lanes_f32(s.load_bf16(&b)) });
+            for i in 0..16 {
+                prop_assert!(got[i].to_bits() == b[i].to_f32().to_bits() || got[i].is_nan() && b[i].is_nan());
+            }
+            let got = on!(isa, |s: S, a: [f32; 16]| -> [f32; 16] {
+                s.lanes_f32(s.mul_add_f32(s.load_f32(&a), s.splat_f32(3.0), s.splat_f32(1e3)))
+            });
+            for i in 0..16 {
+                let want = f64::from(a[i]) * 3.0 + 1e3;
+                prop_assert!((f64::from(got[i]) - want).abs() <= 4e-4, "{} {} {}", isa.name(), got[i], want);
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_are_added_up(seed: u64) {
+        let mut rng = Rng(seed);
+        let v: [f64; 8] = from_fn(|_| rng.int(-(1 << 40), 1 << 40) as f64);
+        for isa in Isa::available() {
+            let got = on!(isa, |s: S, v: [f64; 8]| -> [f64; 2] {
+                let v = s.load_f64(&v);
+                [s.sum_f64(v), s.sum_f64(s.sub_f64(s.add_f64(v, v), s.zero_f64()))]
+            });
+            let sum: f64 = v.iter().sum();
+            prop_assert_eq!(got, [sum, 2.0 * sum], "{}", isa.name());
+        }
+    }
+
+    #[test]
+    fn any_byte_times_any_packed_coordinate_is_exact(
+        seed: u64,
+        q in proptest::array::uniform4(prop_oneof![Just(-128i16), Just(127), -128i16..=127]),
+        extreme: bool,
+    ) {
+        let mut rng = Rng(seed);
+        let x: [u8; 64] = from_fn(|_| if extreme { [0, 255][rng.next() as usize % 2] } else { rng.next() as u8 });
+        let want: [i64; 16] = from_fn(|i| (0..4).map(|j| i64::from(x[4 * i + j]) * i64::from(q[j])).sum());
+        for isa in Isa::available() {
+            let packed = pack_bytes(isa, q);
+            let got = on!(isa, |s: S, x: [u8; 64], packed: [i32; 2]| -> [f32; 16] {
+                let once = s.dot_bytes(s.zero_i32(), &x, &packed);
+                s.lanes_f32(s.to_f32(s.dot_bytes(once, &x, &packed)))
+            });
+            prop_assert_eq!(small_lanes(got), want.map(|v| 2 * v), "{}", isa.name());
+        }
+    }
+
+    #[test]
+    fn codes_to_the_limits_are_exact(seed: u64, extreme: bool) {
+        let mut rng = Rng(seed);
+        for isa in Isa::available() {
+            let most = on!(isa, |_s: S| -> i32 { S::CODE_MAX });
+            let most = i64::from(most);
+            let x: [[u8; 64]; 2] = from_fn(|_| from_fn(|_| {
+                if extreme { CODE_LIMIT } else { rng.int(0, i64::from(CODE_LIMIT)) as u8 }
+            }));
+            let sign = [-1, 1][rng.next() as usize % 2];
+            let q: [i8; 8] = from_fn(|_| (if extreme { sign * most } else { rng.int(-most, most) }) as i8);
+            let want: [i64; 16] =
+                from_fn(|i| (0..8).map(|j| i64::from(x[j / 4][4 * i + j % 4]) * i64::from(q[j])).sum());
+            let q: [i32; 2] = bytemuck::must_cast(q);
+            let got = on!(isa, |s: S, x: [[u8; 64]; 2], q: [i32; 2]| -> [f32; 16] {
+                let once = s.dot_codes(s.zero_i32(), &x, &q);
+                s.lanes_f32(s.to_f32(s.dot_codes(once, &x, &q)))
+            });
+            prop_assert_eq!(small_lanes(got), want.map(|v| 2 * v), "{}", isa.name());
+        }
+    }
+
+    #[test]
+    fn pairs_of_bytes_are_summed_whatever_their_sign(seed: u64, extreme: bool) {
+        let mut rng = Rng(seed);
+        let mut byte = || if extreme { [0, 127, 128, 255][rng.next() as usize % 4] } else { rng.next() as u8 };
+        let (a, b): ([u8; 32], [u8; 32]) = (from_fn(|_| byte()), from_fn(|_| byte()));
+        let sum = |f: &dyn Fn(u8, u8) -> i64| (0..32).map(|i| f(a[i], b[i])).sum::<i64>();
+        let signed = |v: u8| i64::from(v as i8);
+        let want = [
+            sum(&|a, b| i64::from(a) * i64::from(b)),
+            sum(&|a, b| (i64::from(a) - i64::from(b)).pow(2)),
+            sum(&|a, b| signed(a) * signed(b)),
+            sum(&|a, b| (signed(a) - signed(b)).pow(2)),
+        ];
+        for isa in Isa::available() {
+            let got = on!(isa, |s: S, a: [u8; 32], b: [u8; 32]| -> [i64; 4] {
+                let (p, r): ([i8; 32], [i8; 32]) = (bytemuck::must_cast(a), bytemuck::must_cast(b));
+                let zero = s.zero_i32();
+                // Twice, so that what is added to is not lost.
+                [
+                    s.sum_i32(s.dot_u8(s.dot_u8(zero, &a, &b), &a, &b)),
+                    s.sum_i32(s.square_u8(s.square_u8(zero, &a, &b), &a, &b)),
+                    s.sum_i32(s.dot_i8(s.dot_i8(zero, &p, &r), &p, &r)),
+                    s.sum_i32(s.square_i8(s.square_i8(zero, &p, &r), &p, &r)),
+                ]
+            });
+            prop_assert_eq!(got, want.map(|v| 2 * v), "{}", isa.name());
+        }
+    }
+}
+
+/// Floats among which NaN, infinities, zeros of either sign and equals are common.
+fn special() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        proptest::sample::select(vec![
+            f32::NAN,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            0.0,
+            -0.0,
+            1.0,
+            f32::MIN_POSITIVE
+        ]),
+        -1f32..1.0,
+        any::<f32>(),
+    ]
+}
+
+#[test]
+fn integer_lanes_sum_to_64_bits() {
+    // 255² · 2 a lane and step: enough steps for 16 lanes to pass 2³¹ together, as none of them does alone.
+    for isa in Isa::available() {
+        let sum = on!(isa, |s: S| -> i64 {
+            let mut acc = s.zero_i32();
+            for _ in 0..4096 {
+                acc = s.dot_u8(acc, &[255; 32], &[255; 32]);
+            }
+            s.sum_i32(s.add_i32(acc, s.zero_i32()))
+        });
+        assert_eq!(sum, 4096 * 32 * 65_025, "{}", isa.name());
+        let sum = on!(isa, |s: S| -> i64 {
+            let mut acc = s.zero_i32();
+            for _ in 0..4096 {
+                acc = s.dot_i8(acc, &[-128; 32], &[127; 32]);
+            }
+            s.sum_i32(s.add_i32(acc, acc))
+        });
+        assert_eq!(sum, -2 * 4096 * 32 * 128 * 127, "{}", isa.name());
+    }
+}
+
+#[test]
+fn a_prefetch_may_name_anything() {
+    for isa in Isa::available() {
+        on!(isa, |s: S| -> () {
+            s.prefetch(&[]);
+            s.prefetch(&[1, 2, 3]);
+        });
+    }
+}
