@@ -67,7 +67,7 @@ def texts_of_this_machine() -> None:
     texts = [corpus.Text(*text) for text in json.loads((folder / "texts.json").read_text("utf-8"))]
     base = np.load(folder / "base.npy")
     say(f"{len(texts):,} doc-strings, comments and lines of code from {len(files):,} source files,")
-    say("of Python's standard library and of the Rust crates that Steep was just compiled from.")
+    say("of Python's standard library and of the Rust crates that this machine has compiled.")
     if len(texts) < corpus.LIMIT * 0.9:
         say(faint(f"(The demo takes up to {corpus.LIMIT:,}; this machine has no more.)"))
 
@@ -164,7 +164,7 @@ def build(base: measure.Array, folder: Path, metric: Any) -> steep.Index:
 def compare(folder: Path, metric: str, queries: str, truth: str) -> None:
     """Measure the engines, one after the other, and print what each number means."""
     heading(5, f"Exact search, the {measure.K} nearest of {queries}")
-    say(faint("Each engine in a process of its own, one after the other: about a minute."))
+    say(faint("Each engine in a process of its own, in turn, two rounds: about a minute."))
     say()
     results = measure.all_engines(folder, metric, Progress())
     rows = []
@@ -186,7 +186,7 @@ def compare(folder: Path, metric: str, queries: str, truth: str) -> None:
     table(heads, rows, marked="steep")
     say()
     for name, meaning in (
-        ("QPS", "queries a second, all in one call; best of three calls"),
+        ("QPS", "queries a second, all in one call; the best of six calls, in two rounds"),
         ("p50, p99 µs", "one query a call: the median, and what 99 of 100 calls stay below"),
         ("speed-up", "over NumPy on as many threads: in one call; one query a call (p50)"),
         ("bytes/vector", "memory: the vectors, and with Steep codes that rule most of them out"),
