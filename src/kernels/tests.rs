@@ -77,6 +77,11 @@ fn active_with(value: &str) -> Option<String> {
             return None;
         }
     };
+    // qemu's user emulation learns that the kernel refuses a file only in the child, which then ends so.
+    if output.status.code() == Some(127) {
+        println!("not tested: this system does not run {output:?}");
+        return None;
+    }
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let line = text.lines().find_map(|line| line.strip_prefix("active="));
