@@ -57,10 +57,10 @@ fn tiles<O: Operand>(
             let steps = dim / O::WIDTH;
             let mut seed = 1;
             let mut next = || random(&mut seed);
-            let lines = PANELS * steps * size_of::<O::Step>() / size_of::<Line>();
-            let lines: Vec<Line> = (0..lines).map(|_| line(&mut next)).collect();
+            let stride = steps * size_of::<O::Step>() / size_of::<Line>();
+            let lines: Vec<Line> = (0..PANELS * stride).map(|_| line(&mut next)).collect();
             let factors = vec![[O::Factor::zeroed(); PANEL]; PANELS];
-            let panels = Panels { lines: &lines, a: &factors, t: &factors };
+            let panels = Panels { lines: &lines, stride, a: &factors, t: &factors };
             let items: Vec<O::Query> = (0..QUERIES * steps).map(|_| item(next())).collect();
             let mut queries =
                 QueryTile::<O>::new(isa, QUERIES, steps, |query, step| items[query * steps + step]);

@@ -101,7 +101,8 @@ fn steep_isa_chooses_any_available_set_in_any_case() {
 #[test]
 fn steep_isa_falls_back_to_the_best_set_where_it_names_none() {
     let available = Isa::available();
-    let missing = ["avx512", "avx2", "neon"].into_iter().filter(|n| available.iter().all(|isa| isa.name() != *n));
+    let missing =
+        ["avx512", "avx2", "neon"].into_iter().filter(|n| available.iter().all(|isa| isa.name() != *n));
     for name in missing.chain(["", "avx3", "scalar,avx2"]) {
         let Some(active) = active_with(name) else { return };
         assert_eq!(active, available[0].name(), "STEEP_ISA={name:?}");

@@ -108,6 +108,7 @@ struct World<O: Filled> {
     factors: Vec<[f32; 2]>,
     tile: QueryTile<O>,
     lines: Vec<Line>,
+    stride: usize,
     a: Vec<[O::Factor; PANEL]>,
     t: Vec<[O::Factor; PANEL]>,
 }
@@ -121,13 +122,16 @@ impl<O: Filled> World<O> {
             (0..panels * PANEL).map(|_| (0..dim).map(|_| O::vector(rng, extreme)).collect()).collect();
         let item = |q: usize, step: usize| O::item(isa, &queries[q][step * O::WIDTH..][..O::WIDTH]);
         let tile = QueryTile::new(isa, queries.len(), steps, item);
-        let per_panel = steps * size_of::<O::Step>() / size_of::<Line>();
-        let mut lines = vec![Line([0; 64]); panels * per_panel];
+        // Half of the panels are longer than the queries: what follows must not be read.
+        let stride =
+            (steps + [0, 0, 1, 3][rng.next() as usize % 4]) * size_of::<O::Step>() / size_of::<Line>();
+        let mut lines = vec![Line([93; 64]); panels * stride];
         for (i, vector) in vectors.iter().enumerate() {
-            let lines = &mut lines[i / PANEL * per_panel..][..per_panel];
+            let lines = &mut lines[i / PANEL * stride..][..stride];
             vector.iter().enumerate().for_each(|(j, &v)| O::put(lines, i % PANEL, j, v));
         }
-        let mut world = Self { isa, queries, vectors, factors: vec![], tile, lines, a: vec![], t: vec![] };
+        let mut world =
+            Self { isa, queries, vectors, factors: vec![], tile, lines, stride, a: vec![], t: vec![] };
         let factors = (0..panels * PANEL).map(|_| [rng.int(-200, 200) as f32, rng.int(0, 200) as f32]);
         world.set_factors(&factors.collect::<Vec<_>>());
         world
@@ -141,7 +145,7 @@ impl<O: Filled> World<O> {
     }
 
     fn panels(&self) -> Panels<'_, O::Factor> {
-        Panels { lines: &self.lines, a: &self.a, t: &self.t }
+        Panels { lines: &self.lines, stride: self.stride, a: &self.a, t: &self.t }
     }
 
     fn sum(&self, query: usize, vector: usize, test: Test) -> naive::Sum {
@@ -273,17 +277,18 @@ fn first_of_the_largest<O: Filled>(seed: u64, queries: usize, panels: usize, ste
         for v in 0..world.vectors.len() {
             let from = v % (world.vectors.len().div_ceil(3));
             world.vectors[v] = world.vectors[from].clone();
-            let per_panel = world.lines.len() / panels;
-            let lines = &mut world.lines[v / PANEL * per_panel..][..per_panel];
+            let lines = &mut world.lines[v / PANEL * world.stride..][..world.stride];
             world.vectors[v].iter().enumerate().for_each(|(j, &x)| O::put(lines, v % PANEL, j, x));
         }
         (0..queries).for_each(|q| world.tile.set_test(q, PLAIN));
         let counted = world.vectors.len() - few.min(world.vectors.len() - 1);
         let split = (rng.next() as usize % (panels + 1)).min(counted / PANEL);
-        let lines = world.lines.len() / panels * split;
+        let (stride, lines) = (world.stride, world.stride * split);
         let (first, second) = (world.panels(), world.panels());
-        let first = Panels { lines: &first.lines[..lines], a: &first.a[..split], t: &first.t[..split] };
-        let second = Panels { lines: &second.lines[lines..], a: &second.a[split..], t: &second.t[split..] };
+        let first =
+            Panels { lines: &first.lines[..lines], stride, a: &first.a[..split], t: &first.t[..split] };
+        let second =
+            Panels { lines: &second.lines[lines..], stride, a: &second.a[split..], t: &second.t[split..] };
         let mut best = vec![(f32::NEG_INFINITY, u32::MAX); queries];
         tile::arg_max(isa, &world.tile, first, split * PANEL, 1000, &mut best);
         tile::arg_max(
@@ -385,7 +390,8 @@ fn a_nan_coordinate_or_an_overflow_keeps_its_vector() {
             let mut world = World::<Floats>::new(isa, &mut Rng(1), 7, 3, 4, false);
             world.queries.iter_mut().for_each(|q| q.fill(1.0));
             world.tile = QueryTile::new(isa, 7, 4, |_, _| 1.0);
-            Floats::put(&mut world.lines[4..], 5, 2, value);
+            let stride = world.stride;
+            Floats::put(&mut world.lines[stride..], 5, 2, value);
             let kept = world.kept(&[Test { threshold, ..PLAIN }; 7]);
             assert!(kept.iter().all(|kept| *kept == [21]), "{} {value}", isa.name());
         }
@@ -405,7 +411,7 @@ fn a_whole_dimension_of_extremes_stays_within_32_bits() {
                 tile.set_test(0, Test { threshold, ..PLAIN });
                 // One query wants one list; its hits have room for no panel yet.
                 let mut lists = [Vec::new()];
-                let panels = Panels { lines: &lines, a: &factors, t: &factors };
+                let panels = Panels { lines: &lines, stride: steps, a: &factors, t: &factors };
                 tile::keep(isa, &tile, 0, panels, &mut lists, &mut Vec::new());
                 assert_eq!(lists[0].len(), keeps, "{} {q}", isa.name());
             }
