@@ -29,15 +29,6 @@ pub fn distance(metric: Metric, q: &[f64], x: &[f64]) -> Sum {
     }
 }
 
-/// Σ xⱼ·qⱼ.
-pub fn dot(q: &[i64], x: &[i64]) -> i64 {
-    let mut sum = 0;
-    for j in 0..q.len() {
-        sum += q[j] * x[j];
-    }
-    sum
-}
-
 /// Σ xⱼ·qⱼ + β·a + τ·t as the tile is asked for it, and how far f32 sums in any order may lie from it.
 pub fn tile(q: &[f64], x: &[f64], [beta, tau]: [f32; 2], [a, t]: [f32; 2]) -> Sum {
     let (mut value, mut terms) = (0.0, 0.0);

@@ -77,6 +77,11 @@ fn active_with(value: &str) -> Option<String> {
             return None;
         }
     };
+    // qemu's user emulation learns that the kernel refuses a file only in the child, which then ends so.
+    if output.status.code() == Some(127) {
+        println!("not tested: this system does not run {output:?}");
+        return None;
+    }
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let line = text.lines().find_map(|line| line.strip_prefix("active="));
@@ -96,7 +101,8 @@ fn steep_isa_chooses_any_available_set_in_any_case() {
 #[test]
 fn steep_isa_falls_back_to_the_best_set_where_it_names_none() {
     let available = Isa::available();
-    let missing = ["avx512", "avx2", "neon"].into_iter().filter(|n| available.iter().all(|isa| isa.name() != *n));
+    let missing =
+        ["avx512", "avx2", "neon"].into_iter().filter(|n| available.iter().all(|isa| isa.name() != *n));
     for name in missing.chain(["", "avx3", "scalar,avx2"]) {
         let Some(active) = active_with(name) else { return };
         assert_eq!(active, available[0].name(), "STEEP_ISA={name:?}");
