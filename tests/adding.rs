@@ -22,7 +22,9 @@ fn pieces_of_any_size_answer_as_one_build_does() {
     let pieces = [0, 1, 2, 13, 16, 1000, 3063, 1, 15, 17, 2000, 0, 300, 12_000];
     let values = low_rank(&mut rng, pieces.iter().sum(), 48);
     let asked = low_rank(&mut rng, 9, 48);
-    for (metric, dtype) in [(Metric::L2, Dtype::F32), (Metric::InnerProduct, Dtype::U8), (Metric::Cosine, Dtype::Bf16)] {
+    for (metric, dtype) in
+        [(Metric::L2, Dtype::F32), (Metric::InnerProduct, Dtype::U8), (Metric::Cosine, Dtype::Bf16)]
+    {
         let (base, queries) = (Set::suited(dtype, 48, &values), Set::suited(dtype, 48, &asked));
         for spec in [Spec::Flat, Spec::FlatRaw] {
             let mut index = Index::new(48, metric, dtype, spec).unwrap();
@@ -112,7 +114,8 @@ fn another_type_is_taken_where_it_fits_exactly_and_refused_whole_where_not() {
         assert!(index.to_bytes().unwrap() == before, "{dtype} changed by {other}");
 
         add(&mut index, &Set::new(other, 2, [good, 0.0]));
-        let hits = index.search(Set::new(Dtype::F32, 2, [good, 0.0]).view(), 1, &SearchParams::default()).unwrap();
+        let hits =
+            index.search(Set::new(Dtype::F32, 2, [good, 0.0]).view(), 1, &SearchParams::default()).unwrap();
         assert_eq!((hits.ids[0], hits.distances[0]), (2, 0.0), "{dtype} with {other}");
     }
 }

@@ -20,9 +20,7 @@ fn argument(name: &'static str) -> impl Fn(&Error) -> bool {
 }
 
 fn not_finite(what: &'static str, at: (usize, usize)) -> impl Fn(&Error) -> bool {
-    move |error| {
-        matches!(error, Error::NotFinite { what: given, row, column, .. } if (*given, (*row, *column)) == (what, at))
-    }
+    move |error| matches!(error, Error::NotFinite { what: given, row, column, .. } if (*given, (*row, *column)) == (what, at))
 }
 
 fn is_shape(error: &Error) -> bool {
@@ -62,7 +60,11 @@ fn an_index_of_no_possible_dimension_is_refused() {
 
 #[test]
 fn names_that_stand_for_nothing_are_refused() {
-    refused("euclid".parse::<Metric>(), argument("metric"), "\"euclid\": expected \"l2\", \"ip\" or \"cosine\"");
+    refused(
+        "euclid".parse::<Metric>(),
+        argument("metric"),
+        "\"euclid\": expected \"l2\", \"ip\" or \"cosine\"",
+    );
     refused("".parse::<Metric>(), argument("metric"), "\"\"");
     refused("f64".parse::<Dtype>(), argument("dtype"), "\"f64\": expected \"f32\"");
     let is_spec = |error: &Error| matches!(error, Error::Spec { .. });
@@ -103,7 +105,8 @@ fn vectors_that_have_no_distance_are_refused_and_the_index_is_as_it_was() {
             if bad.dim == 2 {
                 let params = BuildParams { metric, ..BuildParams::default() };
                 refused(Index::build(bad.view(), &params), kind, expected);
-                let truth = evaluate::ground_truth(bad.view(), base.view(), 1, metric, &SearchParams::default());
+                let truth =
+                    evaluate::ground_truth(bad.view(), base.view(), 1, metric, &SearchParams::default());
                 refused(truth, kind, expected);
             }
             // As queries they are refused in the same words.
@@ -122,7 +125,11 @@ fn a_value_that_is_no_number_is_found_wherever_it_is() {
         let mut values = vec![1.0f32; 10_000];
         values[at] = f32::NAN;
         let place = (at / 10, at % 10);
-        refused(f32s(10, &values).check_finite("test"), not_finite("test", place), &format!("row {}", place.0));
+        refused(
+            f32s(10, &values).check_finite("test"),
+            not_finite("test", place),
+            &format!("row {}", place.0),
+        );
         let mut values = vec![f16::ONE; 10_000];
         values[at] = f16::NEG_INFINITY;
         refused(Vectors::new(&values, 10).unwrap().check_finite("test"), not_finite("test", place), "-inf");

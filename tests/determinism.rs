@@ -27,7 +27,10 @@ fn one_seed_gives_one_file_whatever_the_threads() {
         assert_ne!(codes(&first), "none", "the case shows nothing");
         let bytes = first.to_bytes().unwrap();
         for threads in [1, 2, 2, 64] {
-            assert!(build(&base, metric, 5, threads).to_bytes().unwrap() == bytes, "{metric}, {threads} threads");
+            assert!(
+                build(&base, metric, 5, threads).to_bytes().unwrap() == bytes,
+                "{metric}, {threads} threads"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use steep::{Dtype, Metric};
 
-use crate::common::data::{Rng, Set, low_rank, noise, whole};
+use crate::common::data::{Rng, Set, decaying, low_rank, noise, whole};
 use crate::common::oracle::{Truth, both, check, codes};
 
 /// Vectors above which codes are made, and a few more: the last panel is not full.
@@ -12,14 +12,7 @@ const CODED: usize = 4096 + 107;
 const BATCHES: [usize; 6] = [1, 2, 7, 8, 9, 30];
 
 /// Fails unless both ways of searching answer all queries as the oracle does. Returns what codes there were.
-fn agree(
-    metric: Metric,
-    base: &Set,
-    ids: Option<&[u64]>,
-    queries: &Set,
-    ks: &[usize],
-    case: &str,
-) -> String {
+fn agree(metric: Metric, base: &Set, ids: Option<&[u64]>, queries: &Set, ks: &[usize], case: &str) -> String {
     let truth = Truth::new(metric, base, ids, queries);
     let indexes = both(metric, base, ids);
     for index in &indexes {
@@ -33,7 +26,14 @@ fn agree(
 }
 
 /// As [`agree`], and fails where there were no codes: the case would show nothing of them.
-fn agree_with_codes(metric: Metric, base: &Set, ids: Option<&[u64]>, queries: &Set, ks: &[usize], case: &str) {
+fn agree_with_codes(
+    metric: Metric,
+    base: &Set,
+    ids: Option<&[u64]>,
+    queries: &Set,
+    ks: &[usize],
+    case: &str,
+) {
     let codes = agree(metric, base, ids, queries, ks, case);
     assert_ne!(codes, "none", "{case}: {metric} {:?} has no codes", base.view());
 }
@@ -76,7 +76,8 @@ fn any_k_and_any_batch_agrees_with_the_oracle() {
     let mut rng = Rng(2);
     let values = low_rank(&mut rng, CODED, 32);
     let middles = between(&mut rng, &values, 32, 300);
-    for (metric, dtype) in [(Metric::L2, Dtype::F32), (Metric::InnerProduct, Dtype::U8), (Metric::Cosine, Dtype::F16)]
+    for (metric, dtype) in
+        [(Metric::L2, Dtype::F32), (Metric::InnerProduct, Dtype::U8), (Metric::Cosine, Dtype::F16)]
     {
         let (base, queries) = (Set::suited(dtype, 32, &values), Set::suited(dtype, 32, &middles));
         let truth = Truth::new(metric, &base, None, &queries);
@@ -94,6 +95,20 @@ fn any_k_and_any_batch_agrees_with_the_oracle() {
 }
 
 #[test]
+fn each_level_of_the_codes_agrees_with_the_oracle() {
+    let mut rng = Rng(13);
+    let (n, dim) = (12_000, 128);
+    let (values, asked) = (decaying(&mut rng, n, dim), decaying(&mut rng, 9, dim));
+    for (metric, dtype) in
+        [(Metric::L2, Dtype::F32), (Metric::InnerProduct, Dtype::F32), (Metric::Cosine, Dtype::F16)]
+    {
+        let (base, queries) = (Set::suited(dtype, dim, &values), Set::suited(dtype, dim, &asked));
+        let codes = agree(metric, &base, None, &queries, &[1, 10, 100, 1000], "levels");
+        assert!(codes.contains(" or "), "{metric}: one level only, of {codes}");
+    }
+}
+
+#[test]
 fn every_size_around_a_panel_and_around_the_codes_agrees_with_the_oracle() {
     let mut rng = Rng(3);
     let values = low_rank(&mut rng, 5120, 24);
@@ -101,7 +116,8 @@ fn every_size_around_a_panel_and_around_the_codes_agrees_with_the_oracle() {
     for n in [0, 1, 2, 15, 16, 17, 63, 64, 65, 960, 1023, 1984, 4095, 4096, 4097, 5119] {
         for metric in Metric::ALL {
             for dtype in [Dtype::F32, Dtype::I8, Dtype::U8] {
-                let (base, queries) = (Set::suited(dtype, 24, &values[..n * 24]), Set::suited(dtype, 24, &middles));
+                let (base, queries) =
+                    (Set::suited(dtype, 24, &values[..n * 24]), Set::suited(dtype, 24, &middles));
                 let codes = agree(metric, &base, None, &queries, &[1, 10, n + 1], &format!("{n} vectors"));
                 assert!(n >= 4096 || codes == "none");
             }
@@ -136,10 +152,12 @@ fn repeated_vectors_agree_with_the_oracle() {
     let ids: Vec<u64> = rng.shuffled((0..CODED as u64).collect());
     // Forty different vectors, then one; a hundred copies of each at least, so that ties cross every k.
     for distinct in [40, 1] {
-        let values: Vec<f64> = (0..CODED).flat_map(|_| {
-            let kind = rng.below(distinct);
-            kinds[kind * 64..][..64].to_vec()
-        }).collect();
+        let values: Vec<f64> = (0..CODED)
+            .flat_map(|_| {
+                let kind = rng.below(distinct);
+                kinds[kind * 64..][..64].to_vec()
+            })
+            .collect();
         for (metric, dtype) in Metric::ALL.into_iter().flat_map(|m| [Dtype::F32, Dtype::U8].map(|d| (m, d))) {
             let (base, queries) = (Set::suited(dtype, 64, &values), Set::suited(dtype, 64, &queries));
             agree(metric, &base, Some(&ids), &queries, &[1, 10, 100, 500], "repeated");
@@ -166,7 +184,8 @@ fn vectors_of_equal_coordinates_agree_with_the_oracle() {
 #[test]
 fn data_far_from_the_origin_agrees_with_the_oracle() {
     let mut rng = Rng(6);
-    let far = |values: &[f64]| -> Vec<f64> { values.iter().map(|v| (v * 64.0).round() / 64.0 + 1e4).collect() };
+    let far =
+        |values: &[f64]| -> Vec<f64> { values.iter().map(|v| (v * 64.0).round() / 64.0 + 1e4).collect() };
     let values = low_rank(&mut rng, CODED, 48);
     let middles = between(&mut rng, &values, 48, 9);
     let (base, near) = (Set::new(Dtype::F32, 48, far(&values)), Set::new(Dtype::F32, 48, far(&middles)));
@@ -200,7 +219,8 @@ fn any_scale_that_f32_holds_agrees_with_the_oracle() {
     for power in [-60, -66, -80, -130, 60, 63, 90, 118] {
         let scale = 2f64.powi(power);
         for dtype in [Dtype::F32, Dtype::Bf16] {
-            let scaled = |values: &[f64]| Set::new(dtype, 48, values.iter().map(|v| v * scale)).without_zeros();
+            let scaled =
+                |values: &[f64]| Set::new(dtype, 48, values.iter().map(|v| v * scale)).without_zeros();
             let (base, queries) = (scaled(&values), scaled(&middles));
             for metric in Metric::ALL {
                 agree(metric, &base, None, &queries, &[1, 10, 100], &format!("scale 2^{power}"));
@@ -227,10 +247,13 @@ fn rows_a_million_times_longer_than_the_others_agree_with_the_oracle() {
         }
     }
     // Row lengths that are spread over twelve orders of magnitude.
-    let spread: Vec<f64> = values.chunks(48).flat_map(|row| {
-        let scale = 2f64.powi(rng.below(40) as i32 - 20);
-        row.iter().map(move |v| v * scale).collect::<Vec<_>>()
-    }).collect();
+    let spread: Vec<f64> = values
+        .chunks(48)
+        .flat_map(|row| {
+            let scale = 2f64.powi(rng.below(40) as i32 - 20);
+            row.iter().map(move |v| v * scale).collect::<Vec<_>>()
+        })
+        .collect();
     let base = Set::new(Dtype::F32, 48, spread.iter().copied());
     let queries = Set::new(Dtype::F32, 48, spread[48 * 100..48 * 109].iter().copied());
     for metric in Metric::ALL {
@@ -270,7 +293,14 @@ fn data_in_the_order_of_its_distance_agrees_with_the_oracle() {
     for falling in [true, false] {
         let base = Set::new(Dtype::F32, dim, rows.concat());
         for metric in Metric::ALL {
-            agree_with_codes(metric, &base, None, &queries, &[1, 10, 100, 1000], &format!("falling: {falling}"));
+            agree_with_codes(
+                metric,
+                &base,
+                None,
+                &queries,
+                &[1, 10, 100, 1000],
+                &format!("falling: {falling}"),
+            );
         }
         rows.reverse();
     }
@@ -284,11 +314,15 @@ fn values_of_full_precision_agree_with_the_oracle() {
     for dim in [24, 100, 200] {
         let directions: Vec<f64> = (0..6 * dim).map(|_| rng.normal()).collect();
         let mut point = |count: usize| -> Vec<f64> {
-            (0..count).flat_map(|_| {
-                let at: [f64; 6] = std::array::from_fn(|i| rng.normal() / (i + 1) as f64);
-                let noise: Vec<f64> = (0..dim).map(|_| 0.01 * rng.normal()).collect();
-                (0..dim).map(|j| noise[j] + (0..6).map(|i| at[i] * directions[i * dim + j]).sum::<f64>()).collect::<Vec<_>>()
-            }).collect()
+            (0..count)
+                .flat_map(|_| {
+                    let at: [f64; 6] = std::array::from_fn(|i| rng.normal() / (i + 1) as f64);
+                    let noise: Vec<f64> = (0..dim).map(|_| 0.01 * rng.normal()).collect();
+                    (0..dim)
+                        .map(|j| noise[j] + (0..6).map(|i| at[i] * directions[i * dim + j]).sum::<f64>())
+                        .collect::<Vec<_>>()
+                })
+                .collect()
         };
         let (base, queries) = (Set::new(Dtype::F32, dim, point(CODED)), Set::new(Dtype::F32, dim, point(30)));
         for metric in Metric::ALL {

@@ -22,14 +22,16 @@ fn parts(file: &[u8]) -> Vec<Part> {
     const NAMES: [&str; 10] =
         ["meta", "vectors", "ids", "codes", "mean", "direct", "norms", "tails-0", "tails-1", "panels"];
     let sections = Sections::from_bytes(file).unwrap();
-    let names = sections.tags().map(|(tag, _)| NAMES.into_iter().find(|name| tag.to_string() == *name).unwrap());
+    let names =
+        sections.tags().map(|(tag, _)| NAMES.into_iter().find(|name| tag.to_string() == *name).unwrap());
     names.map(|name| (name, sections.buffer(Tag::new(name)).unwrap().bytes().to_vec())).collect()
 }
 
 /// The file of these sections, with right checksums.
 fn file(parts: &[Part]) -> Vec<u8> {
     let bytes: Vec<[&[u8]; 1]> = parts.iter().map(|(_, bytes)| [bytes.as_slice()]).collect();
-    let sections: Vec<_> = parts.iter().zip(&bytes).map(|((name, _), b)| (Tag::new(name), b.as_slice())).collect();
+    let sections: Vec<_> =
+        parts.iter().zip(&bytes).map(|((name, _), b)| (Tag::new(name), b.as_slice())).collect();
     to_bytes(&sections).unwrap()
 }
 
@@ -43,14 +45,17 @@ fn small_with_codes(metric: Metric, dtype: Dtype, ids: bool) -> Vec<u8> {
     let mut rng = Rng(71);
     let base = Set::suited(dtype, DIM, &low_rank(&mut rng, CODED, DIM));
     let given: Vec<u64> = (0..CODED as u64).rev().map(|row| 3 * row).collect();
-    let params = BuildParams { metric, ids: ids.then_some(&given), spec: Spec::Flat, ..BuildParams::default() };
+    let params =
+        BuildParams { metric, ids: ids.then_some(&given), spec: Spec::Flat, ..BuildParams::default() };
     let index = Index::build(base.view(), &params).unwrap();
     assert_ne!(codes(&index), "none");
     let mut parts = parts(&index.to_bytes().unwrap());
     for (name, bytes) in &mut parts {
         let len = match *name {
             "vectors" | "ids" => bytes.len() / CODED * GOLDEN,
-            "norms" | "tails-0" | "tails-1" | "panels" => bytes.len() / CODED.div_ceil(16) * GOLDEN.div_ceil(16),
+            "norms" | "tails-0" | "tails-1" | "panels" => {
+                bytes.len() / CODED.div_ceil(16) * GOLDEN.div_ceil(16)
+            }
             _ => bytes.len(),
         };
         bytes.truncate(len);
@@ -110,7 +115,8 @@ fn every_kind_of_index_comes_back_as_it_was_read_or_mapped() {
 fn whole_numbers_kept_as_bytes_come_back_as_floats() {
     let mut rng = Rng(73);
     let base = Set::new(Dtype::F32, 4, whole(&mut rng, 50, 4, 256));
-    let index = Index::from_bytes(&Index::build(base.view(), &BuildParams::default()).unwrap().to_bytes().unwrap());
+    let index =
+        Index::from_bytes(&Index::build(base.view(), &BuildParams::default()).unwrap().to_bytes().unwrap());
     let mut index = index.unwrap();
     assert_eq!((index.dtype(), index.vectors().dtype()), (Dtype::F32, Dtype::U8));
     index.add(Set::new(Dtype::F32, 4, [0.5; 4]).view(), &AddParams::default()).unwrap();
@@ -128,7 +134,8 @@ fn an_opened_index_grows_and_the_file_stays() {
     let truth = Truth::new(Metric::L2, &all, Some(&ids), &queries);
     let (old, new) = ids.split_at(CODED);
     let mut index =
-        Index::build(all.view().rows(0..CODED), &BuildParams { ids: Some(old), ..BuildParams::default() }).unwrap();
+        Index::build(all.view().rows(0..CODED), &BuildParams { ids: Some(old), ..BuildParams::default() })
+            .unwrap();
     index.save(&path).unwrap();
     let before = fs::read(&path).unwrap();
     let add = |index: &mut Index| {
@@ -182,8 +189,11 @@ fn the_golden_file_is_read_as_it_was_written() {
         let query = [1.0f32; DIM];
         let hits = index.search(Vectors::new(&query, DIM).unwrap(), 5, &SearchParams::default()).unwrap();
         assert_eq!((&*hits.ids, &*hits.distances), (&GOLDEN_IDS[..], &GOLDEN_DISTANCES[..]));
-        let within =
-            index.range_search(Vectors::new(&query, DIM).unwrap(), GOLDEN_DISTANCES[2], &SearchParams::default());
+        let within = index.range_search(
+            Vectors::new(&query, DIM).unwrap(),
+            GOLDEN_DISTANCES[2],
+            &SearchParams::default(),
+        );
         assert_eq!(within.unwrap().ids, GOLDEN_IDS[..3]);
     }
 }

@@ -55,7 +55,10 @@ fn reports_come_on_the_calling_thread_and_never_go_back() {
             let of_stage: Vec<_> = reports.iter().filter(|report| report.0 == stage).collect();
             assert!(!of_stage.is_empty(), "{stage}");
             assert!(of_stage.iter().all(|(_, done, total)| done <= total), "{stage}");
-            assert!(of_stage.windows(2).all(|pair| pair[0].1 <= pair[1].1 && pair[0].2 == pair[1].2), "{stage}");
+            assert!(
+                of_stage.windows(2).all(|pair| pair[0].1 <= pair[1].1 && pair[0].2 == pair[1].2),
+                "{stage}"
+            );
             if threads == Some(1) {
                 let (_, done, total) = of_stage[of_stage.len() - 1];
                 assert_eq!(done, total, "{stage} ends at its total");
@@ -95,9 +98,13 @@ fn an_add_that_is_stopped_at_any_report_leaves_every_byte_as_it_was() {
     whole[last] = 0.5;
     let whole = Set::new(Dtype::F32, 48, whole);
     // Codes made for the first time, extended from the middle of a panel on, chosen anew.
-    for (data, n, more) in
-        [(&floats, 0, CODED), (&floats, CODED, 3000), (&floats, CODED, 4 * CODED), (&whole, CODED, 5 * CODED), (&whole, 4 * CODED, 2 * CODED)]
-    {
+    for (data, n, more) in [
+        (&floats, 0, CODED),
+        (&floats, CODED, 3000),
+        (&floats, CODED, 4 * CODED),
+        (&whole, CODED, 5 * CODED),
+        (&whole, 4 * CODED, 2 * CODED),
+    ] {
         for metric in [Metric::L2, Metric::Cosine] {
             let mut index = Index::new(48, metric, Dtype::F32, Spec::Auto).unwrap();
             index.add(data.view().rows(0..n), &AddParams::default()).unwrap();
@@ -110,7 +117,10 @@ fn an_add_that_is_stopped_at_any_report_leaves_every_byte_as_it_was() {
                 let case = format!("{more} onto {n} {metric}, {threads} threads, stopped at {stop_at}");
                 let done = stopped.add(added, &params);
                 // Of two threads the other one may have done all the work before the last report.
-                assert!(is_interrupted(done) || (threads == 2 && monitor.reports.borrow().len() < stop_at), "{case}");
+                assert!(
+                    is_interrupted(done) || (threads == 2 && monitor.reports.borrow().len() < stop_at),
+                    "{case}"
+                );
                 if stopped.len() == n {
                     assert!(stopped.to_bytes().unwrap() == before, "{case}");
                     stopped.add(added, &AddParams::default()).unwrap();

@@ -12,7 +12,8 @@ fn agree(metric: Metric, base: &Set, ids: Option<&[u64]>, queries: &Set, radii: 
             let hits = index.range_search(queries.view(), radius, &SearchParams::default()).unwrap();
             assert!(hits == truth.within(radius), "{index:?}, radius {radius}");
             // One query a call is another way through the code.
-            let one = index.range_search(queries.view().rows(0..1), radius, &SearchParams::default()).unwrap();
+            let one =
+                index.range_search(queries.view().rows(0..1), radius, &SearchParams::default()).unwrap();
             assert_eq!(one.ids, hits.ids[..hits.offsets[1]]);
             assert_eq!(one.offsets, hits.offsets[..2]);
         }
@@ -23,7 +24,11 @@ fn agree(metric: Metric, base: &Set, ids: Option<&[u64]>, queries: &Set, radii: 
 /// to the result, and just below it, which leaves it out.
 fn radii(truth: &Truth, n: usize) -> Vec<f32> {
     let distances = [0, 1, 10, n / 10, n - 1].map(|rank| truth.distance(0, rank));
-    distances.into_iter().flat_map(|d| [d, d.next_down()]).chain([f32::NEG_INFINITY, 0.0, f32::INFINITY]).collect()
+    distances
+        .into_iter()
+        .flat_map(|d| [d, d.next_down()])
+        .chain([f32::NEG_INFINITY, 0.0, f32::INFINITY])
+        .collect()
 }
 
 #[test]
@@ -58,7 +63,13 @@ fn distances_beyond_f32_are_within_an_infinite_radius_only() {
     let base = Set::new(Dtype::F32, 2, [0.0, 0.0, 1e30, 0.0, -1e30, 0.0]);
     let queries = Set::new(Dtype::F32, 2, [1e30, 0.0]);
     agree(Metric::L2, &base, None, &queries, &[0.0, f32::MAX, f32::INFINITY]);
-    agree(Metric::InnerProduct, &base, None, &queries, &[f32::NEG_INFINITY, f32::MIN, 0.0, f32::MAX, f32::INFINITY]);
+    agree(
+        Metric::InnerProduct,
+        &base,
+        None,
+        &queries,
+        &[f32::NEG_INFINITY, f32::MIN, 0.0, f32::MAX, f32::INFINITY],
+    );
 }
 
 #[test]
@@ -66,7 +77,9 @@ fn nothing_in_gives_nothing_out_in_the_same_shape() {
     let none = Set::new(Dtype::F32, 3, []);
     let some = Set::new(Dtype::F32, 3, [1.0; 6]);
     let params = SearchParams::default();
-    for (base, queries, offsets) in [(&none, &some, vec![0, 0, 0]), (&some, &none, vec![0]), (&none, &none, vec![0])] {
+    for (base, queries, offsets) in
+        [(&none, &some, vec![0, 0, 0]), (&some, &none, vec![0]), (&none, &none, vec![0])]
+    {
         let index = Index::build(base.view(), &BuildParams::default()).unwrap();
         let hits = index.range_search(queries.view(), f32::INFINITY, &params).unwrap();
         assert_eq!((hits.offsets, hits.ids.len(), hits.distances.len()), (offsets, 0, 0));
@@ -80,5 +93,8 @@ fn a_radius_that_is_no_number_is_refused() {
     let x = Set::new(Dtype::F32, 1, [1.0]);
     let index = Index::build(x.view(), &BuildParams::default()).unwrap();
     let error = index.range_search(x.view(), f32::NAN, &SearchParams::default()).unwrap_err();
-    assert!(matches!(error, Error::Argument { name: "radius", .. }) && error.to_string().contains("NaN"), "{error}");
+    assert!(
+        matches!(error, Error::Argument { name: "radius", .. }) && error.to_string().contains("NaN"),
+        "{error}"
+    );
 }

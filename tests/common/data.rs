@@ -141,6 +141,12 @@ pub fn low_rank(rng: &mut Rng, n: usize, dim: usize) -> Vec<f64> {
     values
 }
 
+/// n × d values whose variance falls slowly from one coordinate to the next: few directions tell the nearest vectors
+/// apart, more are needed for the thousand nearest. On the grid.
+pub fn decaying(rng: &mut Rng, n: usize, dim: usize) -> Vec<f64> {
+    (0..n * dim).map(|at| on_grid(8.0 * rng.normal() / ((at % dim) as f64 + 1.0).powf(0.8))).collect()
+}
+
 /// n × d whole numbers of `0..range`, few enough that many distances are equal.
 pub fn whole(rng: &mut Rng, n: usize, dim: usize, range: usize) -> Vec<f64> {
     (0..n * dim).map(|_| rng.below(range) as f64).collect()
