@@ -11,8 +11,8 @@ PACKAGE := pyproject.toml $(shell find python -name '*.py' -o -name '*.pyi' 2>/d
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/steep ## search 200,000 lines of code and doc-strings; DATA=file QUERIES=file for your own vectors
-	$(BIN)/python demo/demo.py $(if $(DATA),--data "$(DATA)") $(if $(QUERIES),--queries "$(QUERIES)")
+demo: $(VENV)/steep ## search 200,000 lines of code and doc-strings; DATA=file QUERIES=file METRIC=l2 for your own vectors
+	$(BIN)/python demo/demo.py $(if $(DATA),--data "$(DATA)") $(if $(QUERIES),--queries "$(QUERIES)") $(if $(METRIC),--metric $(METRIC))
 
 test: lint test-rust test-python ## all tests, Rust and Python, lints included
 

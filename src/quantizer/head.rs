@@ -312,7 +312,7 @@ impl Part<'_> {
         self.half_norms[at] = below(x.norm / 2.0 / (step * step));
         for ((&width, tails), largest) in widths.iter().zip(&mut self.tails).zip(&mut self.largest) {
             // A coordinate that was cut off by more than rounding.
-            let outside = |(v, &c): (&f64, &i32)| !((v / step - f64::from(c)).abs() <= 0.500_001);
+            let outside = |(v, &c): (&f64, &i32)| (v / step - f64::from(c)).abs() > 0.500_001;
             tails[at] = if x.head[..width].iter().zip(&codes).any(outside) {
                 bf16::INFINITY
             } else {
@@ -336,10 +336,9 @@ impl Kernel for CodeMax {
 
 /// Lengthens `buffer` to `len` bytes with zeros.
 fn grow(buffer: &mut Buffer, len: usize) -> Result<()> {
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    let zeros = [0; 4096];
     while buffer.len() < len {
-        let more = (len - buffer.len()).min(ZEROS.len());
-        buffer.extend("codes", &ZEROS[..more])?;
+        buffer.extend("codes", &zeros[..(len - buffer.len()).min(zeros.len())])?;
     }
     Ok(())
 }
