@@ -6,12 +6,12 @@
 # here (no emulator, no cross compiler, another architecture) is SKIPPED with the reason; only a test that fails
 # makes the exit status other than 0.
 #
-#   EMULATED_CASES=8   cases of each random test where the processor is emulated
+#   EMULATED_CASES=32  cases of each random test where the processor is emulated
 #   ISA_LOGS=DIR       keep the whole outputs there
 set -uo pipefail
 cd "$(dirname "$0")/.."
 filter=${1:-kernels}
-cases=${EMULATED_CASES:-8}
+cases=${EMULATED_CASES:-32}
 logs=${ISA_LOGS:-$(mktemp -d)}
 mkdir -p "$logs"
 status=0
