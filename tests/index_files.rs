@@ -6,7 +6,7 @@ use steep::storage::{Sections, Tag, to_bytes};
 use steep::{AddParams, BuildParams, Dtype, Index, Metric, SearchParams, Spec, Vectors};
 
 use crate::common::data::{Rng, Set, low_rank, whole};
-use crate::common::oracle::{Truth, check, codes};
+use crate::common::oracle::{Truth, check, codes, expect_codes};
 use crate::common::{problem, refused};
 
 const CODED: usize = 4096 + 107;
@@ -48,7 +48,7 @@ fn small_with_codes(metric: Metric, dtype: Dtype, ids: bool) -> Vec<u8> {
     let params =
         BuildParams { metric, ids: ids.then_some(&given), spec: Spec::Flat, ..BuildParams::default() };
     let index = Index::build(base.view(), &params).unwrap();
-    assert_ne!(codes(&index), "none");
+    expect_codes(&index, "small");
     let mut parts = parts(&index.to_bytes().unwrap());
     for (name, bytes) in &mut parts {
         let len = match *name {
