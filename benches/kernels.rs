@@ -48,7 +48,7 @@ fn tiles<O: Operand>(
     c: &mut Criterion,
     operation: Operation,
     line: impl Fn(&mut dyn FnMut() -> u64) -> Line,
-    item: impl Fn(u64) -> O::Query,
+    item: impl Fn(Isa, u64) -> O::Query,
 ) {
     let mut group = c.benchmark_group(operation.name());
     for isa in Isa::available() {
@@ -61,7 +61,7 @@ fn tiles<O: Operand>(
             let lines: Vec<Line> = (0..PANELS * stride).map(|_| line(&mut next)).collect();
             let factors = vec![[O::Factor::zeroed(); PANEL]; PANELS];
             let panels = Panels { lines: &lines, stride, a: &factors, t: &factors };
-            let items: Vec<O::Query> = (0..QUERIES * steps).map(|_| item(next())).collect();
+            let items: Vec<O::Query> = (0..QUERIES * steps).map(|_| item(isa, next())).collect();
             let mut queries =
                 QueryTile::<O>::new(isa, QUERIES, steps, |query, step| items[query * steps + step]);
             let mut best = vec![(f32::NEG_INFINITY, u32::MAX); QUERIES];
@@ -105,7 +105,7 @@ fn tiles<O: Operand>(
 fn codes(c: &mut Criterion) {
     let line = |next: &mut dyn FnMut() -> u64| Line(from_fn(|_| (next() & 127) as u8));
     // 6 bits and a sign: within what every instruction set takes.
-    tiles::<Codes>(c, Operation::Codes, line, |bits| {
+    tiles::<Codes>(c, Operation::Codes, line, |_, bits| {
         let codes: [i8; 8] = from_fn(|i| ((bits >> (6 * i)) & 63) as i8 - 32);
         bytemuck::must_cast(codes)
     });
@@ -113,8 +113,8 @@ fn codes(c: &mut Criterion) {
 
 fn bytes(c: &mut Criterion) {
     let line = |next: &mut dyn FnMut() -> u64| Line(from_fn(|_| next() as u8));
-    tiles::<Bytes>(c, Operation::Bytes, line, |bits| {
-        tile::pack_bytes(Isa::active(), from_fn(|i| i16::from((bits >> (8 * i)) as i8)))
+    tiles::<Bytes>(c, Operation::Bytes, line, |isa, bits| {
+        tile::pack_bytes(isa, from_fn(|i| i16::from((bits >> (8 * i)) as i8)))
     });
 }
 
@@ -124,7 +124,7 @@ fn floats(c: &mut Criterion) {
         let values: [f32; 16] = from_fn(|_| unit(next()));
         Line(bytemuck::must_cast(values))
     };
-    tiles::<Floats>(c, Operation::Floats, line, unit);
+    tiles::<Floats>(c, Operation::Floats, line, |_, bits| unit(bits));
 }
 
 /// Exact distances from one query to a list of rows.

@@ -17,8 +17,6 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 3] = [Self::Floats, Self::Bytes, Self::Codes];
-
     pub fn name(self) -> &'static str {
         match self {
             Self::Floats => "floats",
