@@ -1,7 +1,7 @@
 //! Exact search is exact: ids and distances are those of the oracle, bit for bit, whatever the data looks like.
 
 use proptest::prelude::*;
-use steep::{Dtype, Index, Metric};
+use steep::{BuildParams, Dtype, Index, Metric};
 
 use crate::common::data::{Rng, Set, decaying, low_rank, noise, whole};
 use crate::common::oracle::{Truth, both, check, codes, expect_codes};
@@ -96,15 +96,18 @@ fn any_k_and_any_batch_agrees_with_the_oracle() {
 #[test]
 fn each_level_of_the_codes_agrees_with_the_oracle() {
     let mut rng = Rng(13);
-    let (n, dim) = (20_000, 128);
-    let (values, asked) = (decaying(&mut rng, n, dim), decaying(&mut rng, 9, dim));
-    for (metric, dtype) in
-        [(Metric::L2, Dtype::F32), (Metric::InnerProduct, Dtype::F32), (Metric::Cosine, Dtype::F16)]
-    {
-        let (base, queries) = (Set::suited(dtype, dim, &values), Set::suited(dtype, dim, &asked));
-        agree_with_codes(metric, &base, None, &queries, &[1, 10, 100, 1000], "levels");
-        let codes = codes(&both(metric, &base, None)[0]);
-        assert!(metric != Metric::L2 || codes.contains(" or "), "one level only, of {codes}");
+    let (n, dim) = (30_000, 128);
+    let base = Set::new(Dtype::F16, dim, decaying(&mut rng, n, dim));
+    let queries = Set::new(Dtype::F32, dim, decaying(&mut rng, 9, dim));
+    for metric in Metric::ALL {
+        let truth = Truth::new(metric, &base, None, &queries);
+        let index = Index::build(base.view(), &BuildParams { metric, ..BuildParams::default() }).unwrap();
+        assert!(codes(&index).contains(" or "), "{metric}: one level only, of {}", codes(&index));
+        let opened = Index::from_bytes(&index.to_bytes().unwrap()).unwrap();
+        for (k, batch) in [1, 10, 100, 1000].into_iter().flat_map(|k| [(k, 1), (k, 9)]) {
+            check(&index, &queries, &truth, batch, k, "levels");
+            check(&opened, &queries, &truth, batch, k, "levels, opened");
+        }
     }
 }
 
