@@ -83,9 +83,7 @@ def _styles(engines: list[str]) -> dict[str, tuple[str, str]]:
     return styles
 
 
-def _panel(
-    axes: Axes, run: Run, threads: int, mode: str, styles: dict[str, tuple[str, str]]
-) -> None:
+def _panel(axes: Axes, run: Run, threads: int, mode: str, styles: dict[str, tuple[str, str]]) -> None:
     for engine, (color, marker) in styles.items():
         front = curve.pareto(run.curve(engine, threads, mode, "qps_best"))
         if not front:

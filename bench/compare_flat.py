@@ -79,9 +79,7 @@ def run(data: Dataset, plan: Plan) -> Iterator[Record]:
             yield contestant.record | {"run": identity}
 
 
-def _interleave(
-    contestants: list[Contestant], request: Request, repeats: int
-) -> dict[str, list[Timing]]:
+def _interleave(contestants: list[Contestant], request: Request, repeats: int) -> dict[str, list[Timing]]:
     """Repetitions in turns, A B A B, by engine; an engine that fails is left out."""
     timings: dict[str, list[Timing]] = {}
     for _ in range(repeats):
@@ -126,9 +124,7 @@ def report(records: list[Record]) -> str:
     rows = [_row(point, reference.get(_setting(point))) for point in points]
     columns = "engine,input,mode,k,threads,QPS best,median,× best,× median,GMAC/s,of peak"
     caption = f"Speed, and ratio to {REFERENCE}"
-    lines.append(
-        Table(caption, [*columns.split(","), "p50 µs", "p99 µs", "differ", "wrong"], rows).text()
-    )
+    lines.append(Table(caption, [*columns.split(","), "p50 µs", "p99 µs", "differ", "wrong"], rows).text())
     weighed = [r for r in records if r["kind"] == "engine"]
     memory = [
         [

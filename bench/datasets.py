@@ -110,9 +110,7 @@ def _folder(path: Path) -> Dataset:
             f"(set --data-root or STEEP_DATA)"
         )
     meta = json.loads((path / "meta.json").read_text())
-    return Dataset(
-        meta.get("name", path.name), path, meta["metric"], bool(meta.get("synthetic", False))
-    )
+    return Dataset(meta.get("name", path.name), path, meta["metric"], bool(meta.get("synthetic", False)))
 
 
 def _hdf5(path: Path) -> Dataset:

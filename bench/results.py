@@ -30,11 +30,7 @@ class Run:
 
     def select(self, engine: str, threads: int, mode: str) -> list[Record]:
         """The points of one curve, by rising recall."""
-        chosen = [
-            p
-            for p in self.points
-            if (p["engine"], p["threads"], p["mode"]) == (engine, threads, mode)
-        ]
+        chosen = [p for p in self.points if (p["engine"], p["threads"], p["mode"]) == (engine, threads, mode)]
         return sorted(chosen, key=lambda p: p["recall"])
 
     def panels(self) -> list[tuple[int, str]]:

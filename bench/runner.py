@@ -74,8 +74,7 @@ def run(data: Dataset, plan: Plan) -> Iterator[Record]:
     yield header("run", identity, data, k=plan.k, repeats=plan.repeats)
     with ExitStack() as stack:
         contestants = [
-            enter(stack, name, data, max(plan.threads), plan.queries, plan.timeout)
-            for name in plan.engines
+            enter(stack, name, data, max(plan.threads), plan.queries, plan.timeout) for name in plan.engines
         ]
         scorer = Scorer(data, plan)
         for contestant in contestants:

@@ -51,9 +51,7 @@ def _costs(run: Run) -> Table:
             # Weighed last, so an interrupted run has no such figures.
             number(e["bytes_per_vector"]) if "bytes_per_vector" in e else "–",
             f"{e['memory_peak_build_mib'] - e['memory_before_mib']:.0f}",
-            f"{e['memory_peak_mib'] - e['memory_before_mib']:.0f}"
-            if "memory_peak_mib" in e
-            else "–",
+            f"{e['memory_peak_mib'] - e['memory_before_mib']:.0f}" if "memory_peak_mib" in e else "–",
             f"{e['raw_mib']:.0f}",
         ]
         for e in run.engines
@@ -61,9 +59,7 @@ def _costs(run: Run) -> Table:
     ]
     columns = ["engine", "version", "input", "build s", "B/vector", "peak: build", "+search", "raw"]
     threads = max((e["build_threads"] for e in run.engines if e["status"] == "ok"), default=0)
-    return Table(
-        f"Cost (build with {threads} threads; peaks in MiB over the raw data)", columns, rows
-    )
+    return Table(f"Cost (build with {threads} threads; peaks in MiB over the raw data)", columns, rows)
 
 
 def _speeds(run: Run, threads: int, mode: str) -> Table:
@@ -78,10 +74,7 @@ def _speeds(run: Run, threads: int, mode: str) -> Table:
             continue
         best = run.curve(engine, threads, mode, "qps_best")
         median = run.curve(engine, threads, mode, "qps_median")
-        cells = [
-            _pair(curve.qps_at(best, target), curve.qps_at(median, target))
-            for target in curve.TARGETS
-        ]
+        cells = [_pair(curve.qps_at(best, target), curve.qps_at(median, target)) for target in curve.TARGETS]
         row = [engine, *cells, f"{points[-1]['recall']:.4f}"]
         rows.append(row + _latencies(points) if single else row)
     how = "one query a call" if single else "batch"

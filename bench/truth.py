@@ -29,9 +29,7 @@ def distances(rows: np.ndarray, queries: np.ndarray, metric: str) -> np.ndarray:
     return 1.0 - dots / np.sqrt(np.square(x).sum(-1) * np.square(q).sum(-1))
 
 
-def recall(
-    found: np.ndarray, truth: np.ndarray, base: np.ndarray, queries: np.ndarray, metric: str
-) -> float:
+def recall(found: np.ndarray, truth: np.ndarray, base: np.ndarray, queries: np.ndarray, metric: str) -> float:
     """Mean share of the true k neighbours found, 0..1.
 
     `found`: (nq, k) row numbers, -1 for none; `truth`: (nq, k). A row as near as the k-th true

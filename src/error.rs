@@ -35,7 +35,9 @@ pub enum Error {
         dim: usize,
     },
     /// A NaN or an infinity in the input.
-    #[error("{what} row {row} holds {value} at column {column}: remove or replace it, distances to it have no order")]
+    #[error(
+        "{what} row {row} holds {value} at column {column}: remove or replace it, distances to it have no order"
+    )]
     NotFinite {
         /// Which vectors ("queries", "vectors").
         what: &'static str,

@@ -22,7 +22,8 @@ pub fn ground_truth(
     if metric == Metric::Cosine {
         vectors.check_nonzero("vectors")?;
     }
-    Searched { metric, list: List { rows: vectors, ids: &Ids::Rows }, codes: None }.nearest(queries, k, params)
+    Searched { metric, list: List { rows: vectors, ids: &Ids::Rows }, codes: None }
+        .nearest(queries, k, params)
 }
 
 /// Recall: the part of the true ids that were found, over all queries. `found` is nq × `found_k`, `truth` nq × `truth_k`;
@@ -44,7 +45,8 @@ pub fn recall(found: &[i64], found_k: usize, truth: &[i64], truth_k: usize) -> R
         return Err(Error::Shape { len: found.len(), dim: found_k });
     }
     if truth.len() != found.len() / found_k * truth_k {
-        let rows = format!("{} rows for {} rows found", truth.len() as f64 / truth_k as f64, found.len() / found_k);
+        let rows =
+            format!("{} rows for {} rows found", truth.len() as f64 / truth_k as f64, found.len() / found_k);
         return Err(Error::argument("truth", rows, "as many rows of true ids as of found ones"));
     }
     let k = found_k.min(truth_k);

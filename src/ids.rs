@@ -44,14 +44,20 @@ impl Ids {
         let consecutive: Vec<u64>;
         let new = match (self, new) {
             (Self::Rows, None) => return Ok(Self::Rows),
-            (Self::Rows, Some(new)) if new.iter().zip(len as u64..).all(|(&a, b)| a == b) && new.len() == more => {
+            (Self::Rows, Some(new))
+                if new.iter().zip(len as u64..).all(|(&a, b)| a == b) && new.len() == more =>
+            {
                 return Ok(Self::Rows);
             }
             (_, Some(new)) => new,
             (Self::Given(ids), None) => {
                 let first = ids.as_slice::<u64>().iter().max().map_or(0, |&id| id.saturating_add(1));
                 if NONE - first < more as u64 {
-                    return Err(Error::argument("ids", first, "ids given, for there are none left above the largest"));
+                    return Err(Error::argument(
+                        "ids",
+                        first,
+                        "ids given, for there are none left above the largest",
+                    ));
                 }
                 consecutive = (first..first + more as u64).collect();
                 &consecutive
@@ -64,7 +70,11 @@ impl Ids {
         taken.extend((0..len).map(|row| self.get(row)));
         for (row, &id) in new.iter().enumerate() {
             if id == NONE {
-                return Err(Error::argument("ids", id, "ids of at most 2^64 - 2: the largest means \"none\""));
+                return Err(Error::argument(
+                    "ids",
+                    id,
+                    "ids of at most 2^64 - 2: the largest means \"none\"",
+                ));
             }
             if !taken.insert(id) {
                 return Err(Error::DuplicateId { id, row });

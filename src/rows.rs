@@ -62,7 +62,11 @@ impl Rows {
         let float = matches!(self.declared, Dtype::F32 | Dtype::F16 | Dtype::Bf16);
         let mut before = Before { stored: self.stored, len: self.values.len(), values: None };
         if self.values.is_empty() {
-            self.stored = if float && !vectors.is_empty() && fits(vectors, Dtype::U8) { Dtype::U8 } else { self.declared };
+            self.stored = if float && !vectors.is_empty() && fits(vectors, Dtype::U8) {
+                Dtype::U8
+            } else {
+                self.declared
+            };
         } else if self.stored != self.declared && !fits(vectors, self.stored) {
             let mut all = Buffer::with_capacity("vectors", self.len() * self.dim * self.declared.size())?;
             append(&mut all, self.view(), self.declared)?;
@@ -145,7 +149,11 @@ fn append(out: &mut impl Take, vectors: Vectors, dtype: Dtype) -> Result<()> {
                 let same = |(a, b): (&A, &B)| a.to_f64() == b.to_f64();
                 if let Some(at) = values.iter().zip(&piece).position(|pair| !same(pair)) {
                     let expected = "values that the index's dtype holds exactly: convert them, or build with their dtype";
-                    return Err(Error::argument("vectors", format_args!("{} as {}", values[at].to_f64(), B::DTYPE), expected));
+                    return Err(Error::argument(
+                        "vectors",
+                        format_args!("{} as {}", values[at].to_f64(), B::DTYPE),
+                        expected,
+                    ));
                 }
                 self.1.take(bytemuck::cast_slice(&piece))?;
             }

@@ -155,7 +155,9 @@ impl Projection {
             center(columns, &self.mean);
         }
         let heads = self.apply(columns);
-        for (i, (head, x)) in heads.as_slice().chunks_exact(self.width()).zip(columns.column_iter()).enumerate() {
+        for (i, (head, x)) in
+            heads.as_slice().chunks_exact(self.width()).zip(columns.column_iter()).enumerate()
+        {
             each(i, Split { head, norm: x.norm_squared(), defect: self.defect });
         }
     }

@@ -164,7 +164,11 @@ impl<'a> Vectors<'a> {
         // Nothing may lie anywhere.
         let bytes = if bytes.is_empty() { bytemuck::cast_slice::<u64, u8>(&[]) } else { bytes };
         if !(bytes.as_ptr() as usize).is_multiple_of(dtype.size()) {
-            return Err(Error::argument("bytes", "unaligned buffer", "a buffer aligned for its element type"));
+            return Err(Error::argument(
+                "bytes",
+                "unaligned buffer",
+                "a buffer aligned for its element type",
+            ));
         }
         if !bytes.len().is_multiple_of(dim * dtype.size()) {
             return Err(Error::Shape { len: bytes.len() / dtype.size(), dim });
@@ -222,7 +226,8 @@ impl<'a> Vectors<'a> {
             fn visit<E: Element>(self) -> Self::Out {
                 let values = self.0.as_slice::<E>()?;
                 // Chunks without an early exit vectorise; the exact place is sought only on failure.
-                let chunk = values.chunks(4096).position(|c| !c.iter().fold(true, |ok, v| ok & v.is_finite()))?;
+                let chunk =
+                    values.chunks(4096).position(|c| !c.iter().fold(true, |ok, v| ok & v.is_finite()))?;
                 let at = chunk * 4096 + values[chunk * 4096..].iter().position(|v| !v.is_finite())?;
                 Some((at, values[at].to_f64()))
             }
@@ -245,7 +250,10 @@ impl<'a> Vectors<'a> {
             type Out = Option<usize>;
             fn visit<E: Element>(self) -> Self::Out {
                 let zero = E::from_f64(0.0);
-                self.0.as_slice::<E>()?.chunks_exact(self.0.dim).position(|row| row.iter().all(|v| *v == zero))
+                self.0
+                    .as_slice::<E>()?
+                    .chunks_exact(self.0.dim)
+                    .position(|row| row.iter().all(|v| *v == zero))
             }
         }
         self.dtype.visit(First(*self)).map_or(Ok(()), |row| Err(Error::ZeroVector { what, row }))

@@ -68,6 +68,4 @@ class Vamana(Engine):
         return self.index.search(queries, k)[0]
 
     def index_bytes(self) -> int:
-        return size_when_saved(
-            lambda folder: self.index.save(*(str(folder / part) for part in "cgd"))
-        )
+        return size_when_saved(lambda folder: self.index.save(*(str(folder / part) for part in "cgd")))

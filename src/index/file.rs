@@ -102,7 +102,8 @@ impl Index {
         parts.extend(codes.iter().map(|(tag, bytes)| (*tag, [bytes.as_ref()])));
         parts.extend(ids.map(|ids| (IDS, [ids.bytes()])));
         parts.push((VECTORS, [self.rows.buffer().bytes()]));
-        let sections: Vec<storage::Section> = parts.iter().map(|(tag, bytes)| (*tag, bytes.as_slice())).collect();
+        let sections: Vec<storage::Section> =
+            parts.iter().map(|(tag, bytes)| (*tag, bytes.as_slice())).collect();
         out(&sections)
     }
 
@@ -135,7 +136,8 @@ impl Index {
         };
         // Vectors that are added later get codes, or none, by these two.
         let fitted = usize::try_from(meta.fitted).ok().filter(|fitted| *fitted <= len);
-        let fitted = fitted.ok_or_else(|| wrong(format!("codes chosen for {} of {len} vectors", meta.fitted)))?;
+        let fitted =
+            fitted.ok_or_else(|| wrong(format!("codes chosen for {} of {len} vectors", meta.fitted)))?;
         let codes = match meta.codes {
             0 => None,
             1 if spec == Spec::FlatRaw => return Err(wrong(format!("codes in an index of kind {spec}"))),

@@ -133,7 +133,10 @@ impl Costs {
         let query_norms: Vec<f64> = queries.column_iter().map(|q| q.norm_squared()).collect();
         // Under every metric the question is how small b·‖x‖² − ⟨q,x⟩ is, with b = ½ for l2.
         let b = if metric == Metric::L2 { 0.5 } else { 0.0 };
-        let ks: Vec<usize> = (0..).map(|i| 10usize.saturating_mul(3usize.saturating_pow(i))).take_while(|&k| k < n / 8).collect();
+        let ks: Vec<usize> = (0..)
+            .map(|i| 10usize.saturating_mul(3usize.saturating_pow(i)))
+            .take_while(|&k| k < n / 8)
+            .collect();
         // The k-th best of n vectors is about as good as the (k·m/n)-th of m. With fewer than one of them, the count of
         // those that are kept comes out too high, and the codes a little too wide.
         let bests: Vec<Vec<f64>> = (0..probes)
@@ -150,8 +153,11 @@ impl Costs {
             threads::pause(monitor, "measure", width as u64, all.width() as u64)?;
             let (heads, query_heads) = (heads.rows(0, width), query_heads.rows(0, width));
             let bounds = query_heads.transpose() * heads;
-            let tails: Vec<f64> =
-                heads.column_iter().zip(&norms).map(|(y, x)| (x - y.norm_squared()).max(0.0).sqrt()).collect();
+            let tails: Vec<f64> = heads
+                .column_iter()
+                .zip(&norms)
+                .map(|(y, x)| (x - y.norm_squared()).max(0.0).sqrt())
+                .collect();
             let mut counts = vec![0usize; ks.len()];
             for p in 0..probes {
                 let head = query_heads.column(p).norm();
@@ -160,7 +166,10 @@ impl Costs {
                     // What seven bits cost: about 3 % of the heads' product (see `quantizer/head.rs`).
                     let most = bounds[(p, i)] + tail * tails[i] + 0.03 * head * norms[i].sqrt();
                     let least = b * norms[i] - most;
-                    counts.iter_mut().zip(&bests[p]).for_each(|(count, best)| *count += usize::from(least <= *best));
+                    counts
+                        .iter_mut()
+                        .zip(&bests[p])
+                        .for_each(|(count, best)| *count += usize::from(least <= *best));
                 }
             }
             for ((_, kept), count) in kept.iter_mut().zip(counts) {
@@ -173,7 +182,12 @@ impl Costs {
 
     /// A search for `k` with codes of `width`.
     fn of(&self, width: usize, k: usize) -> f64 {
-        let kept = self.kept.iter().rev().find(|(at, _)| *at <= k).map_or(1.0, |(_, kept)| kept[width / HeadCodes::STEP - 1]);
+        let kept = self
+            .kept
+            .iter()
+            .rev()
+            .find(|(at, _)| *at <= k)
+            .map_or(1.0, |(_, kept)| kept[width / HeadCodes::STEP - 1]);
         (width as f64 + 12.0) * self.tile + EARLY * kept * self.exact
     }
 

@@ -93,7 +93,8 @@ impl Index {
     pub fn build(vectors: Vectors, params: &BuildParams) -> Result<Self> {
         let mut index = Self::new(vectors.dim(), params.metric, vectors.dtype(), params.spec)?;
         index.seed = params.seed;
-        index.add(vectors, &AddParams { ids: params.ids, threads: params.threads, monitor: params.monitor })?;
+        index
+            .add(vectors, &AddParams { ids: params.ids, threads: params.threads, monitor: params.monitor })?;
         Ok(index)
     }
 

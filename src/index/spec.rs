@@ -42,7 +42,8 @@ impl FromStr for Spec {
     fn from_str(text: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|spec| spec.name() == text).ok_or_else(|| {
             // The first character that no known spec shares with the text.
-            let shared = |spec: &Self| spec.name().chars().zip(text.chars()).take_while(|(a, b)| a == b).count();
+            let shared =
+                |spec: &Self| spec.name().chars().zip(text.chars()).take_while(|(a, b)| a == b).count();
             let position = Self::ALL.iter().map(shared).max().unwrap_or(0);
             Error::Spec {
                 spec: text.to_owned(),
@@ -68,7 +69,10 @@ mod tests {
     #[test]
     fn a_bad_spec_is_refused_where_it_goes_wrong() {
         for (text, at) in [("", 0), ("flot", 2), ("flat-row", 6), ("graph", 0), ("flat ", 4)] {
-            assert!(matches!(text.parse::<Spec>(), Err(Error::Spec { position, .. }) if position == at), "{text}");
+            assert!(
+                matches!(text.parse::<Spec>(), Err(Error::Spec { position, .. }) if position == at),
+                "{text}"
+            );
         }
     }
 }

@@ -61,7 +61,9 @@ impl Query {
         let fits = |low, high| values.iter().all(|v: &f64| v.fract() == 0.0 && (low..=high).contains(v));
         let values = match dtype {
             Dtype::U8 if fits(0.0, 255.0) => Values::U8(padded(values.iter().map(|&v| v as u8), BYTE_STEP)),
-            Dtype::I8 if fits(-128.0, 127.0) => Values::I8(padded(values.iter().map(|&v| v as i8), BYTE_STEP)),
+            Dtype::I8 if fits(-128.0, 127.0) => {
+                Values::I8(padded(values.iter().map(|&v| v as i8), BYTE_STEP))
+            }
             _ => {
                 values.resize(dim.next_multiple_of(STEP), 0.0);
                 Values::F64(values)

@@ -95,7 +95,9 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
-        (0..16).fold(0, |mask, i| mask | (u32::from(!matches!(a[i].partial_cmp(&b[i]), Some(std::cmp::Ordering::Less))) << i))
+        (0..16).fold(0, |mask, i| {
+            mask | (u32::from(!matches!(a[i].partial_cmp(&b[i]), Some(std::cmp::Ordering::Less))) << i)
+        })
     }
     #[inline(always)]
     fn lanes_f32(self, a: Self::F32) -> [f32; 16] {

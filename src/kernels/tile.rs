@@ -178,7 +178,6 @@ impl<F> Panels<'_, F> {
     pub fn is_empty(&self) -> bool {
         self.a.is_empty()
     }
-
 }
 
 /// The test a query puts to a vector: keep it unless Σ xⱼqⱼ + β·a + τ·t < T.
@@ -215,7 +214,11 @@ impl Bound {
         let threshold = ((self.origin - self.slope * reach) as f32).next_down();
         // Terms that could overflow f32 on their way prove nothing.
         let sane = self.beta.abs() < 1e15 && self.tau < 1e15 && self.origin.abs() < 1e30;
-        Test { beta: self.beta as f32, tau: self.tau as f32, threshold: if sane { threshold } else { f32::NAN } }
+        Test {
+            beta: self.beta as f32,
+            tau: self.tau as f32,
+            threshold: if sane { threshold } else { f32::NAN },
+        }
     }
 }
 
@@ -239,7 +242,9 @@ impl<O: Operand> QueryTile<O> {
         let mut items = Vec::with_capacity(groups * group * steps);
         for first in (0..groups).map(|g| g * group) {
             for step in 0..steps {
-                items.extend((first..first + group).map(|q| if q < len { item(q, step) } else { O::Query::default() }));
+                items.extend(
+                    (first..first + group).map(|q| if q < len { item(q, step) } else { O::Query::default() }),
+                );
             }
         }
         let none = Test { beta: 0.0, tau: 0.0, threshold: f32::INFINITY };

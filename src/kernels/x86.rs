@@ -1,5 +1,8 @@
 //! AVX2 and AVX-512.
-#![expect(unsafe_code, reason = "vendor intrinsics; each token below exists only where the processor has them")]
+#![expect(
+    unsafe_code,
+    reason = "vendor intrinsics; each token below exists only where the processor has them"
+)]
 #![allow(clippy::undocumented_unsafe_blocks, reason = "one reason serves every block: see `Safety` below")]
 
 // # Safety
@@ -100,7 +103,8 @@ impl Simd for Avx2 {
     const PANELS: usize = 1;
     /// One pack and one VPMOVMSKB: two bits a lane, in the order that the pack leaves.
     const LANE_OF_BIT: [u8; 32] = [
-        0, 0, 1, 1, 2, 2, 3, 3, 8, 8, 9, 9, 10, 10, 11, 11, 4, 4, 5, 5, 6, 6, 7, 7, 12, 12, 13, 13, 14, 14, 15, 15,
+        0, 0, 1, 1, 2, 2, 3, 3, 8, 8, 9, 9, 10, 10, 11, 11, 4, 4, 5, 5, 6, 6, 7, 7, 12, 12, 13, 13, 14, 14,
+        15, 15,
     ];
     const LANE_BITS: u32 = 3;
     const ALL_LANES: u32 = u32::MAX;
@@ -115,7 +119,9 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     fn widen_f32(self, v: &[f32; 8]) -> Self::F64 {
-        unsafe { [_mm256_cvtps_pd(_mm_loadu_ps(v.as_ptr())), _mm256_cvtps_pd(_mm_loadu_ps(v.as_ptr().add(4)))] }
+        unsafe {
+            [_mm256_cvtps_pd(_mm_loadu_ps(v.as_ptr())), _mm256_cvtps_pd(_mm_loadu_ps(v.as_ptr().add(4)))]
+        }
     }
     #[inline(always)]
     fn widen_f16(self, v: &[f16; 8]) -> Self::F64 {
@@ -136,14 +142,20 @@ impl Simd for Avx2 {
     fn widen_i8(self, v: &[i8; 8]) -> Self::F64 {
         unsafe {
             let wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64(v.as_ptr().cast()));
-            [_mm256_cvtepi32_pd(_mm256_castsi256_si128(wide)), _mm256_cvtepi32_pd(_mm256_extracti128_si256::<1>(wide))]
+            [
+                _mm256_cvtepi32_pd(_mm256_castsi256_si128(wide)),
+                _mm256_cvtepi32_pd(_mm256_extracti128_si256::<1>(wide)),
+            ]
         }
     }
     #[inline(always)]
     fn widen_u8(self, v: &[u8; 8]) -> Self::F64 {
         unsafe {
             let wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(v.as_ptr().cast()));
-            [_mm256_cvtepi32_pd(_mm256_castsi256_si128(wide)), _mm256_cvtepi32_pd(_mm256_extracti128_si256::<1>(wide))]
+            [
+                _mm256_cvtepi32_pd(_mm256_castsi256_si128(wide)),
+                _mm256_cvtepi32_pd(_mm256_extracti128_si256::<1>(wide)),
+            ]
         }
     }
     #[inline(always)]

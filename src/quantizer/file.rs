@@ -55,7 +55,9 @@ impl HeadCodes {
             (DIRECTIONS, Cow::Borrowed(bytemuck::cast_slice(self.projection.rows()))),
             (HALF_NORMS, Cow::Borrowed(self.half_norms.bytes())),
         ];
-        sections.extend(TAILS.iter().zip(&self.levels).map(|(&tag, level)| (tag, Cow::Borrowed(level.tails.bytes()))));
+        sections.extend(
+            TAILS.iter().zip(&self.levels).map(|(&tag, level)| (tag, Cow::Borrowed(level.tails.bytes()))),
+        );
         sections.push((LINES, Cow::Borrowed(self.lines.bytes())));
         sections
     }
@@ -83,11 +85,15 @@ impl HeadCodes {
             let width = usize::try_from(level.width).unwrap_or(usize::MAX);
             let above = levels.last().map_or(0, |level| level.width);
             if width <= above || width > dim || !width.is_multiple_of(Self::STEP) {
-                let problem = format!("{width} coordinates, not a multiple of {} from {above} to {dim}", Self::STEP);
+                let problem =
+                    format!("{width} coordinates, not a multiple of {} from {above} to {dim}", Self::STEP);
                 return Err(file.error(META, &problem));
             }
-            if !(level.error >= 0.0 && level.error.is_finite() && level.head >= 0.0 && level.head.is_finite()) {
-                return Err(file.error(META, &format!("an error of {} and a head of {}", level.error, level.head)));
+            if !(level.error >= 0.0 && level.error.is_finite() && level.head >= 0.0 && level.head.is_finite())
+            {
+                return Err(
+                    file.error(META, &format!("an error of {} and a head of {}", level.error, level.head))
+                );
             }
             let most = usize::try_from(level.most).unwrap_or(usize::MAX);
             let tails = file.array::<bf16>(tag, &[panels, PANEL])?;

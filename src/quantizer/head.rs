@@ -27,9 +27,9 @@ use std::sync::Mutex;
 use half::bf16;
 
 use crate::error::{Error, Result};
+use crate::kernels::Isa;
 use crate::kernels::simd::{CODE_LIMIT, Kernel, Simd};
 use crate::kernels::tile::{Bound, Codes, Line, PANEL, Panels, QueryTile};
-use crate::kernels::Isa;
 use crate::metric::Metric;
 use crate::storage::Buffer;
 use crate::threads::{self, Monitor};
@@ -90,7 +90,11 @@ impl HeadCodes {
     /// width and the largest k that it suits, both ascending.
     pub fn new(metric: Metric, projection: Projection, reach: f64, levels: &[(usize, usize)]) -> Self {
         assert!(levels.iter().all(|(width, _)| width.is_multiple_of(STEP)), "whole steps of the tile");
-        assert_eq!(levels.last().map(|level| level.0), Some(projection.width()), "the last level is all of the codes");
+        assert_eq!(
+            levels.last().map(|level| level.0),
+            Some(projection.width()),
+            "the last level is all of the codes"
+        );
         let step = if reach > 0.0 { reach / f64::from(ZERO - 1) } else { 1.0 };
         let level = |&(width, most)| Level { width, most, error: 0.0, head: 0.0, tails: Buffer::new() };
         Self {
@@ -181,8 +185,9 @@ impl HeadCodes {
         let half_norms: &mut [bf16] = bytemuck::cast_slice_mut(self.half_norms.bytes_mut("codes")?);
         let parts = lines[first * steps..].chunks_mut(PART / PANEL * steps);
         let parts = parts.zip(half_norms[first * PANEL..].chunks_mut(PART));
-        let mut parts: Vec<Part> =
-            parts.map(|(lines, half_norms)| Part { lines, half_norms, tails: Vec::new(), largest: Vec::new() }).collect();
+        let mut parts: Vec<Part> = parts
+            .map(|(lines, half_norms)| Part { lines, half_norms, tails: Vec::new(), largest: Vec::new() })
+            .collect();
         let widths: Vec<usize> = self.levels.iter().map(|level| level.width).collect();
         for level in &mut self.levels {
             let tails: &mut [bf16] = bytemuck::cast_slice_mut(level.tails.bytes_mut("codes")?);
@@ -251,7 +256,8 @@ impl HeadCodes {
             bounds.push(self.bound(level, limit, &q, offsets[i], &mut codes));
         });
         let tile = QueryTile::new(isa, bounds.len(), level.width / STEP, |query, step| {
-            let eight: &[i8; STEP] = codes[query * level.width + step * STEP..].first_chunk().expect("whole steps");
+            let eight: &[i8; STEP] =
+                codes[query * level.width + step * STEP..].first_chunk().expect("whole steps");
             bytemuck::must_cast(*eight)
         });
         (tile, bounds)

@@ -86,7 +86,8 @@ impl Searched<'_> {
         }
         let size = queries.len().checked_mul(k);
         let mut hits = Hits { k, ids: Vec::new(), distances: Vec::new() };
-        let room = size.and_then(|n| hits.ids.try_reserve_exact(n).and(hits.distances.try_reserve_exact(n)).ok());
+        let room =
+            size.and_then(|n| hits.ids.try_reserve_exact(n).and(hits.distances.try_reserve_exact(n)).ok());
         let (Some(size), Some(())) = (size, room) else {
             let bytes = (queries.len() as u64).saturating_mul(k as u64).saturating_mul(12);
             return Err(Error::OutOfMemory { what: "results", bytes });
@@ -101,11 +102,18 @@ impl Searched<'_> {
             None => Way::Rows,
         };
         let rows = hits.ids.chunks_mut(k).zip(hits.distances.chunks_mut(k)).collect();
-        self.collect(queries, way, params, || TopK::new(k, n), rows, |top, (ids, distances)| {
-            for ((neighbor, id), distance) in top.into_sorted().zip(ids).zip(distances) {
-                (*id, *distance) = (neighbor.id as i64, neighbor.distance);
-            }
-        })?;
+        self.collect(
+            queries,
+            way,
+            params,
+            || TopK::new(k, n),
+            rows,
+            |top, (ids, distances)| {
+                for ((neighbor, id), distance) in top.into_sorted().zip(ids).zip(distances) {
+                    (*id, *distance) = (neighbor.id as i64, neighbor.distance);
+                }
+            },
+        )?;
         Ok(hits)
     }
 
@@ -117,9 +125,16 @@ impl Searched<'_> {
         let mut found: Vec<Vec<Neighbor>> = vec![Vec::new(); queries.len()];
         let rows = found.iter_mut().collect();
         let way = self.codes.map_or(Way::Rows, |codes| Way::Codes(codes, codes.finest()));
-        self.collect(queries, way, params, || InRange::new(radius), rows, |range, row| {
-            *row = range.into_sorted().collect();
-        })?;
+        self.collect(
+            queries,
+            way,
+            params,
+            || InRange::new(radius),
+            rows,
+            |range, row| {
+                *row = range.into_sorted().collect();
+            },
+        )?;
         let mut hits = RangeHits { offsets: vec![0], ids: Vec::new(), distances: Vec::new() };
         for row in found {
             hits.ids.extend(row.iter().map(|n| n.id as i64));
@@ -155,8 +170,9 @@ impl Searched<'_> {
         let rounds = queries.len().div_ceil(threads * BATCH);
         let batch = queries.len().div_ceil(threads * rounds);
         let mut results = results.into_iter();
-        let batches: Vec<Mutex<Vec<R>>> =
-            (0..queries.len().div_ceil(batch)).map(|_| Mutex::new(results.by_ref().take(batch).collect())).collect();
+        let batches: Vec<Mutex<Vec<R>>> = (0..queries.len().div_ceil(batch))
+            .map(|_| Mutex::new(results.by_ref().take(batch).collect()))
+            .collect();
         let work = queries.len() as u64 * rows.len() as u64;
         threads::run(threads, params.monitor, "search", (batches.len(), work), |at, worker| {
             let mut results = batches[at].lock().map_err(|_| Error::Interrupted)?;
@@ -169,7 +185,10 @@ impl Searched<'_> {
                 }
             }
             if whole {
-                collectors.into_iter().zip(results.drain(..)).for_each(|(collector, result)| finish(collector, result));
+                collectors
+                    .into_iter()
+                    .zip(results.drain(..))
+                    .for_each(|(collector, result)| finish(collector, result));
             }
             Ok(())
         })

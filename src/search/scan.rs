@@ -41,7 +41,15 @@ impl List<'_> {
     }
 
     /// Offers the rows `list` of block `first..` to `collector`.
-    fn offer<C: Collector>(&self, isa: Isa, query: &Query, first: usize, list: &[u32], collector: &mut C, out: &mut Vec<f32>) {
+    fn offer<C: Collector>(
+        &self,
+        isa: Isa,
+        query: &Query,
+        first: usize,
+        list: &[u32],
+        collector: &mut C,
+        out: &mut Vec<f32>,
+    ) {
         out.clear();
         query.distances(isa, self.rows.rows(first..self.rows.len()), list, out);
         let mut bound = collector.bound();
@@ -103,7 +111,8 @@ pub(crate) fn scan<S: Source, C: Collector>(
             collectors.iter_mut().for_each(|collector| collector.foresee(seen, n));
         }
         let mut screened = screen.block(block.clone());
-        for (g, (queries, collectors)) in queries.chunks(group).zip(collectors.chunks_mut(group)).enumerate() {
+        for (g, (queries, collectors)) in queries.chunks(group).zip(collectors.chunks_mut(group)).enumerate()
+        {
             for (i, collector) in collectors.iter().enumerate() {
                 screened.aim(g * group + i, collector.bound());
             }

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use half::bf16;
 
-use crate::kernels::tile::{self, Bound, Bytes, Codes, Floats, Hit, Line, Operand, PANEL, Panels, QueryTile};
 use crate::kernels::Isa;
+use crate::kernels::tile::{self, Bound, Bytes, Codes, Floats, Hit, Line, Operand, PANEL, Panels, QueryTile};
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
 use crate::transform::{columns, sample};
@@ -42,7 +42,13 @@ impl<S: Source> Screen<S> {
 
     /// Makes vectors `range` ready, which begins at a multiple of [`PANEL`].
     pub fn block<'s>(&'s mut self, range: Range<usize>) -> Block<'s, S::Operand> {
-        Block { isa: self.isa, panels: self.source.panels(range), tile: &mut self.tile, bounds: &self.bounds, hits: &mut self.hits }
+        Block {
+            isa: self.isa,
+            panels: self.source.panels(range),
+            tile: &mut self.tile,
+            bounds: &self.bounds,
+            hits: &mut self.hits,
+        }
     }
 }
 
@@ -127,7 +133,12 @@ pub(crate) struct ByteRows<'a> {
 
 /// Screens rows of u8 or i8 under l2 or ip against queries whose coordinates are integers of the rows' type; `None`
 /// where that is not so.
-pub(crate) fn bytes<'a>(isa: Isa, metric: Metric, rows: Vectors<'a>, queries: Vectors) -> Option<Screen<ByteRows<'a>>> {
+pub(crate) fn bytes<'a>(
+    isa: Isa,
+    metric: Metric,
+    rows: Vectors<'a>,
+    queries: Vectors,
+) -> Option<Screen<ByteRows<'a>>> {
     let (low, high, shift) = match rows.dtype() {
         Dtype::U8 => (0.0, 255.0, 128),
         Dtype::I8 => (-128.0, 127.0, 0),
@@ -210,7 +221,12 @@ pub(crate) struct FloatRows<'a> {
 }
 
 /// Screens rows of any type under any metric.
-pub(crate) fn floats<'a>(isa: Isa, metric: Metric, rows: Vectors<'a>, queries: Vectors) -> Screen<FloatRows<'a>> {
+pub(crate) fn floats<'a>(
+    isa: Isa,
+    metric: Metric,
+    rows: Vectors<'a>,
+    queries: Vectors,
+) -> Screen<FloatRows<'a>> {
     let dim = rows.dim();
     // Any centre and any scale give a valid bound; a few rows tell good ones.
     let few = sample(rows, 64, metric);
@@ -218,7 +234,10 @@ pub(crate) fn floats<'a>(isa: Isa, metric: Metric, rows: Vectors<'a>, queries: V
         Metric::L2 => few.column_mean().iter().copied().collect(),
         _ => vec![0.0; dim],
     };
-    let reach = few.column_iter().flat_map(|x| x.into_iter().zip(&center)).fold(0.0, |m: f64, (v, c)| m.max((v - c).abs()));
+    let reach = few
+        .column_iter()
+        .flat_map(|x| x.into_iter().zip(&center))
+        .fold(0.0, |m: f64, (v, c)| m.max((v - c).abs()));
     let scale = if reach > 0.0 { 2f64.powi(-reach.log2().ceil() as i32) } else { 1.0 };
     let mut columns = columns(queries, 0..queries.len(), metric);
     for mut q in columns.column_iter_mut() {
@@ -247,7 +266,13 @@ pub(crate) fn floats<'a>(isa: Isa, metric: Metric, rows: Vectors<'a>, queries: V
     });
     let bounds = bounds.collect();
     let tile = QueryTile::new(isa, queries.len(), dim, |query, j| columns[(j, query)] as f32);
-    Screen { isa, source: FloatRows { rows, metric, center, scale, packed: Packed::default() }, tile, bounds, hits: Vec::new() }
+    Screen {
+        isa,
+        source: FloatRows { rows, metric, center, scale, packed: Packed::default() },
+        tile,
+        bounds,
+        hits: Vec::new(),
+    }
 }
 
 impl Source for FloatRows<'_> {
@@ -261,12 +286,14 @@ impl Source for FloatRows<'_> {
             let mut norm = 0.0;
             for (j, (v, c)) in x.iter().zip(&self.center).enumerate() {
                 let v = (v - c) * self.scale;
-                let line: &mut [f32; PANEL] = bytemuck::must_cast_mut(&mut self.packed.lines[panel * dim + j]);
+                let line: &mut [f32; PANEL] =
+                    bytemuck::must_cast_mut(&mut self.packed.lines[panel * dim + j]);
                 line[lane] = v as f32;
                 norm += v * v;
             }
             self.packed.a[panel][lane] = (norm / 2.0) as f32;
-            self.packed.t[panel][lane] = if norm.sqrt() < LARGEST { norm.sqrt() as f32 } else { f32::INFINITY };
+            self.packed.t[panel][lane] =
+                if norm.sqrt() < LARGEST { norm.sqrt() as f32 } else { f32::INFINITY };
         }
         self.packed.panels()
     }

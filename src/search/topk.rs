@@ -64,7 +64,13 @@ impl TopK {
     pub fn new(k: usize, n: usize) -> Self {
         let k = k.min(n);
         let guess = f32::INFINITY;
-        Self { k, guess, guessing: true, best: Vec::with_capacity(k + k / 2 + 16), bound: if k == 0 { f32::NEG_INFINITY } else { f32::INFINITY } }
+        Self {
+            k,
+            guess,
+            guessing: true,
+            best: Vec::with_capacity(k + k / 2 + 16),
+            bound: if k == 0 { f32::NEG_INFINITY } else { f32::INFINITY },
+        }
     }
 
     /// The k nearest, nearest first.
@@ -99,7 +105,8 @@ impl Collector for TopK {
 
     fn settle(&mut self) {
         // Worth a pass over k entries only where a fair part of them is new.
-        if self.best.len() > self.k + self.k / 8 || (self.bound == f32::INFINITY && self.best.len() >= self.k) {
+        if self.best.len() > self.k + self.k / 8 || (self.bound == f32::INFINITY && self.best.len() >= self.k)
+        {
             self.cut();
         }
     }
