@@ -289,7 +289,7 @@ impl HeadCodes {
         let terms = f64::from(CODE_LIMIT) * sum(i32::abs)
             + (beta * radius * radius / 2.0).abs()
             + tau * radius
-            + (constant.abs() + offset.abs() + 1.0) / u;
+            + (constant.abs() + offset.abs()) / u;
         let origin = (constant - slack) / u + f64::from(ZERO) * sum(|k| k) - terms * 2f64.powi(-20);
         out.extend(codes.iter().map(|&k| k as i8));
         Bound { beta, tau, origin, slope: slope / u }
