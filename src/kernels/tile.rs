@@ -272,7 +272,7 @@ impl<O: Operand> QueryTile<O> {
     }
 }
 
-/// Four coordinates of a query of [`Bytes`], each at most 128 in magnitude.
+/// Four coordinates of a query of [`Bytes`], each within -128..=127: what every instruction set takes.
 pub fn pack_bytes(isa: Isa, q: [i16; 4]) -> [i32; 2] {
     struct Pack([i16; 4]);
     impl Kernel for Pack {

@@ -321,7 +321,8 @@ impl Simd for Avx512 {
     type F32 = __m512;
     type I32 = __m512i;
 
-    const BYTE_MAX: i32 = 128;
+    // And -128; +128 is no signed byte.
+    const BYTE_MAX: i32 = 127;
     const CODE_MAX: i32 = 127;
     // 24 accumulators hide VPDPBUSD's latency of 5 at two a cycle and leave registers for the panels.
     const BYTE_QUERIES: usize = 6;
