@@ -22,6 +22,9 @@ const STEP: usize = 8;
 /// Elements of an integer kernel's step.
 const BYTE_STEP: usize = 32;
 
+/// Independent accumulators of each sum. Two of 8 × f64 (four registers of AVX2) keep the additions as far apart as the
+/// widening of the elements does; more would not fit beside cosine's second sum.
+const ACCS: usize = 2;
 /// Bytes of rows that are on their way while one is computed.
 const AHEAD: usize = 1024;
 
@@ -130,7 +133,6 @@ trait Operand: Copy {
     type Row: Element;
     type Acc<S: Simd>: Copy;
     const STEP: usize;
-    const ACCS: usize;
     /// The query, padded with zeros to whole steps.
     fn query(&self) -> &[Self::Query];
     fn zero<S: Simd>(s: S) -> Self::Acc<S>;
@@ -140,7 +142,7 @@ trait Operand: Copy {
     fn dot<S: Simd>(s: S, acc: Self::Acc<S>, q: &[Self::Query], x: &[Self::Row]) -> Self::Acc<S>;
     /// acc + Σ x².
     fn norm<S: Simd>(s: S, acc: Self::Acc<S>, x: &[Self::Row]) -> Self::Acc<S>;
-    fn sum<S: Simd>(s: S, accs: [Self::Acc<S>; 4]) -> f64;
+    fn sum<S: Simd>(s: S, accs: [Self::Acc<S>; ACCS]) -> f64;
 }
 
 /// An f64 query over rows of any type.
@@ -160,7 +162,6 @@ impl<E: Element> Operand for Wider<'_, E> {
     type Row = E;
     type Acc<S: Simd> = S::F64;
     const STEP: usize = STEP;
-    const ACCS: usize = 4;
     fn query(&self) -> &[f64] {
         self.query
     }
@@ -183,8 +184,8 @@ impl<E: Element> Operand for Wider<'_, E> {
         s.mul_add_f64(x, x, acc)
     }
     #[inline(always)]
-    fn sum<S: Simd>(s: S, a: [S::F64; 4]) -> f64 {
-        s.sum_f64(s.add_f64(s.add_f64(a[0], a[1]), s.add_f64(a[2], a[3])))
+    fn sum<S: Simd>(s: S, a: [S::F64; ACCS]) -> f64 {
+        s.sum_f64(s.add_f64(a[0], a[1]))
     }
 }
 
@@ -199,7 +200,6 @@ macro_rules! bytes {
             type Row = $type;
             type Acc<S: Simd> = S::I32;
             const STEP: usize = BYTE_STEP;
-            const ACCS: usize = 2;
             fn query(&self) -> &[$type] {
                 self.0
             }
@@ -220,7 +220,7 @@ macro_rules! bytes {
                 s.$dot(acc, thirty_two(x), thirty_two(x))
             }
             #[inline(always)]
-            fn sum<S: Simd>(s: S, a: [S::I32; 4]) -> f64 {
+            fn sum<S: Simd>(s: S, a: [S::I32; ACCS]) -> f64 {
                 // The lanes of both hold at most 2·255²·65,536/32 < 2²⁸ together: only their sum needs 64 bits.
                 s.sum_i32(s.add_i32(a[0], a[1])) as f64
             }
@@ -320,15 +320,15 @@ impl<O: Operand, M: Sums> Kernel for Formula<'_, O, M> {
     }
 }
 
-/// A row's sums: `ACCS` independent accumulators, so that no addition waits for the one before it.
+/// A row's sums.
 #[inline(always)]
 fn sums<S: Simd, O: Operand, M: Sums>(s: S, query: &[O::Query], row: &[O::Row]) -> [f64; 2] {
-    let mut accs = [[O::zero(s); 2]; 4];
-    let stride = O::STEP * O::ACCS;
+    let mut accs = [[O::zero(s); 2]; ACCS];
+    let stride = O::STEP * ACCS;
     let mut groups = row.chunks_exact(stride);
     let mut query_groups = query.chunks_exact(stride);
     for (x, q) in (&mut groups).zip(&mut query_groups) {
-        for i in 0..O::ACCS {
+        for i in 0..ACCS {
             accs[i] = M::step::<S, O>(s, accs[i], &q[i * O::STEP..], &x[i * O::STEP..]);
         }
     }
@@ -344,7 +344,6 @@ fn sums<S: Simd, O: Operand, M: Sums>(s: S, query: &[O::Query], row: &[O::Row]) 
         last[..rest.len()].copy_from_slice(rest);
         accs[0] = M::step::<S, O>(s, accs[0], &query[query.len() - O::STEP..], &last[..O::STEP]);
     }
-    let [a, b, c, d] = accs;
-    let second = if M::TWO { O::sum(s, [a[1], b[1], c[1], d[1]]) } else { 0.0 };
-    [O::sum(s, [a[0], b[0], c[0], d[0]]), second]
+    let [a, b] = accs;
+    [O::sum(s, [a[0], b[0]]), if M::TWO { O::sum(s, [a[1], b[1]]) } else { 0.0 }]
 }
