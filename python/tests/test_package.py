@@ -1,5 +1,6 @@
 """What a reader, an editor and a type checker see of the package."""
 
+import os
 import doctest
 import importlib
 import importlib.metadata
@@ -18,7 +19,15 @@ ROOT = PYTHON.parent
 
 
 def run(*command):
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    # The checkers find the packages of the `python` on the path: it has to be this one.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
