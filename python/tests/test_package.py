@@ -1,9 +1,9 @@
 """What a reader, an editor and a type checker see of the package."""
 
-import os
 import doctest
 import importlib
 import importlib.metadata
+import os
 import pkgutil
 import subprocess
 import sys
