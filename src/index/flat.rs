@@ -8,7 +8,7 @@
 //! ```
 //!
 //! where f(H, k) is the part of the vectors that H leading directions cannot rule out. Without codes it is a tile over all
-//! d coordinates. Few neighbours want few directions, many want more: the codes get the widths of least cost for k = 10 and
+//! d coordinates. Few neighbours want few directions, many want more: the codes get the widths of least cost for k = 30 and
 //! for k = 1,000 as their two levels. The widest H is what 0.3 × the row's bytes hold.
 
 use nalgebra::DMatrix;
@@ -33,7 +33,7 @@ const SAMPLE: usize = 8192;
 /// Vectors that stand for queries when f(H) is measured.
 const PROBES: usize = 64;
 /// The k's that the levels are chosen for.
-const KS: [usize; 2] = [10, 1000];
+const KS: [usize; 2] = [30, 1000];
 /// Nanoseconds of an exact distance: its start, and each byte of its row. Measured (`cargo bench --bench kernels`), as are
 /// [`tiles`]; only their ratios matter.
 const START: f64 = 6.0;
