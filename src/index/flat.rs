@@ -34,11 +34,11 @@ const SAMPLE: usize = 8192;
 const PROBES: usize = 64;
 /// The k's that the levels are chosen for.
 const KS: [usize; 2] = [30, 1000];
-/// Nanoseconds of an exact distance: its start, and each byte of its row. Measured (`cargo bench --bench kernels`), as are
-/// [`tiles`]; only their ratios matter.
+/// Nanoseconds of an exact distance: its start, and each byte of its row, which mostly has to come from beyond L2. Set so that
+/// whole searches come out fastest on an AVX2 machine; only their ratios to [`tiles`] matter, and no result depends on them.
 const START: f64 = 6.0;
 const BYTE: f64 = 0.07;
-/// Vectors kept in all over those that the final bound keeps: the bound is loose at first.
+/// Vectors kept in all over those that the final bound keeps, roughly: the bound is loose at first.
 const EARLY: f64 = 1.6;
 
 /// Nanoseconds of one coordinate of one vector and query in the tile over codes, bytes and floats.
