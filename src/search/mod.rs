@@ -24,6 +24,9 @@ pub use topk::Neighbor;
 /// Queries that share one pass over the vectors on one thread, at most: enough that reading the vectors costs
 /// little beside computing, few enough that a long call can be interrupted and its threads end together.
 const BATCH: usize = 256;
+/// Entries of all the collectors of a batch, at most: 16 bytes each, and half as many again while they are cut back. Where a
+/// single query has more, its batch is that query.
+const ROOM: usize = 1 << 24;
 /// Queries below which packing rows for a tile costs more than it saves.
 const FEW: usize = 8;
 
@@ -104,7 +107,7 @@ impl Searched<'_> {
         let rows = hits.ids.chunks_mut(k).zip(hits.distances.chunks_mut(k)).collect();
         self.collect(
             queries,
-            way,
+            (way, k.min(n)),
             params,
             || TopK::new(k, n),
             rows,
@@ -127,7 +130,7 @@ impl Searched<'_> {
         let way = self.codes.map_or(Way::Rows, |codes| Way::Codes(codes, codes.finest()));
         self.collect(
             queries,
-            way,
+            (way, 1),
             params,
             || InRange::new(radius),
             rows,
@@ -144,12 +147,12 @@ impl Searched<'_> {
         Ok(hits)
     }
 
-    /// Scans for every query with a collector of its own, and hands each to `finish` with the query's element of
-    /// `results`.
+    /// Scans for every query with a collector of its own, which may come to hold `entries`, and hands each to `finish`
+    /// with the query's element of `results`.
     fn collect<C: Collector, R: Send>(
         &self,
         queries: Vectors,
-        way: Way,
+        (way, entries): (Way, usize),
         params: &SearchParams,
         collector: impl Fn() -> C + Sync,
         results: Vec<R>,
@@ -167,7 +170,8 @@ impl Searched<'_> {
         if queries.is_empty() {
             return Ok(());
         }
-        let rounds = queries.len().div_ceil(threads * BATCH);
+        let most = (ROOM / entries.max(1)).clamp(1, BATCH);
+        let rounds = queries.len().div_ceil(threads * most);
         let batch = queries.len().div_ceil(threads * rounds);
         let mut results = results.into_iter();
         let batches: Vec<Mutex<Vec<R>>> = (0..queries.len().div_ceil(batch))
