@@ -22,6 +22,7 @@
 pub mod error;
 pub mod evaluate;
 pub mod formats;
+mod graph;
 mod ids;
 pub mod index;
 pub mod kernels;

@@ -145,6 +145,6 @@ impl Index {
             other => return Err(wrong(format!("{other} sets of codes"))),
         };
         let rows = Rows::from_parts(dim, declared, stored, vectors);
-        Ok(Self { metric, spec, seed: meta.seed, rows, ids, codes, fitted })
+        Ok(Self { metric, spec, seed: meta.seed, rows, ids, codes, graph: None, fitted })
     }
 }

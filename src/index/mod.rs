@@ -9,6 +9,7 @@ use std::fmt;
 pub use spec::Spec;
 
 use crate::error::{Error, Result};
+use crate::graph::{Graph, GraphParams};
 use crate::ids::Ids;
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
@@ -71,7 +72,9 @@ pub struct Index {
     ids: Ids,
     /// Under `auto` and `flat`, where they pay.
     codes: Option<HeadCodes>,
-    /// How many rows there were when it was last decided whether codes pay.
+    /// Under `graph`.
+    graph: Option<Graph>,
+    /// How many rows there were when codes or the graph were last made anew.
     fitted: usize,
 }
 
@@ -83,7 +86,7 @@ impl Index {
     pub fn new(dim: usize, metric: Metric, dtype: Dtype, spec: Spec) -> Result<Self> {
         check_dim(dim)?;
         let rows = Rows::new(dim, dtype);
-        Ok(Self { metric, spec, seed: 0, rows, ids: Ids::Rows, codes: None, fitted: 0 })
+        Ok(Self { metric, spec, seed: 0, rows, ids: Ids::Rows, codes: None, graph: None, fitted: 0 })
     }
 
     /// An index of `vectors`, whose type becomes the index's.
@@ -131,8 +134,10 @@ impl Index {
     /// Codes for the rows from `before` on, or for all where there are so many more now that it is worth asking again
     /// how wide codes should be.
     fn encode(&mut self, before: usize, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
-        if self.spec == Spec::FlatRaw {
-            return Ok(());
+        match self.spec {
+            Spec::FlatRaw => return Ok(()),
+            Spec::Graph { degree } => return self.connect(before, degree, threads, monitor),
+            Spec::Auto | Spec::Flat => {}
         }
         if self.len() >= 4 * self.fitted {
             self.codes = flat::fit(&self.rows, self.metric, self.seed, threads, monitor)?;
@@ -140,6 +145,21 @@ impl Index {
         } else if let Some(codes) = &mut self.codes {
             codes.extend(self.rows.view().rows(before..self.rows.len()), threads, monitor)?;
         }
+        Ok(())
+    }
+
+    /// The graph's nodes for the rows from `before` on.
+    fn connect(
+        &mut self,
+        _before: usize,
+        degree: usize,
+        threads: usize,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<()> {
+        let params =
+            GraphParams { metric: self.metric, degree, width: None, seed: self.seed, threads, monitor };
+        self.graph = Some(Graph::build(self.rows.view(), &params)?);
+        self.fitted = self.len();
         Ok(())
     }
 
@@ -164,7 +184,7 @@ impl Index {
 
     fn searched(&self) -> Searched<'_> {
         let list = List { rows: self.rows.view(), ids: &self.ids };
-        Searched { metric: self.metric, list, codes: self.codes.as_ref() }
+        Searched { metric: self.metric, list, codes: self.codes.as_ref(), graph: self.graph.as_ref() }
     }
 
     /// Number of vectors.
@@ -222,6 +242,7 @@ impl Index {
         vec![
             ("vectors", self.rows.buffer().len() as u64),
             ("codes", codes as u64),
+            ("graph", self.graph.as_ref().map_or(0, Graph::bytes) as u64),
             ("ids", self.ids.bytes() as u64),
         ]
     }

@@ -1,4 +1,8 @@
 //! The index's description in a short text: one grammar, one parser, printed back.
+//!
+//! ```text
+//! spec  = "auto" | "flat" | "flat-raw" | "graph" [ degree ]
+//! ```
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,42 +20,67 @@ pub enum Spec {
     Flat,
     /// `"flat-raw"`: exact search over the vectors alone.
     FlatRaw,
+    /// `"graph"`, `"graph64"`: approximate search along the edges of a proximity graph.
+    Graph {
+        /// Neighbours of each vector: a multiple of 32.
+        degree: usize,
+    },
 }
 
 impl Spec {
-    /// Every kind there is.
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Flat, Self::FlatRaw];
+    /// The degree of `"graph"`.
+    pub const DEGREE: usize = 32;
+    /// The largest degree there is.
+    pub const MAX_DEGREE: usize = 256;
 
-    fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Flat => "flat",
-            Self::FlatRaw => "flat-raw",
-        }
-    }
+    /// The names before any number.
+    const NAMES: [(&'static str, Self); 4] = [
+        ("auto", Self::Auto),
+        ("flat", Self::Flat),
+        ("flat-raw", Self::FlatRaw),
+        ("graph", Self::Graph { degree: Self::DEGREE }),
+    ];
 }
 
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        match Self::NAMES.iter().find(|(_, spec)| spec == self) {
+            Some((name, _)) => f.pad(name),
+            None => match self {
+                Self::Graph { degree } => f.pad(&format!("graph{degree}")),
+                Self::Auto | Self::Flat | Self::FlatRaw => unreachable!("they have names"),
+            },
+        }
     }
 }
 
 impl FromStr for Spec {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|spec| spec.name() == text).ok_or_else(|| {
-            // The first character that no known spec shares with the text.
-            let shared =
-                |spec: &Self| spec.name().chars().zip(text.chars()).take_while(|(a, b)| a == b).count();
-            let position = Self::ALL.iter().map(shared).max().unwrap_or(0);
-            Error::Spec {
-                spec: text.to_owned(),
-                position,
-                problem: "unknown kind of index",
-                expected: "\"auto\", \"flat\" or \"flat-raw\"",
-            }
-        })
+        let error = |position, problem, expected| {
+            Err(Error::Spec { spec: text.to_owned(), position, problem, expected })
+        };
+        if let Some((_, spec)) = Self::NAMES.iter().find(|(name, _)| *name == text) {
+            return Ok(*spec);
+        }
+        if let Some(number) =
+            text.strip_prefix("graph").filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        {
+            return match number.parse() {
+                Ok(degree) if (32..=Self::MAX_DEGREE).contains(&degree) && degree % 32 == 0 => {
+                    Ok(Self::Graph { degree })
+                }
+                _ => error("graph".len(), "no such degree", "a multiple of 32 up to 256, as in \"graph64\""),
+            };
+        }
+        // The first character that no known spec shares with the text.
+        let shared = |name: &str| name.chars().zip(text.chars()).take_while(|(a, b)| a == b).count();
+        let position = Self::NAMES.iter().map(|(name, _)| shared(name)).max().unwrap_or(0);
+        error(
+            position,
+            "unknown kind of index",
+            "\"auto\", \"flat\", \"flat-raw\", or \"graph\" with or without a degree (\"graph64\")",
+        )
     }
 }
 
@@ -61,14 +90,26 @@ mod tests {
 
     #[test]
     fn every_spec_is_printed_as_it_is_parsed() {
-        for spec in Spec::ALL {
-            assert_eq!(spec.to_string().parse::<Spec>().unwrap(), spec);
+        for text in ["auto", "flat", "flat-raw", "graph", "graph64", "graph256"] {
+            assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
         }
+        assert_eq!("graph32".parse::<Spec>().unwrap(), "graph".parse::<Spec>().unwrap());
     }
 
     #[test]
     fn a_bad_spec_is_refused_where_it_goes_wrong() {
-        for (text, at) in [("", 0), ("flot", 2), ("flat-row", 6), ("graph", 0), ("flat ", 4)] {
+        let bad = [
+            ("", 0),
+            ("flot", 2),
+            ("flat-row", 6),
+            ("flat ", 4),
+            ("graph33", 5),
+            ("graph0", 5),
+            ("graph99999999999999999999", 5),
+            ("graph 64", 5),
+            ("grapes", 4),
+        ];
+        for (text, at) in bad {
             assert!(
                 matches!(text.parse::<Spec>(), Err(Error::Spec { position, .. }) if position == at),
                 "{text}"

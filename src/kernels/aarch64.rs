@@ -101,6 +101,7 @@ impl Simd for Neon {
     type F64 = [float64x2_t; 4];
     type F32 = [float32x4_t; 4];
     type I32 = [int32x4_t; 4];
+    type Sums = [uint16x8_t; 4];
 
     const BYTE_MAX: i32 = 255;
     // As for AVX2: at 127 a step of four vectors and eight coordinates would take eight instructions, not six.
@@ -312,6 +313,57 @@ impl Simd for Neon {
         let d =
             unsafe { [vreinterpretq_u8_s8(vabdq_s8(a[0], b[0])), vreinterpretq_u8_s8(vabdq_s8(a[1], b[1]))] };
         dot_u8(acc, d, d)
+    }
+
+    #[inline(always)]
+    fn dot_i16(self, acc: Self::I32, a: &[i8; 32], b: &[i16; 32]) -> Self::I32 {
+        let a = load_i8(a);
+        unsafe {
+            let b = [0, 8, 16, 24].map(|at| vld1q_s16(b.as_ptr().add(at)));
+            let a = [
+                vmovl_s8(vget_low_s8(a[0])),
+                vmovl_high_s8(a[0]),
+                vmovl_s8(vget_low_s8(a[1])),
+                vmovl_high_s8(a[1]),
+            ];
+            let low = four!(vget_low_s16(a));
+            let low = four!(vmull_s16(low, four!(vget_low_s16(b))));
+            let high = four!(vmull_high_s16(a, b));
+            four!(vaddq_s32(acc, four!(vpaddq_s32(low, high))))
+        }
+    }
+
+    #[inline(always)]
+    fn zero_sums(self) -> Self::Sums {
+        unsafe { [vdupq_n_u16(0); 4] }
+    }
+    #[inline(always)]
+    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums {
+        let codes = load_u8(codes);
+        unsafe {
+            let (low, high) = (vld1q_u8(low.as_ptr()), vld1q_u8(high.as_ptr()));
+            let nibble = vdupq_n_u8(15);
+            let sum = |codes: uint8x16_t| {
+                let low = vqtbl1q_u8(low, vandq_u8(codes, nibble));
+                vaddq_u8(low, vqtbl1q_u8(high, vshrq_n_u8::<4>(codes)))
+            };
+            let (first, second) = (sum(codes[0]), sum(codes[1]));
+            [
+                vaddw_u8(acc[0], vget_low_u8(first)),
+                vaddw_high_u8(acc[1], first),
+                vaddw_u8(acc[2], vget_low_u8(second)),
+                vaddw_high_u8(acc[3], second),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2] {
+        unsafe {
+            let wide =
+                |v: uint16x8_t| [vcvtq_f32_u32(vmovl_u16(vget_low_u16(v))), vcvtq_f32_u32(vmovl_high_u16(v))];
+            let [a, b, c, d] = four!(wide(sums));
+            [[a[0], a[1], b[0], b[1]], [c[0], c[1], d[0], d[1]]]
+        }
     }
 
     #[inline(always)]

@@ -11,10 +11,13 @@
 #[cfg(target_arch = "aarch64")]
 pub mod aarch64;
 pub mod distance;
+pub mod fastscan;
 #[cfg(test)]
 mod naive;
+pub mod nearest;
 pub mod scalar;
 pub mod simd;
+pub mod squares;
 #[cfg(test)]
 mod tests;
 pub mod tile;

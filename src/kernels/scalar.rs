@@ -17,6 +17,7 @@ impl Simd for Scalar {
     type F64 = [f64; 8];
     type F32 = [f32; 16];
     type I32 = [i32; 16];
+    type Sums = [u16; 32];
 
     const BYTE_MAX: i32 = 255;
     const CODE_MAX: i32 = 127;
@@ -156,6 +157,30 @@ impl Simd for Scalar {
     #[inline(always)]
     fn square_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
         pairs(acc, a, b, |a, b| (i32::from(a) - i32::from(b)).pow(2))
+    }
+
+    #[inline(always)]
+    fn dot_i16(self, acc: Self::I32, a: &[i8; 32], b: &[i16; 32]) -> Self::I32 {
+        std::array::from_fn(|i| {
+            let product = |j: usize| i32::from(a[j]) * i32::from(b[j]);
+            acc[i] + product(2 * i) + product(2 * i + 1)
+        })
+    }
+
+    #[inline(always)]
+    fn zero_sums(self) -> Self::Sums {
+        [0; 32]
+    }
+    #[inline(always)]
+    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums {
+        std::array::from_fn(|i| {
+            let (low, high) = (low[usize::from(codes[i] & 15)], high[usize::from(codes[i] >> 4)]);
+            acc[i] + u16::from(low) + u16::from(high)
+        })
+    }
+    #[inline(always)]
+    fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2] {
+        [std::array::from_fn(|i| f32::from(sums[i])), std::array::from_fn(|i| f32::from(sums[16 + i]))]
     }
 
     #[inline(always)]

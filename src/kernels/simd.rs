@@ -9,6 +9,10 @@ use half::{bf16, f16};
 /// 16-bit lanes of instruction sets that have no wider byte product.
 pub const CODE_LIMIT: u8 = 127;
 
+/// The largest entry of [`Simd::look_up`]'s tables: two of them fit a byte, so that both halves of a code cost one
+/// addition of 16 bits.
+pub const ENTRY_LIMIT: u8 = 127;
+
 /// The lanes in order, one bit each.
 pub(super) const IN_ORDER: [u8; 32] = {
     let mut lanes = [0; 32];
@@ -37,6 +41,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type F32: Copy;
     /// 16 × i32.
     type I32: Copy;
+    /// 32 sums of 16 bits, in whatever order suits [`Simd::look_up`].
+    type Sums: Copy;
     /// The largest magnitude of a query's coordinate in [`Simd::dot_bytes`].
     const BYTE_MAX: i32;
     /// The largest magnitude of a query's coordinate in [`Simd::dot_codes`].
@@ -119,6 +125,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn square_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32;
     /// acc + squared differences of 32 pairs of i8, two to a lane.
     fn square_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32;
+
+    /// acc + products of 32 pairs of i8 and i16, two to a lane.
+    fn dot_i16(self, acc: Self::I32, a: &[i8; 32], b: &[i16; 32]) -> Self::I32;
+
+    /// Thirty-two zeros.
+    fn zero_sums(self) -> Self::Sums;
+    /// acc + low\[code & 15\] + high\[code >> 4\] for each of 32 codes; table entries are at most [`ENTRY_LIMIT`].
+    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums;
+    /// The sums in the order of the codes, as floats.
+    fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2];
 
     /// Asks for the cache line that holds the first byte; a hint without effect on results.
     fn prefetch(self, line: &[u8]);

@@ -95,6 +95,7 @@ impl Simd for Avx2 {
     type F64 = [__m256d; 2];
     type F32 = [__m256; 2];
     type I32 = [__m256i; 2];
+    type Sums = [__m256i; 2];
 
     const BYTE_MAX: i32 = 255;
     const CODE_MAX: i32 = 64;
@@ -311,6 +312,48 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn dot_i16(self, acc: Self::I32, a: &[i8; 32], b: &[i16; 32]) -> Self::I32 {
+        let a = widen_i8(self, a);
+        unsafe {
+            let b = |at: usize| _mm256_loadu_si256(b[at..at + 16].as_ptr().cast());
+            self.add_i32(acc, [_mm256_madd_epi16(a[0], b(0)), _mm256_madd_epi16(a[1], b(16))])
+        }
+    }
+
+    #[inline(always)]
+    fn zero_sums(self) -> Self::Sums {
+        unsafe { [_mm256_setzero_si256(); 2] }
+    }
+    #[inline(always)]
+    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums {
+        unsafe {
+            let table = |t: &[u8; 16]| _mm256_broadcastsi128_si256(_mm_loadu_si128(t.as_ptr().cast()));
+            let codes = _mm256_loadu_si256(codes.as_ptr().cast());
+            let nibble = _mm256_set1_epi8(15);
+            let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), nibble);
+            let sum = _mm256_add_epi8(
+                _mm256_shuffle_epi8(table(low), _mm256_and_si256(codes, nibble)),
+                _mm256_shuffle_epi8(table(high), upper),
+            );
+            // The first sums take all 16 bits, and what the odd bytes put into them is taken off in the end.
+            [_mm256_add_epi16(acc[0], sum), _mm256_add_epi16(acc[1], _mm256_srli_epi16::<8>(sum))]
+        }
+    }
+    #[inline(always)]
+    fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2] {
+        unsafe {
+            let odd = sums[1];
+            let even = _mm256_sub_epi16(sums[0], _mm256_slli_epi16::<8>(odd));
+            let (low, high) = (_mm256_unpacklo_epi16(even, odd), _mm256_unpackhi_epi16(even, odd));
+            let wide = |v: __m128i| _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(v));
+            [
+                [wide(_mm256_castsi256_si128(low)), wide(_mm256_castsi256_si128(high))],
+                [wide(_mm256_extracti128_si256::<1>(low)), wide(_mm256_extracti128_si256::<1>(high))],
+            ]
+        }
+    }
+
+    #[inline(always)]
     fn prefetch(self, line: &[u8]) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
     }
@@ -320,6 +363,7 @@ impl Simd for Avx512 {
     type F64 = __m512d;
     type F32 = __m512;
     type I32 = __m512i;
+    type Sums = [__m256i; 2];
 
     // And -128; +128 is no signed byte.
     const BYTE_MAX: i32 = 127;
@@ -477,6 +521,33 @@ impl Simd for Avx512 {
             let d = _mm512_sub_epi16(a, _mm512_cvtepi8_epi16(_mm256_loadu_si256(b.as_ptr().cast())));
             _mm512_dpwssd_epi32(acc, d, d)
         }
+    }
+
+    #[inline(always)]
+    fn dot_i16(self, acc: Self::I32, a: &[i8; 32], b: &[i16; 32]) -> Self::I32 {
+        unsafe {
+            let a = _mm512_cvtepi8_epi16(_mm256_loadu_si256(a.as_ptr().cast()));
+            _mm512_dpwssd_epi32(acc, a, _mm512_loadu_si512(b.as_ptr().cast()))
+        }
+    }
+
+    // 32 codes are a register of AVX2, which these processors have too.
+    #[inline(always)]
+    fn zero_sums(self) -> Self::Sums {
+        Avx2(()).zero_sums()
+    }
+    #[inline(always)]
+    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums {
+        Avx2(()).look_up(acc, codes, low, high)
+    }
+    #[inline(always)]
+    fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2] {
+        let [low, high] = Avx2(()).sums_f32(sums);
+        let join = |v: [__m256; 2]| unsafe {
+            let low = _mm512_castps_pd(_mm512_castps256_ps512(v[0]));
+            _mm512_castpd_ps(_mm512_insertf64x4::<1>(low, _mm256_castps_pd(v[1])))
+        };
+        [join(low), join(high)]
     }
 
     #[inline(always)]

@@ -1,12 +1,15 @@
 //! What is asked, and the answers.
 
+pub(crate) mod beam;
 mod scan;
 mod screen;
 mod topk;
+mod walks;
 
 use std::sync::Mutex;
 
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::ids::NONE;
 use crate::kernels::Isa;
 use crate::kernels::distance::Query;
@@ -17,7 +20,9 @@ use crate::vectors::Vectors;
 
 use scan::{scan, scan_all};
 use topk::{Collector, InRange, TopK};
+use walks::Walks;
 
+pub use beam::Stats;
 pub(crate) use scan::List;
 pub use topk::Neighbor;
 
@@ -27,6 +32,8 @@ const BATCH: usize = 256;
 /// Entries of all the collectors of a batch, at most: 16 bytes each, and half as many again while they are cut back. Where a
 /// single query has more, its batch is that query.
 const ROOM: usize = 1 << 24;
+/// Queries that a thread walks for at a time.
+const WALKS: usize = 64;
 /// Queries below which packing rows for a tile costs more than it saves.
 const FEW: usize = 8;
 
@@ -37,6 +44,10 @@ pub struct SearchParams<'a> {
     pub threads: Option<usize>,
     /// Watches the call and may end it.
     pub monitor: Option<&'a dyn Monitor>,
+    /// Under `graph`: how many vectors a search keeps in view. More find more, and cost more.
+    pub ef_search: Option<usize>,
+    /// Under `graph`: how many candidates get their exact distance; at least k.
+    pub rerank: Option<usize>,
 }
 
 /// The k nearest vectors of each of nq queries.
@@ -49,6 +60,8 @@ pub struct Hits {
     pub ids: Vec<i64>,
     /// nq × k distances beside them, +∞ beside −1.
     pub distances: Vec<f32>,
+    /// What each query cost, under `graph`; empty otherwise.
+    pub stats: Vec<Stats>,
 }
 
 /// All vectors within a radius of each of nq queries, in compressed rows.
@@ -68,6 +81,7 @@ pub(crate) struct Searched<'a> {
     pub metric: Metric,
     pub list: List<'a>,
     pub codes: Option<&'a HeadCodes>,
+    pub graph: Option<&'a Graph>,
 }
 
 /// How vectors are ruled out.
@@ -88,7 +102,7 @@ impl Searched<'_> {
             return Err(Error::argument("k", 0, "at least 1"));
         }
         let size = queries.len().checked_mul(k);
-        let mut hits = Hits { k, ids: Vec::new(), distances: Vec::new() };
+        let mut hits = Hits { k, ids: Vec::new(), distances: Vec::new(), stats: Vec::new() };
         let room =
             size.and_then(|n| hits.ids.try_reserve_exact(n).and(hits.distances.try_reserve_exact(n)).ok());
         let (Some(size), Some(())) = (size, room) else {
@@ -97,6 +111,10 @@ impl Searched<'_> {
         };
         hits.ids.resize(size, NONE as i64);
         hits.distances.resize(size, f32::INFINITY);
+        if let Some(graph) = self.graph {
+            self.walk(graph, queries, k, params, &mut hits)?;
+            return Ok(hits);
+        }
         let n = self.list.rows.len();
         // Where most vectors are answers, nothing can be ruled out.
         let way = match self.codes.and_then(|codes| Some((codes, codes.level(k)?))) {
@@ -118,6 +136,49 @@ impl Searched<'_> {
             },
         )?;
         Ok(hits)
+    }
+
+    /// Walks the graph for every query.
+    fn walk(
+        &self,
+        graph: &Graph,
+        queries: Vectors,
+        k: usize,
+        params: &SearchParams,
+        hits: &mut Hits,
+    ) -> Result<()> {
+        let threads = self.check(queries, params)?;
+        let ef = params.ef_search.unwrap_or(64).max(k);
+        let rerank = params.rerank.unwrap_or(k + k / 2 + 6).max(k);
+        let walks = Walks { metric: self.metric, graph, list: self.list, ef, rerank };
+        let isa = Isa::active();
+        hits.stats = vec![Stats::default(); queries.len()];
+        let batches = hits.ids.chunks_mut(WALKS * k).zip(hits.distances.chunks_mut(WALKS * k));
+        let batches: Vec<_> = batches.zip(hits.stats.chunks_mut(WALKS)).collect();
+        let batches: Vec<_> = batches.into_iter().map(Mutex::new).collect();
+        threads::run(
+            threads,
+            params.monitor,
+            "search",
+            (batches.len(), queries.len() as u64),
+            |at, worker| {
+                let mut batch = batches[at].lock().map_err(|_| Error::Interrupted)?;
+                let ((ids, distances), stats) = &mut *batch;
+                let first = at * WALKS;
+                let queries = queries.rows(first..(first + WALKS).min(queries.len()));
+                walks.run(isa, queries, |query, found, cost| {
+                    stats[query] = cost;
+                    let row = query * k..(query + 1) * k;
+                    for ((id, distance), found) in
+                        ids[row.clone()].iter_mut().zip(&mut distances[row]).zip(found)
+                    {
+                        (*distance, *id) = (found.0, found.1 as i64);
+                    }
+                });
+                worker.advance(queries.len() as u64);
+                Ok(())
+            },
+        )
     }
 
     /// See [`Index::range_search`](crate::Index::range_search).
@@ -147,6 +208,22 @@ impl Searched<'_> {
         Ok(hits)
     }
 
+    /// Refuses what cannot be searched for; the number of threads.
+    fn check(&self, queries: Vectors, params: &SearchParams) -> Result<usize> {
+        if queries.dim() != self.list.rows.dim() {
+            return Err(Error::Dimension {
+                what: "queries",
+                expected: self.list.rows.dim(),
+                got: queries.dim(),
+            });
+        }
+        queries.check_finite("queries")?;
+        if self.metric == Metric::Cosine {
+            queries.check_nonzero("queries")?;
+        }
+        threads::resolve(params.threads)
+    }
+
     /// Scans for every query with a collector of its own, which may come to hold `entries`, and hands each to `finish`
     /// with the query's element of `results`.
     fn collect<C: Collector, R: Send>(
@@ -159,14 +236,7 @@ impl Searched<'_> {
         finish: impl Fn(C, R) + Sync,
     ) -> Result<()> {
         let rows = self.list.rows;
-        if queries.dim() != rows.dim() {
-            return Err(Error::Dimension { what: "queries", expected: rows.dim(), got: queries.dim() });
-        }
-        queries.check_finite("queries")?;
-        if self.metric == Metric::Cosine {
-            queries.check_nonzero("queries")?;
-        }
-        let threads = threads::resolve(params.threads)?;
+        let threads = self.check(queries, params)?;
         if queries.is_empty() {
             return Ok(());
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 use memmap2::Mmap;
 
+use super::pages::Pages;
 use crate::error::{Error, Result};
 
 /// One cache line; a vector of these is what aligns owned bytes without any unsafe code.
@@ -33,6 +34,8 @@ pub struct Buffer(Bytes);
 enum Bytes {
     /// The first `len` bytes of `lines`, which holds no line more than they need.
     Owned { lines: Vec<Line>, len: usize },
+    /// The first `len` bytes of `pages`.
+    Huge { pages: Pages, len: usize },
     /// `range` of `map`, which it lies within.
     Mapped { map: Arc<Mmap>, range: Range<usize> },
 }
@@ -56,6 +59,23 @@ impl Buffer {
         Ok(Self(Bytes::Owned { lines, len: 0 }))
     }
 
+    /// `bytes` zeros, owned, in huge pages where there are any: for what is read at random places. `what` names them in the
+    /// error.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn zeroed(what: &'static str, bytes: usize) -> Result<Self> {
+        if bytes >= Pages::SIZE {
+            let pages = Pages::new(bytes).ok_or_else(|| out_of_memory(what, bytes))?;
+            return Ok(Self(Bytes::Huge { pages, len: bytes }));
+        }
+        let mut lines = Vec::new();
+        let count = bytes.div_ceil(Self::ALIGN);
+        lines.try_reserve_exact(count).map_err(|_| out_of_memory(what, bytes))?;
+        lines.resize(count, Line::zeroed());
+        Ok(Self(Bytes::Owned { lines, len: bytes }))
+    }
+
     /// The bytes `range` of `map`, aligned as their place in the file is.
     ///
     /// # Panics
@@ -72,7 +92,7 @@ impl Buffer {
     /// Length in bytes.
     pub fn len(&self) -> usize {
         match &self.0 {
-            Bytes::Owned { len, .. } => *len,
+            Bytes::Owned { len, .. } | Bytes::Huge { len, .. } => *len,
             Bytes::Mapped { range, .. } => range.len(),
         }
     }
@@ -91,6 +111,7 @@ impl Buffer {
     pub fn bytes(&self) -> &[u8] {
         match &self.0 {
             Bytes::Owned { lines, len } => &bytemuck::cast_slice(lines)[..*len],
+            Bytes::Huge { pages, len } => &pages.bytes()[..*len],
             Bytes::Mapped { map, range } => &map[range.clone()],
         }
     }
@@ -111,7 +132,18 @@ impl Buffer {
     /// # Errors
     /// [`Error::OutOfMemory`]; the buffer is then as it was.
     pub fn extend(&mut self, what: &'static str, mut bytes: &[u8]) -> Result<()> {
-        let (lines, len) = self.own(what, bytes.len())?;
+        self.own(what, bytes.len())?;
+        let (lines, len) = match &mut self.0 {
+            Bytes::Owned { lines, len } => (lines, len),
+            Bytes::Huge { pages, len } => {
+                let needed = len.saturating_add(bytes.len());
+                pages.reserve(needed, *len).ok_or_else(|| out_of_memory(what, needed))?;
+                pages.bytes_mut()[*len..needed].copy_from_slice(bytes);
+                *len = needed;
+                return Ok(());
+            }
+            Bytes::Mapped { .. } => unreachable!("made owned above"),
+        };
         let needed = len.checked_add(bytes.len()).ok_or_else(|| out_of_memory(what, usize::MAX))?;
         let more = needed.div_ceil(Self::ALIGN) - lines.len();
         lines.try_reserve(more).map_err(|_| out_of_memory(what, needed))?;
@@ -140,6 +172,7 @@ impl Buffer {
                 *len = new.min(*len);
                 lines.truncate(len.div_ceil(Self::ALIGN));
             }
+            Bytes::Huge { len, .. } => *len = new.min(*len),
             Bytes::Mapped { range, .. } => range.end = range.end.min(range.start.saturating_add(new)),
         }
     }
@@ -150,21 +183,22 @@ impl Buffer {
     /// # Errors
     /// [`Error::OutOfMemory`], from a mapped buffer only.
     pub fn bytes_mut(&mut self, what: &'static str) -> Result<&mut [u8]> {
-        let (lines, len) = self.own(what, 0)?;
-        Ok(&mut bytemuck::cast_slice_mut(lines)[..*len])
+        self.own(what, 0)?;
+        match &mut self.0 {
+            Bytes::Owned { lines, len } => Ok(&mut bytemuck::cast_slice_mut(lines)[..*len]),
+            Bytes::Huge { pages, len } => Ok(&mut pages.bytes_mut()[..*len]),
+            Bytes::Mapped { .. } => unreachable!("made owned above"),
+        }
     }
 
-    /// The owned storage, copied out of the map with room for `more` bytes where it is still mapped.
-    fn own(&mut self, what: &'static str, more: usize) -> Result<(&mut Vec<Line>, &mut usize)> {
+    /// Copies mapped bytes, with room for `more` of them.
+    fn own(&mut self, what: &'static str, more: usize) -> Result<()> {
         if self.is_mapped() {
             let mut owned = Self::with_capacity(what, self.len().saturating_add(more))?;
             owned.extend(what, self.bytes())?;
             *self = owned;
         }
-        match &mut self.0 {
-            Bytes::Owned { lines, len } => Ok((lines, len)),
-            Bytes::Mapped { .. } => unreachable!("made owned above"),
-        }
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@
 mod buffer;
 mod format;
 mod mapped;
+mod pages;
 mod replace;
 mod sections;
 mod source;

@@ -1,0 +1,66 @@
+//! Where to look, when looking at everything takes too long: a graph in which near vectors are neighbours.
+
+pub(crate) mod build;
+mod rows;
+mod space;
+
+use crate::error::Result;
+use crate::metric::Metric;
+use crate::threads::Monitor;
+use crate::vectors::Vectors;
+
+pub(crate) use rows::STRIDE;
+use rows::{Row, Rows};
+pub(crate) use space::Space;
+
+/// A walkable graph over vectors that are stored elsewhere.
+#[derive(Clone)]
+pub(crate) struct Graph {
+    pub space: Space,
+    rows: Rows,
+    /// Nodes; the rows after them are the entry.
+    nodes: usize,
+}
+
+/// How a graph is made.
+#[derive(Clone, Copy)]
+pub(crate) struct GraphParams<'a> {
+    pub metric: Metric,
+    /// Neighbours of a node: a multiple of 32.
+    pub degree: usize,
+    /// Coordinates of a head, where it is not to be chosen from the data.
+    pub width: Option<usize>,
+    pub seed: u64,
+    pub threads: usize,
+    pub monitor: Option<&'a dyn Monitor>,
+}
+
+impl Graph {
+    /// A graph of `vectors`.
+    pub fn build(vectors: Vectors, params: &GraphParams) -> Result<Self> {
+        let GraphParams { metric, degree, width, seed, threads, monitor } = *params;
+        let space = Space::train(vectors, metric, width, seed, monitor)?;
+        let heads = space.encode(vectors, threads, monitor)?;
+        let width = space.width();
+        let made = build::build(
+            build::Points { codes: &heads.codes, width: heads.stride },
+            &build::BuildGraph { degree, seed, threads, monitor },
+        )?;
+        let rows = Rows::pack(degree, width, &heads, &made.neighbours, &made.entries, threads, monitor)?;
+        Ok(Self { space, rows, nodes: vectors.len() })
+    }
+
+    /// The rows in which walks begin.
+    pub fn entry(&self) -> std::ops::Range<usize> {
+        self.nodes..self.rows.len()
+    }
+
+    #[inline(always)]
+    pub fn row(&self, at: usize) -> Row<'_> {
+        self.rows.row(at)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.rows.buffer.len() + self.space.bytes()
+    }
+}

@@ -1,0 +1,193 @@
+//! One row a node: all that a step of a walk reads, in consecutive cache lines.
+//!
+//! ```text
+//! ids        R × u32
+//! blocks     R/32 × (add 32 × bf16, rescale 32 × bf16, codes width/8 × 32 bytes)     of the neighbours, relative to the node
+//! code       width × i8                                                              of the node
+//! norm       f32                                                                     of the node, its tail's included
+//! ```
+//!
+//! A row of 32 neighbours and 96 coordinates is 768 bytes, twelve lines. The last few rows are no nodes but the *entry*: their
+//! neighbours are where walks begin, their code is the origin.
+
+use bytemuck::{Pod, Zeroable};
+use half::bf16;
+
+use super::build::NONE;
+use crate::error::{Error, Result};
+use crate::kernels::fastscan::{BLOCK, Factors, PAIR};
+use crate::kernels::tile::Line;
+use crate::quantizer::rabitq;
+use crate::storage::Buffer;
+use crate::threads::{self, Monitor};
+
+use super::space::Heads;
+
+/// Rows packed at a time.
+const PART: usize = 256;
+/// A node's code is read so many bytes at a time.
+pub(crate) const STRIDE: usize = 32;
+
+/// Where things are in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub degree: usize,
+    pub width: usize,
+}
+
+/// The factors of a block.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Head {
+    add: [[bf16; 16]; 2],
+    rescale: [[bf16; 16]; 2],
+}
+
+impl Layout {
+    /// Bytes of a block.
+    fn block(self) -> usize {
+        size_of::<Head>() + self.width / PAIR * BLOCK
+    }
+
+    /// Where the node's code is.
+    fn code(self) -> usize {
+        self.degree * size_of::<u32>() + self.degree / BLOCK * self.block()
+    }
+
+    /// Lines of a row.
+    pub fn lines(self) -> usize {
+        let read = self.code() + self.width.next_multiple_of(STRIDE);
+        read.max(self.code() + self.width + size_of::<f32>()).div_ceil(size_of::<Line>())
+    }
+
+    /// Bytes of a row.
+    pub fn bytes(self) -> usize {
+        self.lines() * size_of::<Line>()
+    }
+}
+
+/// A node as a walk reads it.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    layout: Layout,
+    bytes: &'a [u8],
+}
+
+impl<'a> Row<'a> {
+    pub fn ids(self) -> &'a [u32] {
+        bytemuck::cast_slice(&self.bytes[..self.layout.degree * size_of::<u32>()])
+    }
+
+    /// Codes and factors of neighbours 32·`at`….
+    #[inline(always)]
+    pub fn block(self, at: usize) -> (&'a [[u8; BLOCK]], Factors<'a>) {
+        let start = self.layout.degree * size_of::<u32>() + at * self.layout.block();
+        let (head, codes) = self.bytes[start..][..self.layout.block()].split_at(size_of::<Head>());
+        let head: &Head = bytemuck::from_bytes(head);
+        (codes.as_chunks().0, Factors { add: &head.add, rescale: &head.rescale })
+    }
+
+    /// The node's code, read in whole strides: what follows its `width` bytes means nothing.
+    #[inline(always)]
+    pub fn code(self) -> &'a [[i8; STRIDE]] {
+        let strides = self.layout.width.div_ceil(STRIDE);
+        bytemuck::cast_slice::<u8, i8>(&self.bytes[self.layout.code()..][..strides * STRIDE]).as_chunks().0
+    }
+
+    #[inline(always)]
+    pub fn norm(self) -> f32 {
+        let at = self.layout.code() + self.layout.width;
+        bytemuck::pod_read_unaligned(&self.bytes[at..at + size_of::<f32>()])
+    }
+
+    /// The row's memory, to be asked for early.
+    pub fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+/// All rows.
+#[derive(Clone)]
+pub(crate) struct Rows {
+    pub layout: Layout,
+    pub buffer: Buffer,
+}
+
+impl Rows {
+    pub fn len(&self) -> usize {
+        self.buffer.len() / self.layout.bytes()
+    }
+
+    #[inline(always)]
+    pub fn row(&self, at: usize) -> Row<'_> {
+        let size = self.layout.bytes();
+        Row { layout: self.layout, bytes: &self.buffer.bytes()[at * size..][..size] }
+    }
+
+    /// Packs `neighbours` (`degree` a node, padded with [`NONE`]) of the points `heads`, and the entry.
+    pub fn pack(
+        degree: usize,
+        width: usize,
+        heads: &Heads,
+        neighbours: &[u32],
+        entries: &[u32],
+        threads: usize,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<Self> {
+        let layout = Layout { degree, width };
+        let n = heads.tails.len();
+        let total = n + entries.len().div_ceil(degree);
+        let mut buffer = Buffer::zeroed("graph", total * layout.bytes())?;
+        let parts: Vec<_> = buffer.bytes_mut("graph")?.chunks_mut(PART * layout.bytes()).collect();
+        let parts: Vec<_> = parts.into_iter().map(std::sync::Mutex::new).collect();
+        threads::run(threads, monitor, "pack", (parts.len(), total as u64), |at, worker| {
+            let mut part = parts[at].lock().map_err(|_| Error::Interrupted)?;
+            let rows = part.chunks_exact_mut(layout.bytes());
+            let count = rows.len();
+            for (node, row) in (at * PART..).zip(rows) {
+                let ids = match node.checked_sub(n) {
+                    None => &neighbours[node * degree..][..degree],
+                    Some(entry) => &entries[entry * degree..entries.len().min((entry + 1) * degree)],
+                };
+                write(layout, row, heads, (node < n).then_some(node), ids);
+            }
+            worker.advance(count as u64);
+            Ok(())
+        })?;
+        drop(parts);
+        Ok(Self { layout, buffer })
+    }
+}
+
+/// Writes the row of `node`, or of the origin.
+fn write(layout: Layout, row: &mut [u8], heads: &Heads, node: Option<usize>, ids: &[u32]) {
+    let Layout { degree, width } = layout;
+    let code = |node: usize| &heads.codes[node * heads.stride..][..width];
+    let origin = vec![0; width];
+    let center = node.map_or(origin.as_slice(), code);
+    let (out, rest) = row.split_at_mut(degree * size_of::<u32>());
+    let out: &mut [u32] = bytemuck::cast_slice_mut(out);
+    out.fill(NONE);
+    out[..ids.len()].copy_from_slice(ids);
+    let (blocks, rest) = rest.split_at_mut(degree / BLOCK * layout.block());
+    for (block, ids) in blocks.chunks_exact_mut(layout.block()).zip(out.as_chunks::<BLOCK>().0) {
+        let (head, codes) = block.split_at_mut(size_of::<Head>());
+        let head: &mut Head = bytemuck::from_bytes_mut(head);
+        let codes: &mut [[u8; BLOCK]] = codes.as_chunks_mut().0;
+        codes.fill([0; BLOCK]);
+        for (i, &id) in ids.iter().enumerate() {
+            let (half, lane) = (i / 16, i % 16);
+            if id == NONE {
+                (head.add[half][lane], head.rescale[half][lane]) = (bf16::INFINITY, bf16::ZERO);
+                continue;
+            }
+            let one = rabitq::encode(center, code(id as usize), |j| codes[j / PAIR][i] |= 1 << (j % PAIR));
+            head.add[half][lane] = bf16::from_f32(one.add + heads.tails[id as usize]);
+            head.rescale[half][lane] = bf16::from_f32(one.rescale);
+        }
+    }
+    let norm: i64 = center.iter().map(|&c| i64::from(c) * i64::from(c)).sum();
+    let norm = norm as f32 + node.map_or(0.0, |node| heads.tails[node]);
+    rest[..width].copy_from_slice(bytemuck::cast_slice(center));
+    rest[width..width + size_of::<f32>()].copy_from_slice(bytemuck::bytes_of(&norm));
+}

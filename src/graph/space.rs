@@ -1,0 +1,249 @@
+//! One Euclidean space for every metric, in bytes: what the graph is made of and walked in.
+//!
+//! ```text
+//! l2       x
+//! cosine   x/‖x‖
+//! ip       (x, √(M² − ‖x‖²)),  M the longest vector's length;  the query is (q, 0) · M/‖q‖
+//! ```
+//!
+//! In all three the nearest point of the space is the nearest vector (for ip: Bachrach and others 2014). A point is its head
+//! under a [`Projection`] whose directions are turned at random, coded in a signed byte a coordinate by one step for all, and
+//! the squared length of its tail: distances between points are those of the heads plus both tails, as if tails were
+//! at right angles. What that leaves out is made good by exact distances in the end.
+
+use nalgebra::DMatrix;
+
+use super::STRIDE;
+use crate::error::Result;
+use crate::kernels::{Isa, Kernel, Simd};
+use crate::metric::Metric;
+use crate::threads::{self, Monitor};
+use crate::transform::{Projection, columns, sample};
+use crate::vectors::{DtypeVisitor, Element, Vectors};
+
+/// Coordinates of a head are a multiple of this: a byte of the neighbours' codes.
+pub(super) const STEP: usize = crate::kernels::fastscan::PAIR;
+/// Heads are learned from at most so many vectors.
+const SAMPLE: usize = 8192;
+/// Coordinates of a head at most.
+const WIDEST: usize = 512;
+/// The part of the variance that heads hold, where they may be wide enough.
+const ENERGY: f64 = 0.97;
+/// Vectors encoded at a time.
+const PART: usize = 256;
+/// Outputs of a projection that are summed in registers together.
+const LANES: usize = 64;
+
+/// How vectors become points.
+#[derive(Clone)]
+pub(crate) struct Space {
+    pub(super) metric: Metric,
+    /// Coordinates of a vector.
+    pub(super) dim: usize,
+    /// M.
+    pub(super) longest: f64,
+    pub(super) projection: Projection,
+    /// The distance between two codes.
+    pub(super) step: f64,
+    /// P transposed, d rows of `lanes` values, in units of the step; and Pμ.
+    turned: Vec<f32>,
+    origin: Vec<f32>,
+}
+
+/// Points: `stride` bytes each, of which the head is the first and zeros the rest, and the squared lengths of their tails, all
+/// in units of the step.
+#[derive(Clone, Default)]
+pub(crate) struct Heads {
+    pub codes: Vec<i8>,
+    pub stride: usize,
+    pub tails: Vec<f32>,
+}
+
+impl Space {
+    /// Learns from a sample of `vectors`. `width` is chosen where none is given.
+    pub fn train(
+        vectors: Vectors,
+        metric: Metric,
+        width: Option<usize>,
+        seed: u64,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<Self> {
+        let dim = vectors.dim();
+        let longest = match metric {
+            Metric::InnerProduct => longest(vectors),
+            _ => 0.0,
+        };
+        let most = ((1usize << 33) / (dim * dim)).clamp(512, SAMPLE);
+        let mut columns = lifted(sample(vectors, most, metric), metric, longest);
+        let dims = columns.nrows();
+        let widest = dims.next_multiple_of(STEP).min(WIDEST);
+        let projection = Projection::train(&mut columns, width.unwrap_or(widest).min(dims), seed, monitor)?;
+        let width = width.unwrap_or_else(|| holding(&projection, &columns, ENERGY));
+        let projection = projection.narrowed(width.min(projection.width()));
+        let projection = projection.mixed(&[projection.width()], seed);
+        let heads = projection.apply(&columns);
+        let mut reaches: Vec<f64> = heads.iter().map(|v| v.abs()).collect();
+        reaches.sort_unstable_by(f64::total_cmp);
+        // One coordinate in ten thousand may be cut off: all others are coded finer.
+        let reach = reaches.get(reaches.len().saturating_sub(1) * 9999 / 10_000).copied().unwrap_or(0.0);
+        Ok(Self::new(metric, dim, longest, projection, if reach > 0.0 { reach / 127.0 } else { 1.0 }))
+    }
+
+    pub fn new(metric: Metric, dim: usize, longest: f64, projection: Projection, step: f64) -> Self {
+        let (dims, width) = (projection.mean().len(), projection.width());
+        let lanes = width.next_multiple_of(LANES);
+        let mut turned = vec![0.0; dims * lanes];
+        let mut origin = vec![0f64; lanes];
+        for (i, row) in projection.rows().chunks_exact(dims).enumerate() {
+            for (j, (&p, &mean)) in row.iter().zip(projection.mean()).enumerate() {
+                turned[j * lanes + i] = (f64::from(p) / step) as f32;
+                origin[i] -= f64::from(p) * f64::from(mean) / step;
+            }
+        }
+        let origin = origin.into_iter().map(|v| v as f32).collect();
+        Self { metric, dim, longest, projection, step, turned, origin }
+    }
+
+    /// Coordinates of a head, padded to whole steps.
+    pub fn width(&self) -> usize {
+        self.projection.width().next_multiple_of(STEP)
+    }
+
+    pub fn bytes(&self) -> usize {
+        (self.turned.len() + self.origin.len() + self.projection.rows().len() + self.projection.mean().len())
+            * 4
+    }
+
+    /// The points of `vectors`.
+    pub fn encode(&self, vectors: Vectors, threads: usize, monitor: Option<&dyn Monitor>) -> Result<Heads> {
+        let stride = self.width().next_multiple_of(STRIDE);
+        let n = vectors.len();
+        let mut heads = Heads { codes: vec![0; n * stride], stride, tails: vec![0.0; n] };
+        let parts: Vec<_> = heads.codes.chunks_mut(PART * stride).zip(heads.tails.chunks_mut(PART)).collect();
+        let parts: Vec<_> = parts.into_iter().map(std::sync::Mutex::new).collect();
+        threads::run(threads, monitor, "encode", (parts.len(), n as u64), |at, worker| {
+            let mut part = parts[at].lock().map_err(|_| crate::Error::Interrupted)?;
+            let (codes, tails) = &mut *part;
+            let rows = at * PART..at * PART + tails.len();
+            let mut columns = lifted(columns(vectors, rows, self.metric), self.metric, self.longest);
+            let scale = 1.0 / self.step;
+            self.projection.split(&mut columns, true, |i, x| {
+                for (code, v) in codes[i * stride..].iter_mut().zip(x.head) {
+                    *code = (v * scale).round().clamp(-127.0, 127.0) as i8;
+                }
+                tails[i] = (x.tail(x.head.len()).powi(2) * scale * scale) as f32;
+            });
+            worker.advance(tails.len() as u64);
+            Ok(())
+        })?;
+        drop(parts);
+        Ok(heads)
+    }
+
+    /// The head of row `row` of `queries`, in units of the step.
+    pub fn head(&self, isa: Isa, queries: Vectors, row: usize, values: &mut Vec<f32>, head: &mut Vec<f32>) {
+        struct Widen<'a>(Vectors<'a>, &'a mut Vec<f32>);
+        impl DtypeVisitor for Widen<'_> {
+            type Out = ();
+            fn visit<E: Element>(self) {
+                let values = self.0.as_slice::<E>().unwrap_or_default();
+                self.1.extend(values.iter().map(|v| v.to_f64() as f32));
+            }
+        }
+        values.clear();
+        let one = queries.rows(row..row + 1);
+        one.dtype().visit(Widen(one, values));
+        let length = match self.metric {
+            Metric::L2 => 1.0,
+            Metric::Cosine => 1.0 / norm(values),
+            Metric::InnerProduct => self.longest / norm(values),
+        };
+        if length.is_finite() && self.metric != Metric::L2 {
+            values.iter_mut().for_each(|v| *v = (f64::from(*v) * length) as f32);
+        }
+        isa.run(Turn { space: self, values, head });
+    }
+}
+
+/// y = P(q − μ).
+struct Turn<'a> {
+    space: &'a Space,
+    values: &'a [f32],
+    head: &'a mut Vec<f32>,
+}
+
+impl Kernel for Turn<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { space, values, head } = self;
+        let lanes = space.origin.len();
+        head.clear();
+        for first in (0..lanes).step_by(LANES) {
+            let (start, _) = space.origin[first..first + LANES].as_chunks::<16>();
+            let mut sums =
+                [s.load_f32(&start[0]), s.load_f32(&start[1]), s.load_f32(&start[2]), s.load_f32(&start[3])];
+            for (v, row) in values.iter().zip(space.turned.chunks_exact(lanes)) {
+                let v = s.splat_f32(*v);
+                let (row, _) = row[first..first + LANES].as_chunks::<16>();
+                for i in 0..4 {
+                    sums[i] = s.mul_add_f32(s.load_f32(&row[i]), v, sums[i]);
+                }
+            }
+            for sum in sums {
+                head.extend_from_slice(&s.lanes_f32(sum));
+            }
+        }
+        head.truncate(space.projection.width());
+        head.resize(space.width(), 0.0);
+    }
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt()
+}
+
+/// The length of the longest vector.
+fn longest(vectors: Vectors) -> f64 {
+    struct Longest(usize);
+    impl DtypeVisitor for (Longest, Vectors<'_>) {
+        type Out = f64;
+        fn visit<E: Element>(self) -> f64 {
+            let values = self.1.as_slice::<E>().unwrap_or_default();
+            values
+                .chunks_exact(self.0.0)
+                .map(crate::kernels::distance::squared_norm)
+                .fold(0.0, f64::max)
+                .sqrt()
+        }
+    }
+    vectors.dtype().visit((Longest(vectors.dim()), vectors))
+}
+
+/// Columns with the coordinate that ip needs.
+fn lifted(columns: DMatrix<f64>, metric: Metric, longest: f64) -> DMatrix<f64> {
+    if metric != Metric::InnerProduct {
+        return columns;
+    }
+    let (dim, count) = columns.shape();
+    let mut lifted = columns.insert_row(dim, 0.0);
+    for i in 0..count {
+        let rest = longest * longest - lifted.column(i).norm_squared();
+        lifted[(dim, i)] = rest.max(0.0).sqrt();
+    }
+    lifted
+}
+
+/// The fewest steps of leading directions that hold `part` of the variance.
+fn holding(projection: &Projection, columns: &DMatrix<f64>, part: f64) -> usize {
+    let all = columns.norm_squared();
+    let heads = projection.apply(columns);
+    let mut sum = 0.0;
+    for (i, row) in heads.row_iter().enumerate() {
+        sum += row.norm_squared();
+        if sum >= part * all {
+            return (i + 1).next_multiple_of(STEP).min(heads.nrows());
+        }
+    }
+    heads.nrows()
+}
