@@ -22,6 +22,8 @@
 pub mod error;
 pub mod evaluate;
 pub mod formats;
+#[allow(dead_code, reason = "the search that uses it comes next")]
+mod graph;
 mod ids;
 pub mod index;
 pub mod kernels;

@@ -13,8 +13,10 @@ pub mod aarch64;
 pub mod distance;
 #[cfg(test)]
 mod naive;
+pub mod nearest;
 pub mod scalar;
 pub mod simd;
+pub mod squares;
 #[cfg(test)]
 mod tests;
 pub mod tile;

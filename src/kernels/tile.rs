@@ -272,6 +272,32 @@ impl<O: Operand> QueryTile<O> {
     }
 }
 
+impl QueryTile<Bytes> {
+    /// Queries that are rows of signed bytes, of `width` coordinates each, a multiple of 4.
+    pub fn of_rows(isa: Isa, rows: &[i8], width: usize) -> Self {
+        struct Pack<'a>(&'a [i8], usize);
+        impl Kernel for Pack<'_> {
+            type Out = QueryTile<Bytes>;
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) -> QueryTile<Bytes> {
+                let Self(rows, width) = self;
+                let (group, steps, len) = (S::BYTE_QUERIES, width / 4, rows.len() / width);
+                let groups = len.div_ceil(group);
+                let mut items = vec![[0; 2]; groups * group * steps];
+                for (query, row) in rows.chunks_exact(width).enumerate() {
+                    let items = &mut items[query / group * group * steps..][..group * steps];
+                    for (step, x) in row.as_chunks::<4>().0.iter().enumerate() {
+                        items[step * group + query % group] = s.pack_bytes(x.map(i16::from));
+                    }
+                }
+                let none = Test { beta: 0.0, tau: 0.0, threshold: f32::INFINITY };
+                QueryTile { group, steps, items, tests: vec![none; groups * group], len }
+            }
+        }
+        isa.run(Pack(rows, width))
+    }
+}
+
 /// Four coordinates of a query of [`Bytes`], each within -128..=127: what every instruction set takes.
 pub fn pack_bytes(isa: Isa, q: [i16; 4]) -> [i32; 2] {
     struct Pack([i16; 4]);
@@ -304,7 +330,7 @@ pub struct Hit {
 }
 
 /// What becomes of a tile's sums.
-trait Reduce<S: Simd> {
+pub(super) trait Reduce<S: Simd> {
     /// The sums plus β·a + τ·t of panel `panel` for query `query`, whose threshold is `threshold`.
     fn take(&mut self, s: S, query: usize, panel: usize, value: S::F32, threshold: f32);
 }
@@ -419,7 +445,7 @@ impl<S: Simd> Reduce<S> for Best<'_> {
 
 /// Runs groups of queries over all panels in the shape that fits the registers.
 #[inline(always)]
-fn groups<S: Simd, O: Operand, R: Reduce<S>>(
+pub(super) fn groups<S: Simd, O: Operand, R: Reduce<S>>(
     s: S,
     queries: &QueryTile<O>,
     groups: std::ops::Range<usize>,
