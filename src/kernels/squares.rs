@@ -36,20 +36,22 @@ pub fn to_list(isa: Isa, query: &[i8], rows: &[i8], list: &[u32], out: &mut Vec<
     isa.run(List(query, rows, list, out));
 }
 
-/// Lowers `least[i]` to the squared distance from `query` to row i of `rows`, for every i of `least`.
-pub fn lower(isa: Isa, query: &[i8], rows: &[i8], least: &mut [u32]) {
-    struct Lower<'a>(&'a [i8], &'a [i8], &'a mut [u32]);
+/// Lowers `least[i]` to the squared distance from `query` to row i of `rows`, for each i of `list`.
+pub fn lower(isa: Isa, query: &[i8], rows: &[i8], list: &[u32], least: &mut [u32]) {
+    struct Lower<'a>(&'a [i8], &'a [i8], &'a [u32], &'a mut [u32]);
     impl Kernel for Lower<'_> {
         type Out = ();
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
-            let Self(query, rows, least) = self;
-            for (row, least) in rows.chunks_exact(query.len()).zip(least) {
-                *least = square(s, query, row).min(*least);
+            let Self(query, rows, list, least) = self;
+            for &row in list {
+                let row = row as usize;
+                let square = square(s, query, &rows[row * query.len()..][..query.len()]);
+                least[row] = square.min(least[row]);
             }
         }
     }
-    isa.run(Lower(query, rows, least));
+    isa.run(Lower(query, rows, list, least));
 }
 
 /// The squared distance of two rows.

@@ -4,19 +4,17 @@
 //! and is divided again until it is a leaf. At the first levels f is more than one, so that near points on two sides of a
 //! border still meet somewhere.
 
-use std::sync::Mutex;
-
 use super::leaf::Leaf;
 use super::points::Random;
 use super::slab::Slab;
-use super::{BuildGraph, Points, lock};
+use super::{BuildGraph, Points, chunks, filled, lock};
 use crate::error::Result;
 use crate::kernels::Isa;
 use crate::kernels::nearest::Nearest;
-use crate::threads;
+use crate::threads::{self, Worker};
 
 /// Points of a leaf at most.
-const LEAF: usize = 1024;
+const LEAF: usize = 512;
 /// Points of a cell at least; smaller ones are put together.
 const LEAST: usize = 64;
 /// Leaders of one division at most.
@@ -26,48 +24,93 @@ const OVERLAP: [usize; 2] = [8, 2];
 /// Levels after which a cell is cut up without asking who is near: the points have no balls.
 const LEVELS: usize = 8;
 /// Candidates that a point gets from a leaf, of 32 neighbours.
-const NEAREST: usize = 10;
+const NEAREST: usize = 6;
 /// Points that are gathered and compared with the leaders at a time.
 const BLOCK: usize = 512;
 /// Entries of the graph at most.
 const ENTRIES: usize = 512;
 
-/// Gives the points `ids` their candidates, and returns some that are spread over all of them.
-pub(super) fn link(
-    isa: Isa,
-    points: Points,
-    ids: &[u32],
-    params: &BuildGraph,
-    slab: &mut Slab,
-) -> Result<Vec<u32>> {
-    let slab = &*slab;
-    let work =
-        Work { isa, points, seed: params.seed, slab, nearest: knob("NEAREST", NEAREST) * params.degree / 32 };
-    let leaders = work.leaders(ids, 0, params.seed);
-    let cells = work.root(ids, &leaders, params)?;
-    let total = cells.iter().map(|cell| cell.len() as u64).sum();
-    threads::run(params.threads, params.monitor, "link", (cells.len(), total), |i, worker| {
-        let mut scratch = Scratch::default();
-        let cell = &cells[i];
-        if !work.divide(cell, i as u64, &mut scratch, |done| worker.advance(done)) {
-            return Ok(());
+/// The first division of the points.
+pub(super) struct Root {
+    /// The points in a new order, those of one leader next to each other.
+    pub order: Vec<u32>,
+    /// Overlapping cells, of places in that order.
+    pub cells: Vec<Vec<u32>>,
+    /// Places of points that are spread over all.
+    pub entries: Vec<u32>,
+}
+
+/// Divides the points `ids` for the first time.
+pub(super) fn root(isa: Isa, points: Points, ids: Vec<u32>, params: &BuildGraph) -> Result<Root> {
+    let leaders = leaders(&ids, 0, params.seed);
+    let step = leaders.len().div_ceil(ENTRIES).max(1);
+    let place = |id: &u32| ids.binary_search(id).unwrap_or(0) as u32;
+    let entries: Vec<u32> = leaders.iter().step_by(step).map(place).collect();
+    if ids.len() <= LEAF {
+        return Ok(Root { cells: vec![(0..ids.len() as u32).collect()], order: ids, entries });
+    }
+    let overlap = overlap(0).min(leaders.len());
+    let mut found = filled(ids.len() * overlap, 0u16)?;
+    let parts = chunks(&mut found, BLOCK * overlap);
+    // Leaders are put into tile order once a thread and part.
+    let each = parts.len().div_ceil(8 * params.threads);
+    let work = (parts.len().div_ceil(each), ids.len() as u64);
+    threads::run(params.threads, params.monitor, "divide", work, |part, worker| {
+        let mut balls = Balls::default();
+        balls.load(points, leaders.iter().copied());
+        for block in part * each..((part + 1) * each).min(parts.len()) {
+            let ids = &ids[block * BLOCK..((block + 1) * BLOCK).min(ids.len())];
+            let found = &mut lock(&parts[block]);
+            balls.assign(isa, points, ids, overlap, |i, to| found[i * overlap + to.0] = to.1 as u16);
+            if !worker.advance(ids.len() as u64) {
+                break;
+            }
         }
         Ok(())
     })?;
-    let step = leaders.len().div_ceil(ENTRIES).max(1);
-    Ok(leaders.iter().copied().step_by(step).collect())
+    drop(parts);
+    let mut starts = vec![0; leaders.len() + 1];
+    for near in found.chunks_exact(overlap) {
+        starts[usize::from(near[0]) + 1] += 1;
+    }
+    for leader in 0..leaders.len() {
+        starts[leader + 1] += starts[leader];
+    }
+    let mut order = filled(ids.len(), 0u32)?;
+    let mut places = filled(ids.len(), 0u32)?;
+    for ((near, &id), place) in found.chunks_exact(overlap).zip(&ids).zip(&mut places) {
+        let at = &mut starts[usize::from(near[0])];
+        order[*at] = id;
+        *place = *at as u32;
+        *at += 1;
+    }
+    let mut cells = vec![Vec::new(); leaders.len()];
+    for (near, &place) in found.chunks_exact(overlap).zip(&places) {
+        near.iter().for_each(|&leader| cells[usize::from(leader)].push(place));
+    }
+    let entries = entries.iter().map(|&at| places[at as usize]).collect();
+    Ok(Root { order, cells: gathered(cells), entries })
 }
 
-fn knob(name: &str, default: usize) -> usize {
-    let _ = name;
-    default
+/// Gives the points of the `cells` their candidates.
+pub(super) fn link(
+    isa: Isa,
+    points: Points,
+    cells: Vec<Vec<u32>>,
+    params: &BuildGraph,
+    slab: &Slab,
+) -> Result<()> {
+    let work = Work { isa, points, seed: params.seed, slab, nearest: NEAREST * params.degree / 32 };
+    let total = cells.iter().map(|cell| cell.len() as u64).sum();
+    threads::run(params.threads, params.monitor, "link", (cells.len(), total), |i, worker| {
+        work.divide(&cells[i], i as u64, worker);
+        Ok(())
+    })
 }
+
+/// Leaders that a point goes to at level `depth`.
 fn overlap(depth: usize) -> usize {
-    match depth {
-        0 => knob("F0", OVERLAP[0]),
-        1 => knob("F1", OVERLAP[1]),
-        _ => 1,
-    }
+    OVERLAP.get(depth).copied().unwrap_or(1)
 }
 
 struct Work<'a> {
@@ -78,105 +121,87 @@ struct Work<'a> {
     nearest: usize,
 }
 
-#[derive(Default)]
-struct Scratch {
-    leaf: Leaf,
-    leaders: Nearest,
-    rows: Vec<i8>,
-}
-
 impl Work<'_> {
-    /// Leaders for `ids`, one at random from each of as many equal parts.
-    fn leaders(&self, ids: &[u32], depth: usize, seed: u64) -> Vec<u32> {
-        let leaf = knob("LEAF", LEAF);
-        let count = (ids.len() * overlap(depth)).div_ceil(leaf / 2).clamp(2, LEADERS).min(ids.len());
-        let mut random = Random(seed);
-        let part = |i: usize| i * ids.len() / count;
-        (0..count).map(|i| ids[part(i) + random.below(part(i + 1) - part(i))]).collect()
-    }
-
-    /// The first division, by all threads.
-    fn root(&self, ids: &[u32], leaders: &[u32], params: &BuildGraph) -> Result<Vec<Vec<u32>>> {
-        if ids.len() <= knob("LEAF", LEAF) {
-            return Ok(vec![ids.to_vec()]);
-        }
-        let blocks = ids.len().div_ceil(BLOCK);
-        let found: Vec<Mutex<Vec<(u32, u32)>>> = (0..blocks).map(|_| Mutex::default()).collect();
-        let total = ids.len() as u64;
-        let each = blocks.div_ceil(8 * params.threads);
-        threads::run(
-            params.threads,
-            params.monitor,
-            "divide",
-            (blocks.div_ceil(each), total),
-            |part, worker| {
-                let mut scratch = Scratch::default();
-                self.load(leaders, &mut scratch);
-                for block in part * each..((part + 1) * each).min(blocks) {
-                    let ids = &ids[block * BLOCK..((block + 1) * BLOCK).min(ids.len())];
-                    self.assign(ids, overlap(0), &mut scratch, &mut lock(&found[block]));
-                    if !worker.advance(ids.len() as u64) {
-                        break;
-                    }
-                }
-                Ok(())
-            },
-        )?;
-        let mut cells = vec![Vec::new(); leaders.len()];
-        for block in found {
-            for &(leader, id) in lock(&block).iter() {
-                cells[leader as usize].push(id);
-            }
-        }
-        Ok(gathered(cells))
-    }
-
-    /// Divides `cell` until it consists of leaves, and links these. False where `done` says that the build is to end.
-    fn divide(&self, cell: &[u32], number: u64, scratch: &mut Scratch, done: impl Fn(u64) -> bool) -> bool {
-        let leaf = knob("LEAF", LEAF);
+    /// Divides `cell` until it consists of leaves, and links these.
+    fn divide(&self, cell: &[u32], number: u64, worker: &Worker) {
+        let (mut balls, mut pairs) = (Balls::default(), Leaf::default());
         let mut random = Random(self.seed ^ Random(number).next());
         let mut open = vec![(cell.to_vec(), 1)];
         while let Some((cell, depth)) = open.pop() {
-            if cell.len() <= leaf {
-                scratch.leaf.link(self.isa, self.points, &cell, self.nearest, self.slab);
-                if !done(0) {
-                    return false;
-                }
+            if !worker.advance(0) {
+                return;
+            }
+            if cell.len() <= LEAF {
+                pairs.link(self.isa, self.points, &cell, self.nearest, self.slab);
                 continue;
             }
-            let leaders = self.leaders(&cell, depth, random.next());
-            self.load(&leaders, scratch);
+            let leaders = leaders(&cell, depth, random.next());
+            balls.load(self.points, leaders.iter().copied());
             let mut cells = vec![Vec::new(); leaders.len()];
-            let mut found = Vec::new();
             for ids in cell.chunks(BLOCK) {
-                found.clear();
-                self.assign(ids, overlap(depth), scratch, &mut found);
-                found.iter().for_each(|&(leader, id)| cells[leader as usize].push(id));
-                if !done(0) {
-                    return false;
+                balls.assign(self.isa, self.points, ids, overlap(depth), |i, to| {
+                    cells[to.1 as usize].push(ids[i]);
+                });
+                if !worker.advance(0) {
+                    return;
                 }
             }
             for part in gathered(cells) {
-                if part.len() > leaf && (depth == LEVELS || part.len() > cell.len() / 4 * 3) {
-                    open.extend(part.chunks(leaf).map(|part| (part.to_vec(), depth + 1)));
+                if part.len() > LEAF && (depth == LEVELS || part.len() > cell.len() / 4 * 3) {
+                    open.extend(part.chunks(LEAF).map(|part| (part.to_vec(), depth + 1)));
                 } else {
                     open.push((part, depth + 1));
                 }
             }
         }
-        done(cell.len() as u64)
+        worker.advance(cell.len() as u64);
+    }
+}
+
+/// Leaders for `ids`, one at random from each of as many equal parts.
+fn leaders(ids: &[u32], depth: usize, seed: u64) -> Vec<u32> {
+    let count = (ids.len() * overlap(depth)).div_ceil(LEAF / 2).clamp(2, LEADERS).min(ids.len());
+    let mut random = Random(seed);
+    let part = |i: usize| i * ids.len() / count;
+    (0..count).map(|i| ids[part(i) + random.below(part(i + 1) - part(i))]).collect()
+}
+
+/// Leaders, and memory to find the nearest of them in.
+#[derive(Default)]
+struct Balls {
+    leaders: Nearest,
+    rows: Vec<i8>,
+}
+
+impl Balls {
+    fn load(&mut self, points: Points, leaders: impl Iterator<Item = u32>) {
+        points.gather(leaders, &mut self.rows);
+        self.leaders.load(&self.rows, points.width);
     }
 
-    fn load(&self, leaders: &[u32], scratch: &mut Scratch) {
-        self.points.gather(leaders.iter().copied(), &mut scratch.rows);
-        scratch.leaders.load(&scratch.rows, self.points.width);
-    }
-
-    /// Appends to `found` the `overlap` nearest leaders of each of the points `ids`.
-    fn assign(&self, ids: &[u32], overlap: usize, scratch: &mut Scratch, found: &mut Vec<(u32, u32)>) {
-        self.points.gather(ids.iter().copied(), &mut scratch.rows);
-        scratch.leaders.search(self.isa, &scratch.rows, overlap, |i, near| {
-            found.extend(near.iter().map(|&(_, leader)| (leader, ids[i])));
+    /// Calls `take(i, (rank, leader))` with the `overlap` nearest leaders of each point i of `ids`; rank 0 is the nearest,
+    /// the others are in no order.
+    fn assign(
+        &mut self,
+        isa: Isa,
+        points: Points,
+        ids: &[u32],
+        overlap: usize,
+        mut take: impl FnMut(usize, (usize, u32)),
+    ) {
+        points.gather(ids.iter().copied(), &mut self.rows);
+        self.leaders.search(isa, &self.rows, overlap, |i, near| {
+            let best = (1..near.len()).fold(0, |best, at| if near[at].0 > near[best].0 { at } else { best });
+            for rank in 0..near.len() {
+                let at = if rank == 0 {
+                    best
+                } else if rank == best {
+                    0
+                } else {
+                    rank
+                };
+                take(i, (rank, near[at].1));
+            }
         });
     }
 }

@@ -4,17 +4,18 @@
 //! c than by staying at v. In squared distances, with m(c) the least d(k, c) over the kept k:
 //!
 //! ```text
-//! keep c   ⇔   m(c) > 0  and  α²·m(c) ≥ d(v, c)
+//! keep c   ⇔   m(c) > 0  and  m(c) ≥ d(v, c)
 //! ```
 //!
-//! first with α = 1, then, where there is still room, with α = 1.2. A row is scanned as a whole by the search, full or
-//! not, so the rest of it is filled with the candidates that are hidden least: the largest m(c) / d(v, c).
+//! A row is scanned as a whole by the search, full or not, so the rest of it is filled with the candidates that are hidden
+//! least: the largest m(c) / d(v, c). That takes the place of a second round with α = 1.2, which keeps the nearest of them
+//! instead, costs more and finds no more.
 
 use super::{Near, Points};
 use crate::kernels::{Isa, squares};
 
-/// α² of each round, in hundredths.
-const ROUNDS: [u64; 2] = [100, 144];
+/// d(v, c) / m(c) beyond which it does not matter how well a candidate is hidden.
+const FORGET: u64 = 2;
 
 /// Memory to prune in.
 pub(crate) struct Pruner {
@@ -24,12 +25,21 @@ pub(crate) struct Pruner {
     least: Vec<u32>,
     kept: Vec<bool>,
     rest: Vec<usize>,
+    /// Candidates whose m is still of interest.
+    open: Vec<u32>,
 }
 
 impl Pruner {
     /// For points of `width` bytes.
     pub fn new(width: usize) -> Self {
-        Self { width, rows: Vec::new(), least: Vec::new(), kept: Vec::new(), rest: Vec::new() }
+        Self {
+            width,
+            rows: Vec::new(),
+            least: Vec::new(),
+            kept: Vec::new(),
+            rest: Vec::new(),
+            open: Vec::new(),
+        }
     }
 
     /// Replaces `chosen` by at most `degree` of the `candidates` of a point, which are in ascending order, without
@@ -50,21 +60,24 @@ impl Pruner {
         self.least.resize(candidates.len(), u32::MAX);
         self.kept.clear();
         self.kept.resize(candidates.len(), false);
-        for alpha in ROUNDS {
-            for (i, near) in candidates.iter().enumerate() {
-                if chosen.len() == degree {
-                    return degree;
-                }
-                let least = self.least[i];
-                if self.kept[i] || least == 0 || alpha * u64::from(least) < 100 * u64::from(near.distance()) {
-                    continue;
-                }
-                self.kept[i] = true;
-                chosen.push(*near);
-                let after = (i + 1) * self.width;
-                let (row, rows) = (&self.rows[after - self.width..after], &self.rows[after..]);
-                squares::lower(isa, row, rows, &mut self.least[i + 1..]);
+        self.open.clear();
+        self.open.extend(0..candidates.len() as u32);
+        for (i, near) in candidates.iter().enumerate() {
+            if chosen.len() == degree {
+                return degree;
             }
+            if self.least[i] == 0 || self.least[i] < near.distance() {
+                continue;
+            }
+            self.kept[i] = true;
+            chosen.push(*near);
+            let least = &self.least;
+            self.open.retain(|&at| {
+                let at = at as usize;
+                at > i && FORGET * u64::from(least[at]) >= u64::from(candidates[at].distance())
+            });
+            let row = &self.rows[i * self.width..][..self.width];
+            squares::lower(isa, row, &self.rows, &self.open, &mut self.least);
         }
         let kept = chosen.len();
         if fill {

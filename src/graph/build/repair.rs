@@ -6,7 +6,7 @@ use crate::kernels::{Isa, squares};
 use crate::threads;
 
 /// Fills rows that are too short: with the neighbours of the neighbours, then with whoever follows.
-pub(super) fn complete_rows(points: Points, params: &BuildGraph, graph: &mut Graph) -> Result<()> {
+pub(super) fn complete_rows(isa: Isa, points: Points, params: &BuildGraph, graph: &mut Graph) -> Result<()> {
     let (n, degree) = (points.len(), graph.degree);
     let short: Vec<u32> =
         (0..n).filter(|&i| graph.neighbours[(i + 1) * degree - 1] == NONE).map(|i| i as u32).collect();
@@ -17,7 +17,7 @@ pub(super) fn complete_rows(points: Points, params: &BuildGraph, graph: &mut Gra
         each_point(params, "fill", short.len(), |chunk, worker| {
             let mut rows = lock(&rows[chunk]);
             for (i, to) in rows.chunks_exact_mut(degree).enumerate() {
-                complete_row(points, graph, short[chunk * CHUNK + i], to);
+                complete_row(isa, points, graph, short[chunk * CHUNK + i], to);
             }
             worker.advance((rows.len() / degree) as u64);
         })?;
@@ -28,26 +28,29 @@ pub(super) fn complete_rows(points: Points, params: &BuildGraph, graph: &mut Gra
     Ok(())
 }
 
-fn complete_row(points: Points, graph: &Graph, id: u32, to: &mut [u32]) {
+/// Neighbours whose neighbours may fill a row.
+const AROUND: usize = 8;
+
+fn complete_row(isa: Isa, points: Points, graph: &Graph, id: u32, to: &mut [u32]) {
     let row = graph.row(id as usize);
     let mut taken = row.to_vec();
     taken.push(id);
     taken.sort_unstable();
-    let mut second: Vec<u32> = row.iter().flat_map(|&next| graph.row(next as usize)).copied().collect();
+    let mut second: Vec<u32> =
+        row.iter().take(AROUND).flat_map(|&next| graph.row(next as usize)).copied().collect();
     second.sort_unstable();
     second.dedup();
-    let mut second: Vec<Near> = second
-        .into_iter()
-        .filter(|other| taken.binary_search(other).is_err())
-        .map(|other| Near::new(points.distance(id as usize, other as usize), other))
-        .collect();
-    second.sort_unstable();
-    second.truncate(to.len() - row.len());
-    let n = points.len() as u32;
-    taken.extend(second.iter().map(|near| near.id()));
+    second.retain(|other| taken.binary_search(other).is_err());
+    let mut squares = Vec::new();
+    squares::to_list(isa, points.row(id as usize), points.codes, &second, &mut squares);
+    let mut near: Vec<Near> = squares.iter().zip(&second).map(|(&s, &id)| Near::new(s, id)).collect();
+    near.sort_unstable();
+    near.truncate(to.len() - row.len());
+    taken.extend(near.iter().map(|near| near.id()));
     taken.sort_unstable();
+    let n = points.len() as u32;
     let others = (1..n).map(|step| (id + step) % n).filter(|other| taken.binary_search(other).is_err());
-    let all = row.iter().copied().chain(second.iter().map(|near| near.id())).chain(others);
+    let all = row.iter().copied().chain(near.iter().map(|near| near.id())).chain(others);
     to.iter_mut().zip(all).for_each(|(to, id)| *to = id);
 }
 

@@ -15,7 +15,7 @@ const SHARD: usize = 64;
 
 pub(super) struct Slab {
     keep: usize,
-    /// Entries a point has room for: half as many again, so that a list is sorted only now and then.
+    /// Entries a point has room for: a quarter more, so that a list is sorted only now and then.
     room: usize,
     shards: Vec<Mutex<Shard>>,
 }
@@ -33,18 +33,12 @@ struct List {
 }
 
 impl Slab {
-    /// Bytes a point.
-    #[cfg(test)]
-    pub const fn bytes(keep: usize) -> usize {
-        keep * 3 / 2 * size_of::<Near>() + size_of::<List>()
-    }
-
     /// Empty lists for `n` points.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn new(n: usize, keep: usize) -> Result<Self> {
-        let room = keep * 3 / 2;
+        let room = keep + keep / 4;
         let bytes = (SHARD * room * size_of::<Near>()) as u64;
         let mut shards = Vec::new();
         let none = |_| Error::OutOfMemory {
