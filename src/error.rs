@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::vectors::Dtype;
+
 /// The one error type of the crate. Every variant carries the offending values.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,22 @@ pub enum Error {
         what: &'static str,
         /// The row.
         row: usize,
+    },
+    /// A value that the index's element type would change.
+    #[error(
+        "{what} row {row} holds {value} at column {column}, which {dtype} does not hold exactly: convert the {what}, or build with their dtype"
+    )]
+    Inexact {
+        /// Which vectors ("vectors").
+        what: &'static str,
+        /// The row.
+        row: usize,
+        /// The first such column of that row.
+        column: usize,
+        /// The value.
+        value: f64,
+        /// The index's type.
+        dtype: Dtype,
     },
     /// The number of ids is not the number of vectors.
     #[error("{ids} ids for {vectors} vectors: pass one id a vector, or none")]
