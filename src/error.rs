@@ -90,6 +90,18 @@ pub enum Error {
         /// The row of the call that brought it.
         row: usize,
     },
+    /// An id is too large for the file that it was to be written to.
+    #[error(
+        "{}: row {row} holds id {id}, beyond the 32 bits that this format has for one: write a .npy file", .path.display()
+    )]
+    WideId {
+        /// The file.
+        path: PathBuf,
+        /// The id.
+        id: u64,
+        /// The row that holds it.
+        row: usize,
+    },
     /// An index description that cannot be read.
     #[error("spec \"{spec}\": {problem} at character {position}: expected {expected}")]
     Spec {

@@ -2,10 +2,12 @@
 //!
 //! | extension | layout | element |
 //! |---|---|---|
-//! | .npy | NumPy: a text header, then the rows | f32, f16, bf16, i8, u8; ids: any 32- or 64-bit integer |
+//! | .npy | NumPy: a text header, then the rows | f32, f16, bf16, i8, u8; ids: i64, u64, i32, u32 |
 //! | .fvecs .bvecs | [TexMex](http://corpus-texmex.irisa.fr): i32 d before each row | f32, u8 |
 //! | .fbin .u8bin .i8bin | [big-ann](https://big-ann-benchmarks.com): u32 n, u32 d, then the rows | f32, u8, i8 |
 //! | .ivecs .ibin | the same two, for lists of neighbours | i32 ids |
+//!
+//! Ids are those of [`Hits`](crate::Hits) in every file: −1 is none, and one of 2⁶³ or more has the same 64 bits.
 //!
 //! All are little-endian. A header is believed only as far as the file's length bears it out, before any
 //! memory is taken. For an index itself, see [`storage`].
@@ -155,12 +157,13 @@ pub fn write_vectors(path: impl AsRef<Path>, vectors: Vectors<'_>) -> Result<()>
     write(path, format, npy::descr(dtype), vectors.bytes(), vectors.len(), vectors.dim() * dtype.size())
 }
 
-/// Reads lists of ids, such as the true neighbours of queries: `(ids, k)`, n × k of them row after row.
-/// An .ibin file may hold the distances too, as big-ann's do; they are passed over.
+/// Reads lists of ids, such as the true neighbours of queries: `(ids, k)`, n × k of them row after row, as
+/// [`Hits`](crate::Hits) holds them. A .npy file may also be of shape (n,), with k = 1. An .ibin file may hold the
+/// distances too, as big-ann's do; they are passed over.
 ///
 /// # Errors
-/// As [`read_vectors`]; also where an id in a .npy file does not fit 32 bits.
-pub fn read_ids(path: impl AsRef<Path>) -> Result<(Vec<i32>, usize)> {
+/// As [`read_vectors`]; also where a number below −1 is no id.
+pub fn read_ids(path: impl AsRef<Path>) -> Result<(Vec<i64>, usize)> {
     let format = Format::of(&path)?;
     ids(&open(path.as_ref(), format, false)?, format)
 }
@@ -169,15 +172,17 @@ pub fn read_ids(path: impl AsRef<Path>) -> Result<(Vec<i32>, usize)> {
 ///
 /// # Errors
 /// As [`read_ids`].
-pub fn parse_ids(bytes: &[u8], format: Format) -> Result<(Vec<i32>, usize)> {
+pub fn parse_ids(bytes: &[u8], format: Format) -> Result<(Vec<i64>, usize)> {
     ids(&Source::memory(bytes)?, format)
 }
 
-/// Writes `ids`, n × `k` of them row after row, to a .npy, .ivecs or .ibin file.
+/// Writes `ids`, n × `k` of them row after row as [`Hits`](crate::Hits) holds them, to a .npy, .ivecs or .ibin file. A
+/// .npy file's are i64, or u64 where an id is 2⁶³ or more; none is then 2⁶⁴ − 1.
 ///
 /// # Errors
-/// [`Error::Shape`] where `ids` are not rows of `k`; else as [`write_vectors`].
-pub fn write_ids(path: impl AsRef<Path>, ids: &[i32], k: usize) -> Result<()> {
+/// [`Error::Shape`] where `ids` are not rows of `k`; [`Error::WideId`] where .ivecs or .ibin have no room for one;
+/// else as [`write_vectors`].
+pub fn write_ids(path: impl AsRef<Path>, ids: &[i64], k: usize) -> Result<()> {
     let path = path.as_ref();
     let format = Format::of(path)?;
     if !matches!(format, Format::Npy | Format::Ivecs | Format::Ibin) {
@@ -190,7 +195,19 @@ pub fn write_ids(path: impl AsRef<Path>, ids: &[i32], k: usize) -> Result<()> {
     if k == 0 || !ids.len().is_multiple_of(k) {
         return Err(Error::Shape { len: ids.len(), dim: k });
     }
-    write(path, format, npy::ID, bytemuck::cast_slice(ids), ids.len() / k, k * size_of::<i32>())
+    let rows = ids.len() / k;
+    if format == Format::Npy {
+        let descr = npy::id(ids.iter().any(|&id| id < -1));
+        return write(path, format, descr, bytemuck::cast_slice(ids), rows, k * descr.size);
+    }
+    let mut narrow: Vec<i32> = Vec::new();
+    let memory = |_| Error::OutOfMemory { what: "ids", bytes: 4 * ids.len() as u64 };
+    narrow.try_reserve_exact(ids.len()).map_err(memory)?;
+    for (i, &id) in ids.iter().enumerate() {
+        let fits = i32::try_from(id).ok().filter(|id| *id >= -1);
+        narrow.push(fits.ok_or_else(|| Error::WideId { path: path.into(), id: id as u64, row: i / k })?);
+    }
+    write(path, format, npy::SHORT_ID, bytemuck::cast_slice(&narrow), rows, k * size_of::<i32>())
 }
 
 /// What every reader returns.
@@ -243,27 +260,37 @@ fn vectors(source: &Source<'_>, format: Format) -> Result<VectorFile> {
     }
 }
 
-fn ids(source: &Source<'_>, format: Format) -> Result<(Vec<i32>, usize)> {
-    let matrix = match format {
-        Format::Npy => return npy::read_ids(source),
-        Format::Ivecs => texmex::read(source, Columns::IDS)?,
-        Format::Ibin => bigann::read(source, Columns::IDS, true)?,
-        _ => return Err(source.error(0, format!("{format} files hold vectors, not ids"))),
-    };
-    collect_ids::<i32>(&matrix, |_, id| Ok(id))
+fn ids(source: &Source<'_>, format: Format) -> Result<(Vec<i64>, usize)> {
+    match format {
+        Format::Npy => npy::read_ids(source),
+        Format::Ivecs => {
+            let matrix = texmex::read(source, Columns::IDS)?;
+            let columns = matrix.columns;
+            collect_ids::<i32>(source, matrix, |i| 4 * (i + i / columns + 1))
+        }
+        Format::Ibin => collect_ids::<i32>(source, bigann::read(source, Columns::IDS, true)?, |i| 8 + 4 * i),
+        _ => Err(source.error(0, format!("{format} files hold vectors, not ids"))),
+    }
 }
 
-/// All values of `matrix`, each made an id by `convert`, which is told its place.
-fn collect_ids<T: Pod>(
-    matrix: &Matrix,
-    convert: impl Fn(usize, T) -> Result<i32>,
-) -> Result<(Vec<i32>, usize)> {
+/// All values of `matrix` as ids; `place` says where in the file the i-th value is.
+fn collect_ids<T: Pod + Into<i128>>(
+    source: &Source<'_>,
+    matrix: Matrix,
+    place: impl Fn(usize) -> usize,
+) -> Result<(Vec<i64>, usize)> {
     let values = matrix.buffer.as_slice::<T>();
     let mut ids = Vec::new();
-    let memory = |_| Error::OutOfMemory { what: "ids", bytes: 4 * values.len() as u64 };
+    let memory = |_| Error::OutOfMemory { what: "ids", bytes: 8 * values.len() as u64 };
     ids.try_reserve_exact(values.len()).map_err(memory)?;
     for (i, value) in values.iter().enumerate() {
-        ids.push(convert(i, *value)?);
+        let value: i128 = (*value).into();
+        if value < -1 {
+            let row = i / matrix.columns;
+            let text = format!("row {row} holds id {value}: ids are 0 or more, and -1 stands for none");
+            return Err(source.error(place(i) as u64, text));
+        }
+        ids.push(value as i64);
     }
     Ok((ids, matrix.columns))
 }

@@ -43,7 +43,8 @@ pub struct Arguments {
     #[arg(long, short, value_parser = super::positive)]
     threads: Option<usize>,
 
-    /// Ids of your own, an integer array of shape (n, 1) [default: row numbers]
+    /// Ids of your own, 0 to 2^64 - 2: an integer array of shape (n,) or (n, 1) in a .npy file, or .ivecs
+    /// or .ibin [default: row numbers]
     #[arg(long, value_name = "FILE")]
     ids: Option<PathBuf>,
 }
