@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use steep::OpenParams;
 use steep::formats::{self, Format, VectorFile};
 
 use crate::failure::Failure;
@@ -10,8 +11,8 @@ use crate::session::Session;
 
 /// The vectors of the file `path`, mapped where its format allows it. None at all is a mistake here.
 pub fn vectors(path: &Path, session: &Session) -> Result<VectorFile, Failure> {
-    let reading = format!("reading {}", path.display());
-    let file = session.progress().wait(&reading, || formats::read_vectors(path, true))?;
+    let progress = session.progress();
+    let file = formats::read_vectors_with(path, &OpenParams { mmap: true, monitor: Some(&progress) })?;
     if file.vectors().is_empty() {
         return Err(Failure::Work(format!("{} holds no vectors", path.display())));
     }

@@ -17,6 +17,7 @@ mod npy;
 mod texmex;
 
 use std::fmt;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::Path;
 
@@ -24,7 +25,8 @@ use bytemuck::Pod;
 use npy::Descr;
 
 use crate::error::{Error, Result};
-use crate::storage::{self, Buffer, Source};
+use crate::storage::{self, Buffer, OpenParams, SaveParams, Source};
+use crate::threads::Monitor;
 use crate::vectors::{Dtype, MAX_DIM, Vectors};
 
 /// A file format, named by its extension.
@@ -125,8 +127,17 @@ impl VectorFile {
 /// [`Error::Argument`] for an unknown extension, [`Error::Io`] where the system refuses, [`Error::Format`]
 /// with row and byte where the file does not hold what it should, [`Error::OutOfMemory`].
 pub fn read_vectors(path: impl AsRef<Path>, mmap: bool) -> Result<VectorFile> {
+    read_vectors_with(path, &OpenParams { mmap, monitor: None })
+}
+
+/// As [`read_vectors`], by `params`.
+///
+/// # Errors
+/// As [`read_vectors`]; [`Error::Interrupted`].
+pub fn read_vectors_with(path: impl AsRef<Path>, params: &OpenParams) -> Result<VectorFile> {
     let format = Format::of(&path)?;
-    vectors(&open(path.as_ref(), format, mmap)?, format)
+    let mmap = params.mmap && !matches!(format, Format::Fvecs | Format::Bvecs | Format::Ivecs);
+    vectors(&Source::open(path.as_ref(), mmap)?, format, params.monitor)
 }
 
 /// The same from a file's content in memory.
@@ -134,7 +145,7 @@ pub fn read_vectors(path: impl AsRef<Path>, mmap: bool) -> Result<VectorFile> {
 /// # Errors
 /// As [`read_vectors`].
 pub fn parse_vectors(bytes: &[u8], format: Format) -> Result<VectorFile> {
-    vectors(&Source::memory(bytes)?, format)
+    vectors(&Source::memory(bytes)?, format, None)
 }
 
 /// Writes `vectors` to the file `path`, whose extension names the format; whole or not at all, as
@@ -144,6 +155,14 @@ pub fn parse_vectors(bytes: &[u8], format: Format) -> Result<VectorFile> {
 /// [`Error::Argument`] for an unknown extension or one whose format cannot hold these vectors,
 /// [`Error::Io`] where the system refuses.
 pub fn write_vectors(path: impl AsRef<Path>, vectors: Vectors<'_>) -> Result<()> {
+    write_vectors_with(path, vectors, &SaveParams::default())
+}
+
+/// As [`write_vectors`], by `params`.
+///
+/// # Errors
+/// As [`write_vectors`]; [`Error::Interrupted`].
+pub fn write_vectors_with(path: impl AsRef<Path>, vectors: Vectors<'_>, params: &SaveParams) -> Result<()> {
     let (path, dtype) = (path.as_ref(), vectors.dtype());
     let format = Format::of(path)?;
     if !format.holds(dtype) {
@@ -154,7 +173,8 @@ pub fn write_vectors(path: impl AsRef<Path>, vectors: Vectors<'_>) -> Result<()>
             expected,
         ));
     }
-    write(path, format, npy::descr(dtype), vectors.bytes(), vectors.len(), vectors.dim() * dtype.size())
+    let shape = (vectors.len(), vectors.dim());
+    write(path, format, npy::descr(dtype), vectors.bytes(), shape, params)
 }
 
 /// Reads lists of ids, such as the true neighbours of queries: `(ids, k)`, n × k of them row after row, as
@@ -165,7 +185,7 @@ pub fn write_vectors(path: impl AsRef<Path>, vectors: Vectors<'_>) -> Result<()>
 /// As [`read_vectors`]; also where a number below −1 is no id.
 pub fn read_ids(path: impl AsRef<Path>) -> Result<(Vec<i64>, usize)> {
     let format = Format::of(&path)?;
-    ids(&open(path.as_ref(), format, false)?, format)
+    ids(&Source::open(path.as_ref(), false)?, format)
 }
 
 /// The same from a file's content in memory.
@@ -195,10 +215,10 @@ pub fn write_ids(path: impl AsRef<Path>, ids: &[i64], k: usize) -> Result<()> {
     if k == 0 || !ids.len().is_multiple_of(k) {
         return Err(Error::Shape { len: ids.len(), dim: k });
     }
-    let rows = ids.len() / k;
+    let (shape, params) = ((ids.len() / k, k), SaveParams::default());
     if format == Format::Npy {
         let descr = npy::id(ids.iter().any(|&id| id < -1));
-        return write(path, format, descr, bytemuck::cast_slice(ids), rows, k * descr.size);
+        return write(path, format, descr, bytemuck::cast_slice(ids), shape, &params);
     }
     let mut narrow: Vec<i32> = Vec::new();
     let memory = |_| Error::OutOfMemory { what: "ids", bytes: 4 * ids.len() as u64 };
@@ -207,7 +227,7 @@ pub fn write_ids(path: impl AsRef<Path>, ids: &[i64], k: usize) -> Result<()> {
         let fits = i32::try_from(id).ok().filter(|id| *id >= -1);
         narrow.push(fits.ok_or_else(|| Error::WideId { path: path.into(), id: id as u64, row: i / k })?);
     }
-    write(path, format, npy::SHORT_ID, bytemuck::cast_slice(&narrow), rows, k * size_of::<i32>())
+    write(path, format, npy::SHORT_ID, bytemuck::cast_slice(&narrow), shape, &params)
 }
 
 /// What every reader returns.
@@ -242,15 +262,12 @@ impl Columns {
     }
 }
 
-fn open(path: &Path, format: Format, mmap: bool) -> Result<Source<'static>> {
-    Source::open(path, mmap && !matches!(format, Format::Fvecs | Format::Bvecs | Format::Ivecs))
-}
-
-fn vectors(source: &Source<'_>, format: Format) -> Result<VectorFile> {
-    let texmex = |dtype| Ok(VectorFile { matrix: texmex::read(source, Columns::of(dtype))?, dtype });
-    let bigann = |dtype| Ok(VectorFile { matrix: bigann::read(source, Columns::of(dtype), false)?, dtype });
+fn vectors(source: &Source<'_>, format: Format, monitor: Option<&dyn Monitor>) -> Result<VectorFile> {
+    let texmex = |dtype| Ok(VectorFile { matrix: texmex::read(source, Columns::of(dtype), monitor)?, dtype });
+    let bigann =
+        |dtype| Ok(VectorFile { matrix: bigann::read(source, Columns::of(dtype), false, monitor)?, dtype });
     match format {
-        Format::Npy => npy::read_vectors(source),
+        Format::Npy => npy::read_vectors(source, monitor),
         Format::Fvecs => texmex(Dtype::F32),
         Format::Bvecs => texmex(Dtype::U8),
         Format::Fbin => bigann(Dtype::F32),
@@ -264,11 +281,13 @@ fn ids(source: &Source<'_>, format: Format) -> Result<(Vec<i64>, usize)> {
     match format {
         Format::Npy => npy::read_ids(source),
         Format::Ivecs => {
-            let matrix = texmex::read(source, Columns::IDS)?;
+            let matrix = texmex::read(source, Columns::IDS, None)?;
             let columns = matrix.columns;
             collect_ids::<i32>(source, matrix, |i| 4 * (i + i / columns + 1))
         }
-        Format::Ibin => collect_ids::<i32>(source, bigann::read(source, Columns::IDS, true)?, |i| 8 + 4 * i),
+        Format::Ibin => {
+            collect_ids::<i32>(source, bigann::read(source, Columns::IDS, true, None)?, |i| 8 + 4 * i)
+        }
         _ => Err(source.error(0, format!("{format} files hold vectors, not ids"))),
     }
 }
@@ -297,31 +316,46 @@ fn collect_ids<T: Pod + Into<i128>>(
 
 /// The bytes `range`: the file's own pages where it is mapped and they are aligned for values of `size`
 /// bytes, else a copy.
-fn take(source: &Source<'_>, range: Range<u64>, size: usize) -> Result<Buffer> {
+fn take(
+    source: &Source<'_>,
+    range: Range<u64>,
+    size: usize,
+    monitor: Option<&dyn Monitor>,
+) -> Result<Buffer> {
     match source.lend(range.clone())?.filter(|_| range.start.is_multiple_of(size as u64)) {
         Some(pages) => Ok(pages),
-        None => source.read("a file's rows", range),
+        None => source.read_watched("a file's rows", range, monitor),
     }
 }
 
-/// Writes `rows` rows of `row` bytes each. `descr` is NumPy's name for the values.
-fn write(path: &Path, format: Format, descr: &Descr, bytes: &[u8], rows: usize, row: usize) -> Result<()> {
-    let columns = row / descr.size;
+/// Writes `rows` × `columns` values. `descr` is NumPy's name for them.
+fn write(
+    path: &Path,
+    format: Format,
+    descr: &Descr,
+    bytes: &[u8],
+    (rows, columns): (usize, usize),
+    params: &SaveParams,
+) -> Result<()> {
     let too_many = |expected| Error::argument("vectors", format_args!("{rows} × {columns}"), expected);
+    let replace = |content: &dyn Fn(&mut dyn Write) -> io::Result<()>| {
+        storage::replace(path, bytes.len() as u64, params.monitor, content)
+    };
     match format {
-        Format::Npy => storage::replace(path, |out| npy::write(out, descr.name, bytes, rows, columns)),
+        Format::Npy => replace(&|out| npy::write(out, descr.name, bytes, rows, columns)),
         Format::Fvecs | Format::Bvecs | Format::Ivecs => {
             if rows == 0 {
                 return Err(too_many("at least one row, for the file keeps the dimension in its rows"));
             }
+            let row = columns * descr.size;
             let columns = i32::try_from(columns).map_err(|_| too_many("at most 2147483647 columns"))?;
-            storage::replace(path, |out| texmex::write(out, bytes, columns, row))
+            replace(&|out| texmex::write(out, bytes, columns, row))
         }
         Format::Fbin | Format::U8bin | Format::I8bin | Format::Ibin => {
             let (Ok(rows), Ok(columns)) = (u32::try_from(rows), u32::try_from(columns)) else {
                 return Err(too_many("at most 4294967295 rows, for the file counts them in 32 bits"));
             };
-            storage::replace(path, |out| bigann::write(out, bytes, rows, columns))
+            replace(&|out| bigann::write(out, bytes, rows, columns))
         }
     }
 }

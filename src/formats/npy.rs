@@ -12,6 +12,7 @@ use bytemuck::Pod;
 use super::{Columns, Matrix, VectorFile, take};
 use crate::error::{Error, Result};
 use crate::storage::Source;
+use crate::threads::Monitor;
 use crate::vectors::Dtype;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -45,7 +46,7 @@ pub(super) fn descr(dtype: Dtype) -> &'static Descr {
     }
 }
 
-pub(super) fn read_vectors(source: &Source<'_>) -> Result<VectorFile> {
+pub(super) fn read_vectors(source: &Source<'_>, monitor: Option<&dyn Monitor>) -> Result<VectorFile> {
     let header = Header::read(source, None)?;
     let dtype = match header.descr.as_str() {
         "<f4" => Dtype::F32,
@@ -58,7 +59,7 @@ pub(super) fn read_vectors(source: &Source<'_>) -> Result<VectorFile> {
             return Err(header.error(source, format!("values of type '{other}' are not vectors: {fix}")));
         }
     };
-    Ok(VectorFile { matrix: header.matrix(source, Columns::of(dtype))?, dtype })
+    Ok(VectorFile { matrix: header.matrix(source, Columns::of(dtype), monitor)?, dtype })
 }
 
 pub(super) fn read_ids(source: &Source<'_>) -> Result<(Vec<i64>, usize)> {
@@ -158,7 +159,7 @@ impl Header {
         source.error(self.text.start, problem)
     }
 
-    fn matrix(&self, source: &Source<'_>, columns: Columns) -> Result<Matrix> {
+    fn matrix(&self, source: &Source<'_>, columns: Columns, monitor: Option<&dyn Monitor>) -> Result<Matrix> {
         let count = columns.check(source, self.text.start, self.columns.into())?;
         let (start, len) = (self.text.end, source.len());
         // Below 2¹⁰¹: any u64, at most 2³¹ columns, at most 8 bytes.
@@ -169,11 +170,11 @@ impl Header {
                 format!("{rows} rows of {count} {name} make a file of {expected} bytes, this one has {len}");
             return Err(source.error(expected.min(len.into()) as u64, text));
         }
-        Ok(Matrix { buffer: take(source, start..len, columns.size)?, columns: count })
+        Ok(Matrix { buffer: take(source, start..len, columns.size, monitor)?, columns: count })
     }
 
     fn ids<T: Pod + Into<i128>>(&self, source: &Source<'_>) -> Result<(Vec<i64>, usize)> {
-        let matrix = self.matrix(source, Columns { size: size_of::<T>(), ..Columns::IDS })?;
+        let matrix = self.matrix(source, Columns { size: size_of::<T>(), ..Columns::IDS }, None)?;
         super::collect_ids::<T>(source, matrix, |i| self.text.end as usize + i * size_of::<T>())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
-use steep::{BuildParams, Index, Metric, Spec};
+use steep::{BuildParams, Index, Metric, SaveParams, Spec};
 
 use crate::facts::Facts;
 use crate::failure::Failure;
@@ -82,7 +82,8 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
 
     let path = &arguments.output;
     let began = Instant::now();
-    progress.wait(&format!("saving {}", path.display()), || index.save(path))?;
+    index.save_with(path, &SaveParams { monitor: Some(&progress) })?;
+    progress.clear();
     let save_seconds = began.elapsed().as_secs_f64();
     drop(tidy);
 
