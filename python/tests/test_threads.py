@@ -96,7 +96,6 @@ for call in (lambda: index.save(path), lambda: steep.open(path)):
 """)
     out, err = child.communicate(timeout=120)
     assert len(out.split()) == 2 and set(out.split()) <= {"stopped", "fast"}, out + err
-    print(out)
 
 
 def test_progress_is_reported():
