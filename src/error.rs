@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::vectors::Dtype;
+
 /// The one error type of the crate. Every variant carries the offending values.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,22 @@ pub enum Error {
         /// The row.
         row: usize,
     },
+    /// A value that the index's element type would change.
+    #[error(
+        "{what} row {row} holds {value} at column {column}, which {dtype} does not hold exactly: convert the {what}, or build with their dtype"
+    )]
+    Inexact {
+        /// Which vectors ("vectors").
+        what: &'static str,
+        /// The row.
+        row: usize,
+        /// The first such column of that row.
+        column: usize,
+        /// The value.
+        value: f64,
+        /// The index's type.
+        dtype: Dtype,
+    },
     /// The number of ids is not the number of vectors.
     #[error("{ids} ids for {vectors} vectors: pass one id a vector, or none")]
     IdCount {
@@ -70,6 +88,18 @@ pub enum Error {
         /// The id.
         id: u64,
         /// The row of the call that brought it.
+        row: usize,
+    },
+    /// An id is too large for the file that it was to be written to.
+    #[error(
+        "{}: row {row} holds id {id}, beyond the 32 bits that this format has for one: write a .npy file", .path.display()
+    )]
+    WideId {
+        /// The file.
+        path: PathBuf,
+        /// The id.
+        id: u64,
+        /// The row that holds it.
         row: usize,
     },
     /// An index description that cannot be read.

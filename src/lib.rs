@@ -39,5 +39,6 @@ pub use error::{Error, Result};
 pub use index::{AddParams, BuildParams, Index, Spec};
 pub use metric::Metric;
 pub use search::{Hits, RangeHits, SearchParams};
+pub use storage::{OpenParams, SaveParams};
 pub use threads::Monitor;
 pub use vectors::{Dtype, Vectors};

@@ -56,7 +56,7 @@ impl Rows {
     /// Appends `vectors`, which have the same dimension. Returns what [`Rows::take_back`] wants.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the declared type cannot hold a value exactly, [`Error::OutOfMemory`]; the rows are then
+    /// [`Error::Inexact`] where the declared type cannot hold a value exactly, [`Error::OutOfMemory`]; the rows are then
     /// as they were.
     pub fn extend(&mut self, vectors: Vectors) -> Result<Before> {
         let float = matches!(self.declared, Dtype::F32 | Dtype::F16 | Dtype::Bf16);
@@ -132,30 +132,28 @@ fn append(out: &mut impl Take, vectors: Vectors, dtype: Dtype) -> Result<()> {
         return out.take(vectors.bytes());
     }
     struct From<'a, T>(Vectors<'a>, Dtype, &'a mut T);
-    struct To<'a, E, T>(&'a [E], &'a mut T);
+    struct To<'a, E, T>(&'a [E], usize, &'a mut T);
     impl<T: Take> DtypeVisitor for From<'_, T> {
         type Out = Result<()>;
         fn visit<E: Element>(self) -> Result<()> {
-            self.1.visit(To(self.0.as_slice::<E>().unwrap_or_default(), self.2))
+            self.1.visit(To(self.0.as_slice::<E>().unwrap_or_default(), self.0.dim(), self.2))
         }
     }
     impl<A: Element, T: Take> DtypeVisitor for To<'_, A, T> {
         type Out = Result<()>;
         fn visit<B: Element>(self) -> Result<()> {
+            let Self(values, dim, out) = self;
             let mut piece = Vec::with_capacity(PIECE);
-            for values in self.0.chunks(PIECE) {
+            for (values, start) in values.chunks(PIECE).zip((0..).step_by(PIECE)) {
                 piece.clear();
                 piece.extend(values.iter().map(|v| B::from_f64(v.to_f64())));
                 let same = |(a, b): (&A, &B)| a.to_f64() == b.to_f64();
                 if let Some(at) = values.iter().zip(&piece).position(|pair| !same(pair)) {
-                    let expected = "values that the index's dtype holds exactly: convert them, or build with their dtype";
-                    return Err(Error::argument(
-                        "vectors",
-                        format_args!("{} as {}", values[at].to_f64(), B::DTYPE),
-                        expected,
-                    ));
+                    let (row, column) = ((start + at) / dim, (start + at) % dim);
+                    let value = values[at].to_f64();
+                    return Err(Error::Inexact { what: "vectors", row, column, value, dtype: B::DTYPE });
                 }
-                self.1.take(bytemuck::cast_slice(&piece))?;
+                out.take(bytemuck::cast_slice(&piece))?;
             }
             Ok(())
         }

@@ -98,12 +98,18 @@ fn whole_numbers_kept_as_bytes_become_floats_again_where_one_is_not() {
 fn another_type_is_taken_where_it_fits_exactly_and_refused_whole_where_not() {
     // The index's type, the added type, what fits and what does not.
     let cases = [
-        (Dtype::F16, Dtype::F32, 0.5, 1.0 + 2f64.powi(-12), "as f16"),
-        (Dtype::Bf16, Dtype::F16, 0.5, 1.0 + 2f64.powi(-9), "1.001953125 as bf16"),
-        (Dtype::U8, Dtype::F32, 255.0, 255.5, "255.5 as u8"),
-        (Dtype::U8, Dtype::I8, 127.0, -1.0, "-1 as u8"),
-        (Dtype::I8, Dtype::U8, 127.0, 128.0, "128 as i8"),
-        (Dtype::I8, Dtype::Bf16, -128.0, -130.0, "-130 as i8"),
+        (Dtype::F16, Dtype::F32, 0.5, 1.0 + 2f64.powi(-12), "holds 1.000244140625 at column 1, which f16"),
+        (Dtype::Bf16, Dtype::F16, 0.5, 1.0 + 2f64.powi(-9), "holds 1.001953125 at column 1, which bf16"),
+        (
+            Dtype::U8,
+            Dtype::F32,
+            255.0,
+            255.5,
+            "row 1 holds 255.5 at column 1, which u8 does not hold exactly",
+        ),
+        (Dtype::U8, Dtype::I8, 127.0, -1.0, "holds -1 at column 1, which u8"),
+        (Dtype::I8, Dtype::U8, 127.0, 128.0, "holds 128 at column 1, which i8"),
+        (Dtype::I8, Dtype::Bf16, -128.0, -130.0, "holds -130 at column 1, which i8"),
         (Dtype::F32, Dtype::F16, 0.25, f64::NAN, "holds NaN at column 1"),
     ];
     for (dtype, other, good, bad, expected) in cases {
@@ -112,7 +118,7 @@ fn another_type_is_taken_where_it_fits_exactly_and_refused_whole_where_not() {
         let before = index.to_bytes().unwrap();
         let refused = index.add(Set::new(other, 2, [1.0, 1.0, 1.0, bad]).view(), &AddParams::default());
         let error = refused.unwrap_err();
-        assert!(matches!(error, Error::Argument { name: "vectors", .. } | Error::NotFinite { row: 1, .. }));
+        assert!(matches!(error, Error::Inexact { row: 1, column: 1, .. } | Error::NotFinite { row: 1, .. }));
         assert!(error.to_string().contains(expected), "{error}");
         assert!(index.to_bytes().unwrap() == before, "{dtype} changed by {other}");
 
@@ -120,6 +126,26 @@ fn another_type_is_taken_where_it_fits_exactly_and_refused_whole_where_not() {
         let hits =
             index.search(Set::new(Dtype::F32, 2, [good, 0.0]).view(), 1, &SearchParams::default()).unwrap();
         assert_eq!((hits.ids[0], hits.distances[0]), (2, 0.0), "{dtype} with {other}");
+    }
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_named_with_its_row_and_column_however_far_it_lies() {
+    // Values are converted some ten thousand at a time; rows do not end where such a piece does.
+    let (rows, dim) = (3000, 77);
+    for at in [0, dim - 1, dim, 65_535, 65_536, 131_072 + 5, rows * dim - 1] {
+        for metric in [Metric::L2, Metric::Cosine] {
+            let mut values = vec![7.0; rows * dim];
+            values[at] = 300.0;
+            let mut index = Index::new(dim, metric, Dtype::U8, Spec::Auto).unwrap();
+            let added = index.add(Set::new(Dtype::F32, dim, values).view(), &AddParams::default());
+            let place = (at / dim, at % dim);
+            assert!(
+                matches!(added, Err(Error::Inexact { row, column, value: 300.0, .. }) if (row, column) == place),
+                "{added:?} for {place:?}"
+            );
+            assert!(index.is_empty());
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use steep::OpenParams;
 use steep::formats::{self, Format, VectorFile};
 
 use crate::failure::Failure;
@@ -10,8 +11,8 @@ use crate::session::Session;
 
 /// The vectors of the file `path`, mapped where its format allows it. None at all is a mistake here.
 pub fn vectors(path: &Path, session: &Session) -> Result<VectorFile, Failure> {
-    let reading = format!("reading {}", path.display());
-    let file = session.progress().wait(&reading, || formats::read_vectors(path, true))?;
+    let progress = session.progress();
+    let file = formats::read_vectors_with(path, &OpenParams { mmap: true, monitor: Some(&progress) })?;
     if file.vectors().is_empty() {
         return Err(Failure::Work(format!("{} holds no vectors", path.display())));
     }
@@ -21,11 +22,16 @@ pub fn vectors(path: &Path, session: &Session) -> Result<VectorFile, Failure> {
 /// Ids of the user's own, one a vector.
 pub fn own_ids(path: &Path) -> Result<Vec<u64>, Failure> {
     let (ids, _) = formats::read_ids(path)?;
-    let id = |(row, &id): (usize, &i32)| {
-        u64::try_from(id)
-            .map_err(|_| Failure::Work(format!("{}: id {id} (row {row}) is negative", path.display())))
-    };
-    ids.iter().enumerate().map(id).collect()
+    match ids.iter().position(|&id| id == -1) {
+        None => Ok(ids.into_iter().map(|id| id as u64).collect()),
+        Some(row) => {
+            let text = format!(
+                "{}: id -1 (row {row}) stands for none: ids are 0 to 18446744073709551614",
+                path.display()
+            );
+            Err(Failure::Work(text))
+        }
+    }
 }
 
 /// True neighbours, `queries` × the returned number, of which at least `k`.
@@ -41,20 +47,7 @@ pub fn truth(path: &Path, queries: usize, k: usize) -> Result<(Vec<i64>, usize),
         let text = format!("{} has {columns} neighbours a query, -k {k} needs {k}", path.display());
         return Err(Failure::Work(text));
     }
-    Ok((ids.into_iter().map(i64::from).collect(), columns))
-}
-
-/// Writes found ids, rows of `k`.
-pub fn write_ids(path: &Path, ids: &[i64], k: usize) -> Result<(), Failure> {
-    let narrow = |&id: &i64| {
-        i32::try_from(id).map_err(|_| {
-            let text =
-                format!("id {} does not fit the 32 bits that {} has for it", id as u64, path.display());
-            Failure::Work(text)
-        })
-    };
-    let ids = ids.iter().map(narrow).collect::<Result<Vec<_>, _>>()?;
-    Ok(formats::write_ids(path, &ids, k)?)
+    Ok((ids, columns))
 }
 
 /// Writes found distances, rows of `k`.

@@ -3,8 +3,6 @@
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -52,22 +50,6 @@ impl<'a> Progress<'a> {
         Self { interrupt, show, stage: RefCell::new(None) }
     }
 
-    /// Shows that `work` goes on, where nothing can tell how far it is.
-    pub fn wait<T>(&self, what: &str, work: impl FnOnce() -> T) -> T {
-        self.clear();
-        if self.show == Show::Nothing {
-            return work();
-        }
-        let show = self.show;
-        thread::scope(|scope| {
-            let (done, waiting) = mpsc::channel::<()>();
-            scope.spawn(move || show_wait(show, what, &waiting));
-            let result = work();
-            drop(done);
-            result
-        })
-    }
-
     /// Takes the bar away.
     pub fn clear(&self) {
         if let Some(bar) = self.stage.take().and_then(|stage| stage.bar) {
@@ -107,10 +89,7 @@ impl Stage {
             return;
         }
         if show == Show::Bar {
-            let bar = self.bar.get_or_insert_with(|| {
-                let style = "{msg} [{bar:32}] {percent:>3} %, {eta} left";
-                bar(Some(total), style, self.name).with_elapsed(passed)
-            });
+            let bar = self.bar.get_or_insert_with(|| bar(total, self.name).with_elapsed(passed));
             bar.set_position(done);
         } else if passed >= self.next_line && done > 0 {
             self.next_line = (passed + LINE_EVERY).max(passed * 3 / 2);
@@ -125,28 +104,12 @@ impl Stage {
     }
 }
 
-/// Shows a moving mark, or a plain line, from one second on until `done` is closed.
-fn show_wait(show: Show, what: &str, done: &mpsc::Receiver<()>) {
-    let ended = |timeout| !matches!(done.recv_timeout(timeout), Err(mpsc::RecvTimeoutError::Timeout));
-    if ended(PATIENCE) {
-        return;
-    }
-    if show == Show::Lines {
-        line(&format!("{what} …"));
-        return;
-    }
-    let bar = bar(None, "{msg} {spinner} {elapsed}", what).with_elapsed(PATIENCE);
-    while !ended(Duration::from_millis(100)) {
-        bar.tick();
-    }
-    bar.finish_and_clear();
-}
-
-fn bar(total: Option<u64>, style: &str, message: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr())
+fn bar(total: u64, stage: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} [{bar:32}] {percent:>3} %, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
         .with_style(style.progress_chars("=> "))
-        .with_message(message.to_owned())
+        .with_message(stage)
 }
 
 /// Estimates are not worth more figures.

@@ -20,6 +20,10 @@ fn place() -> Place {
     place.write("short.fvecs", &place.read("base.fvecs")[..1000]);
     place.write("few.npy", &npy_ids(&[1, 2, 3]));
     place.write("negative.npy", &npy_ids(&(-1..299).collect::<Vec<_>>()));
+    place.write(
+        "below.npy",
+        &npy_ids(&(0..300).map(|row| if row == 2 { -5 } else { row }).collect::<Vec<_>>()),
+    );
     place.write("twice.npy", &npy_ids(&(0..300).map(|row| row % 299).collect::<Vec<_>>()));
     let index = place.read("docs.steep");
     place.write("cut.steep", &index[..index.len() - 100]);
@@ -70,6 +74,7 @@ const TABLE: &[(&str, i32, &str)] = &[
     ("build base.fvecs -o .", 1, "write ."),
     ("build base.fvecs -o x.steep --ids few.npy", 1, "3 ids for 300 vectors"),
     ("build base.fvecs -o x.steep --ids negative.npy", 1, "id -1 (row 0)"),
+    ("build base.fvecs -o x.steep --ids below.npy", 1, "row 2 holds id -5"),
     ("build base.fvecs -o x.steep --ids twice.npy", 1, "id 0 (row 299)"),
     ("build base.fvecs -o x.steep --ids base.fvecs", 1, "vectors, not ids"),
     ("search missing.steep queries.fvecs", 1, "missing.steep"),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Place, ivecs};
+use crate::support::{Place, ivecs, npy_ids_as};
 
 /// The documented fields, each of the given kind.
 #[track_caller]
@@ -77,6 +77,33 @@ fn ids_of_ones_own_come_back() {
     let id = |json: &Value| json["results"][3]["ids"][2].as_u64().unwrap();
     assert_eq!(id(&named), 1000 + 3 * id(&plain));
     assert_eq!(place.steep("eval named.steep queries.fvecs --json").json()["recall"], 1.0);
+}
+
+#[test]
+fn ids_of_64_bits_go_in_and_out_as_npy() {
+    let place = Place::new();
+    let first = u64::MAX - 300; // up to 2⁶⁴ − 2, the largest there may be
+    let ids: Vec<i64> = (0..300).map(|row| (first + row) as i64).collect();
+    place.write("large.npy", &npy_ids_as("<u8", "(300,)", &ids));
+    place.steep("build base.fvecs -o large.steep -m cosine --ids large.npy").good();
+    place.steep("search large.steep base.fvecs -k 1 -o found.npy").good();
+    let [given, found] = ["large.npy", "found.npy"].map(|name| place.read(name));
+    assert!(String::from_utf8_lossy(&found).contains("'<u8', 'fortran_order': False, 'shape': (300, 1)"));
+    assert!(found[found.len() - 2400..] == given[given.len() - 2400..]);
+    let json = place.steep("search large.steep base.fvecs -k 1 --json").json();
+    assert_eq!(json["results"][299]["ids"][0], u64::MAX - 1);
+    // What a search wrote is a truth to measure by.
+    let eval = place.steep("eval large.steep base.fvecs -k 1 --truth found.npy -t 1 --json").json();
+    assert_eq!(eval["recall"], 1.0);
+
+    for name in ["found.ivecs", "found.ibin"] {
+        let ended = place.steep(&format!("search large.steep queries.fvecs -k 1 -o {name}"));
+        assert_eq!(ended.code, Some(1));
+        let said = "beyond the 32 bits that this format has for one: write a .npy file\n";
+        assert!(ended.err.starts_with(&format!("error: {name}: row 0 holds id 18446744073709551")));
+        assert!(ended.err.ends_with(said), "{}", ended.err);
+        assert!(!place.path(name).exists());
+    }
 }
 
 #[test]

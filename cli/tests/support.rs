@@ -103,7 +103,12 @@ pub fn fvecs(values: &[f32], dim: usize) -> Vec<u8> {
 }
 
 pub fn npy_ids(ids: &[i64]) -> Vec<u8> {
-    let header = format!("{{'descr': '<i8', 'fortran_order': False, 'shape': ({}, 1), }}", ids.len());
+    npy_ids_as("<i8", &format!("({}, 1)", ids.len()), ids)
+}
+
+/// The same of another 64-bit type and another shape.
+pub fn npy_ids_as(descr: &str, shape: &str, ids: &[i64]) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
     let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
     bytes.extend(format!("{header:<117}\n").bytes());
     bytes.extend(ids.iter().flat_map(|id| id.to_le_bytes()));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use steep::storage::Buffer;
-use steep::{Dtype, formats};
+use steep::{Dtype, OpenParams, SaveParams, formats};
 
 use crate::arrays::Matrix;
 use crate::call::released;
@@ -40,8 +40,8 @@ impl Memory {
 
 #[pyfunction]
 pub fn read_vectors(py: Python, path: PathBuf, mmap: bool) -> Result<Memory> {
-    released(py, None, |_| {
-        let file = formats::read_vectors(&path, mmap)?;
+    released(py, None, |pulse| {
+        let file = formats::read_vectors_with(&path, &OpenParams { mmap, monitor: Some(pulse) })?;
         let (vectors, read_only) = (file.vectors(), file.is_mapped());
         let (dtype, shape) = (vectors.dtype(), (vectors.len(), vectors.dim()));
         let mut buffer = file.into_buffer();
@@ -64,5 +64,8 @@ pub fn read_vectors(py: Python, path: PathBuf, mmap: bool) -> Result<Memory> {
 pub fn write_vectors(py: Python, path: PathBuf, x: &Bound<PyAny>) -> Result<()> {
     let x = Matrix::base(x)?;
     let vectors = x.vectors()?;
-    released(py, None, |_| Ok(formats::write_vectors(&path, vectors)?))
+    released(py, None, |pulse| {
+        let params = SaveParams { monitor: Some(pulse) };
+        Ok(formats::write_vectors_with(&path, vectors, &params)?)
+    })
 }

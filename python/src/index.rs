@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use steep::{AddParams, BuildParams, Dtype, Metric, SearchParams, Spec};
+use steep::{AddParams, BuildParams, Dtype, Metric, OpenParams, SaveParams, SearchParams, Spec};
 
 use crate::arrays::{Matrix, count, ids as read_ids, optional_count, table};
 use crate::call::released;
@@ -119,12 +119,18 @@ impl Index {
     }
 
     fn save(&self, py: Python, path: PathBuf) -> Result<()> {
-        released(py, None, |pulse| Ok(self.core.read(pulse)?.save(&path)?))
+        released(py, None, |pulse| {
+            let params = SaveParams { monitor: Some(pulse) };
+            Ok(self.core.read(pulse)?.save_with(&path, &params)?)
+        })
     }
 
     #[staticmethod]
     fn open(py: Python, path: PathBuf, mmap: bool) -> Result<Self> {
-        released(py, None, |_| Ok(steep::Index::open(&path, mmap)?.into()))
+        released(py, None, |pulse| {
+            let params = OpenParams { mmap, monitor: Some(pulse) };
+            Ok(steep::Index::open_with(&path, &params)?.into())
+        })
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyArray1<u8>>> {

@@ -84,8 +84,8 @@ class Index:
         Raises
         ------
         ValueError
-            For a wrong shape, a NaN or infinity, a zero vector under "cosine", or an id that is taken or
-            negative; the message names the row.
+            For a wrong shape, a NaN or infinity, a zero vector under "cosine", a value that the index's
+            dtype does not hold exactly, or an id that is taken or negative; the message names the row.
         TypeError
             For values or ids of a type that cannot be converted.
 
@@ -184,6 +184,8 @@ class Index:
 
     def save(self, path: Path) -> None:
         """Write the index to a file, whole or not at all: what was there before stays until then.
+
+        Ctrl-C ends it within a second and leaves what was there before.
 
         Parameters
         ----------

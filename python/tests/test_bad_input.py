@@ -73,6 +73,12 @@ CASES = [
     ("zero query", lambda: index("cosine").search(zero(2)), ValueError, "queries row 2 is all zeros"),
     ("zero added", lambda: index("cosine").add(zero(2)), ValueError, "vectors row 2 is all zeros"),
     ("zero truth", lambda: steep.ground_truth(X, zero(5), 1, "cosine"), ValueError, "queries row 5"),
+    (
+        "value that does not fit",
+        lambda: steep.Index(4, dtype="u8").add(hole(8, 3, 255.5)),
+        ValueError,
+        "vectors row 8 holds 255.5 at column 3, which u8 does not hold exactly",
+    ),
     # numbers
     ("k = 0", lambda: index().search(X, 0), ValueError, "k = 0"),
     ("k < 0", lambda: index().search(X, -3), ValueError, "k = -3"),

@@ -30,17 +30,25 @@ LONG = [
     "steep.ground_truth(x, x, 10, threads=2)",
     "while True: steep.build(x, threads=2)",
     "while True: index.add(x[:50_000], threads=2)",
+    "while True: index.save(path)",
+    "while True: steep.open(path)",
+    "while True: steep.write_vectors(vectors, x)",
+    "while True: steep.read_vectors(vectors)",
 ]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 @pytest.mark.parametrize("call", LONG)
-def test_ctrl_c_ends_a_long_call_within_a_second(call):
+def test_ctrl_c_ends_a_long_call_within_a_second(call, tmp_path):
+    path, vectors = tmp_path / "x.steep", tmp_path / "x.fvecs"
     child = script(f"""
 import sys, time
 import numpy as np, steep
 x = np.random.default_rng(0).standard_normal((300_000, 128), np.float32)
 index = steep.build(x[:100_000], spec="flat-raw")
+path, vectors = {str(path)!r}, {str(vectors)!r}
+index.save(path)
+steep.write_vectors(vectors, x)
 print("ready", flush=True)
 try:
     {call}
@@ -55,6 +63,39 @@ except KeyboardInterrupt:
     out, err = child.communicate(timeout=60)
     assert "finished" not in out, "too short a call to be interrupted"
     assert float(out) - sent < 1, err
+    assert set(tmp_path.iterdir()) == {path, vectors}  # no temporary file is left
+    assert len(steep.open(path)) == 100_000
+    assert steep.read_vectors(vectors).shape == (300_000, 128)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="raises SIGINT")
+def test_ctrl_c_is_heard_within_a_single_save_or_open(tmp_path):
+    path = tmp_path / "x.steep"
+    child = script(f"""
+import os, signal, threading, time
+import numpy as np, steep
+path = {str(path)!r}
+index = steep.build(np.full((600_000, 128), 0.5, np.float32), spec="flat-raw")
+index.save(path)
+old = os.stat(path).st_ino
+for call in (lambda: index.save(path), lambda: steep.open(path)):
+    press = threading.Timer(0.02, signal.raise_signal, [signal.SIGINT])
+    start = time.monotonic()
+    try:
+        press.start()
+        call()
+        took = time.monotonic() - start
+        press.join()
+        # A machine may be done before it looks up for the first time.
+        print("unheard" if took > 2 else "fast")
+    except KeyboardInterrupt:
+        print("stopped")
+        assert os.stat(path).st_ino == old
+        assert os.listdir(os.path.dirname(path)) == ["x.steep"]
+    old = os.stat(path).st_ino
+""")
+    out, err = child.communicate(timeout=120)
+    assert len(out.split()) == 2 and set(out.split()) <= {"stopped", "fast"}, out + err
 
 
 def test_progress_is_reported():

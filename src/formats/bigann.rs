@@ -8,11 +8,17 @@ use std::io::{self, Write};
 use super::{Columns, Matrix, take};
 use crate::error::Result;
 use crate::storage::Source;
+use crate::threads::Monitor;
 
 const HEAD: u64 = 8;
 
 /// Reads the n × d values. With `distances`, as many f32 may follow them, and are passed over.
-pub(super) fn read(source: &Source<'_>, columns: Columns, distances: bool) -> Result<Matrix> {
+pub(super) fn read(
+    source: &Source<'_>,
+    columns: Columns,
+    distances: bool,
+    monitor: Option<&dyn Monitor>,
+) -> Result<Matrix> {
     let len = source.len();
     if len < HEAD {
         return Err(source.error(0, format!("{len} bytes: the first {HEAD} state rows and {}", columns.name)));
@@ -29,7 +35,7 @@ pub(super) fn read(source: &Source<'_>, columns: Columns, distances: bool) -> Re
             format!("{rows} rows of {count} {name} make a file of {expected} bytes, this one has {len}");
         return Err(source.error(expected.min(len.into()) as u64, text));
     }
-    let buffer = take(source, HEAD..HEAD + needed as u64, columns.size)?;
+    let buffer = take(source, HEAD..HEAD + needed as u64, columns.size, monitor)?;
     Ok(Matrix { buffer, columns: count })
 }
 

@@ -12,6 +12,7 @@ use bytemuck::Pod;
 use super::{Columns, Matrix, VectorFile, take};
 use crate::error::{Error, Result};
 use crate::storage::Source;
+use crate::threads::Monitor;
 use crate::vectors::Dtype;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -26,8 +27,13 @@ pub(super) struct Descr {
     pub size: usize,
 }
 
-/// What ids are written as.
-pub(super) const ID: &Descr = &Descr { name: "<i4", size: 4 };
+/// What ids of 32 bits are.
+pub(super) const SHORT_ID: &Descr = &Descr { name: "<i4", size: 4 };
+
+/// What ids are written as: unsigned where one is too `large` for the signed type that most programs expect.
+pub(super) fn id(large: bool) -> &'static Descr {
+    if large { &Descr { name: "<u8", size: 8 } } else { &Descr { name: "<i8", size: 8 } }
+}
 
 /// What vectors of `dtype` are written as.
 pub(super) fn descr(dtype: Dtype) -> &'static Descr {
@@ -40,8 +46,8 @@ pub(super) fn descr(dtype: Dtype) -> &'static Descr {
     }
 }
 
-pub(super) fn read_vectors(source: &Source<'_>) -> Result<VectorFile> {
-    let header = Header::read(source)?;
+pub(super) fn read_vectors(source: &Source<'_>, monitor: Option<&dyn Monitor>) -> Result<VectorFile> {
+    let header = Header::read(source, None)?;
     let dtype = match header.descr.as_str() {
         "<f4" => Dtype::F32,
         "<f2" => Dtype::F16,
@@ -53,11 +59,11 @@ pub(super) fn read_vectors(source: &Source<'_>) -> Result<VectorFile> {
             return Err(header.error(source, format!("values of type '{other}' are not vectors: {fix}")));
         }
     };
-    Ok(VectorFile { matrix: header.matrix(source, Columns::of(dtype))?, dtype })
+    Ok(VectorFile { matrix: header.matrix(source, Columns::of(dtype), monitor)?, dtype })
 }
 
-pub(super) fn read_ids(source: &Source<'_>) -> Result<(Vec<i32>, usize)> {
-    let header = Header::read(source)?;
+pub(super) fn read_ids(source: &Source<'_>) -> Result<(Vec<i64>, usize)> {
+    let header = Header::read(source, Some(1))?;
     match header.descr.as_str() {
         "<i4" => header.ids::<i32>(source),
         "<u4" => header.ids::<u32>(source),
@@ -65,7 +71,7 @@ pub(super) fn read_ids(source: &Source<'_>) -> Result<(Vec<i32>, usize)> {
         "<u8" => header.ids::<u64>(source),
         other => {
             Err(header
-                .error(source, format!("values of type '{other}' are not ids: save x.astype(numpy.int32)")))
+                .error(source, format!("values of type '{other}' are not ids: save x.astype(numpy.int64)")))
         }
     }
 }
@@ -98,7 +104,8 @@ struct Header {
 }
 
 impl Header {
-    fn read(source: &Source<'_>) -> Result<Self> {
+    /// `columns` are those of an array of shape (n,), where it is taken at all.
+    fn read(source: &Source<'_>, columns: Option<u64>) -> Result<Self> {
         let head = source.read("a file's header", 0..source.len().min(12))?;
         let (start, len) = match head.bytes() {
             [magic @ .., 1, _, a, b, _, _] if magic == MAGIC => (10, u32::from_le_bytes([*a, *b, 0, 0])),
@@ -138,10 +145,12 @@ impl Header {
             }
             _ => return Err(problem(&format!("'fortran_order' is {order}, neither True nor False"))),
         }
-        let Some([rows, columns]) = rows_columns(shape) else {
-            return Err(problem(&format!(
-                "an array of shape {shape}: save one of shape (n, d), as x.reshape(n, d)"
-            )));
+        let (rows, columns) = match (numbers(shape).as_deref(), columns) {
+            (Some(&[rows, columns]), _) | (Some(&[rows]), Some(columns)) => (rows, columns),
+            _ => {
+                let text = format!("an array of shape {shape}: save one of shape (n, d), as x.reshape(n, d)");
+                return Err(problem(&text));
+            }
         };
         Ok(Self { descr: descr.into(), rows, columns, text: start..end })
     }
@@ -150,7 +159,7 @@ impl Header {
         source.error(self.text.start, problem)
     }
 
-    fn matrix(&self, source: &Source<'_>, columns: Columns) -> Result<Matrix> {
+    fn matrix(&self, source: &Source<'_>, columns: Columns, monitor: Option<&dyn Monitor>) -> Result<Matrix> {
         let count = columns.check(source, self.text.start, self.columns.into())?;
         let (start, len) = (self.text.end, source.len());
         // Below 2¹⁰¹: any u64, at most 2³¹ columns, at most 8 bytes.
@@ -161,17 +170,12 @@ impl Header {
                 format!("{rows} rows of {count} {name} make a file of {expected} bytes, this one has {len}");
             return Err(source.error(expected.min(len.into()) as u64, text));
         }
-        Ok(Matrix { buffer: take(source, start..len, columns.size)?, columns: count })
+        Ok(Matrix { buffer: take(source, start..len, columns.size, monitor)?, columns: count })
     }
 
-    fn ids<T: Pod + TryInto<i32> + ToString>(&self, source: &Source<'_>) -> Result<(Vec<i32>, usize)> {
-        let matrix = self.matrix(source, Columns { size: size_of::<T>(), ..Columns::IDS })?;
-        super::collect_ids::<T>(&matrix, |i, value| {
-            value.try_into().map_err(|_| {
-                let (row, at) = (i / matrix.columns, self.text.end + (i * size_of::<T>()) as u64);
-                source.error(at, format!("row {row} holds id {}, beyond 32 bits", value.to_string()))
-            })
-        })
+    fn ids<T: Pod + Into<i128>>(&self, source: &Source<'_>) -> Result<(Vec<i64>, usize)> {
+        let matrix = self.matrix(source, Columns { size: size_of::<T>(), ..Columns::IDS }, None)?;
+        super::collect_ids::<T>(source, matrix, |i| self.text.end as usize + i * size_of::<T>())
     }
 }
 
@@ -206,10 +210,9 @@ fn unquoted(text: &str) -> Option<&str> {
     inner('\'').or_else(|| inner('"'))
 }
 
-/// The two numbers of "(n, d)"; Python 2 wrote an L after large ones.
-fn rows_columns(shape: &str) -> Option<[u64; 2]> {
-    let (rows, columns) = shape.strip_prefix('(')?.strip_suffix(')')?.split_once(',')?;
-    let columns = columns.trim();
+/// The numbers of "(n, d)" or "(n,)"; Python 2 wrote an L after large ones.
+fn numbers(shape: &str) -> Option<Vec<u64>> {
+    let inner = shape.strip_prefix('(')?.strip_suffix(')')?.trim();
     let number = |text: &str| text.trim().trim_end_matches('L').parse().ok();
-    Some([number(rows)?, number(columns.strip_suffix(',').unwrap_or(columns))?])
+    inner.strip_suffix(',').unwrap_or(inner).split(',').map(number).collect()
 }

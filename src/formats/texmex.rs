@@ -8,11 +8,12 @@ use std::io::{self, Write};
 use super::{Columns, Matrix};
 use crate::error::Result;
 use crate::storage::{Buffer, PIECE, Source};
+use crate::threads::Monitor;
 
 /// Bytes of d before each row.
 const HEAD: usize = 4;
 
-pub(super) fn read(source: &Source<'_>, columns: Columns) -> Result<Matrix> {
+pub(super) fn read(source: &Source<'_>, columns: Columns, monitor: Option<&dyn Monitor>) -> Result<Matrix> {
     const WHAT: &str = "a file's rows";
     if source.len() < HEAD as u64 {
         return Err(source
@@ -39,7 +40,7 @@ pub(super) fn read(source: &Source<'_>, columns: Columns) -> Result<Matrix> {
             }
             buffer.extend(WHAT, &bytes[HEAD..])?;
         }
-        Ok(())
+        source.pause(monitor, offset + piece.len() as u64)
     })?;
     Ok(Matrix { buffer, columns: count })
 }

@@ -10,7 +10,7 @@ use crate::ids::Ids;
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
 use crate::rows::Rows;
-use crate::storage::{self, Sections, Tag};
+use crate::storage::{self, OpenParams, SaveParams, Sections, Tag};
 use crate::vectors::{Dtype, MAX_DIM};
 
 const META: Tag = Tag::new("meta");
@@ -50,7 +50,15 @@ impl Index {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) where the system refuses; what was there before is untouched.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.write(|sections| storage::save(path, sections))
+        self.save_with(path, &SaveParams::default())
+    }
+
+    /// As [`Index::save`], by `params`.
+    ///
+    /// # Errors
+    /// As [`Index::save`]; [`Error::Interrupted`](crate::Error::Interrupted), and what was there before is untouched.
+    pub fn save_with(&self, path: impl AsRef<Path>, params: &SaveParams) -> Result<()> {
+        self.write(|sections| storage::save_with(path, sections, params))
     }
 
     /// The bytes that [`Index::save`] would write.
@@ -69,7 +77,19 @@ impl Index {
     /// [`Error::Io`](crate::Error::Io); [`Error::Format`](crate::Error::Format) where the file is foreign, damaged, cut off or
     /// of another version.
     pub fn open(path: impl AsRef<Path>, mmap: bool) -> Result<Self> {
-        Self::read(&Sections::open(path, mmap)?)
+        Self::open_with(path, &OpenParams { mmap, monitor: None })
+    }
+
+    /// As [`Index::open`], by `params`.
+    ///
+    /// # Errors
+    /// As [`Index::open`]; [`Error::Interrupted`](crate::Error::Interrupted).
+    pub fn open_with(path: impl AsRef<Path>, params: &OpenParams) -> Result<Self> {
+        let file = Sections::open(path, params.mmap)?;
+        if let Some(monitor) = params.monitor.filter(|_| !params.mmap) {
+            file.read_ahead(monitor)?;
+        }
+        Self::read(&file)
     }
 
     /// As [`Index::open`], from bytes that [`Index::to_bytes`] gave.

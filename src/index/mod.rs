@@ -105,7 +105,7 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine; [`Error::IdCount`] and
-    /// [`Error::DuplicateId`]; [`Error::Argument`] where the index's type does not hold a value exactly;
+    /// [`Error::DuplicateId`]; [`Error::Inexact`] where the index's type does not hold a value;
     /// [`Error::OutOfMemory`]; [`Error::Interrupted`].
     pub fn add(&mut self, vectors: Vectors, params: &AddParams) -> Result<()> {
         if vectors.dim() != self.dim() {

@@ -398,7 +398,7 @@ impl<S: Simd> Reduce<S> for Masks<'_> {
 
 /// For each query the vector with the largest Σ xⱼqⱼ + β·a + τ·t among the first `vectors`, the lowest of
 /// equals: `best[query] = (value, vector)`, improved in place, so that panels may come in several calls.
-/// `base` is added to the vector's number.
+/// `base` is added to the vector's number. A NaN is less than any number: it is the best only where all are NaN.
 pub fn arg_max<O: Operand>(
     isa: Isa,
     queries: &QueryTile<O>,
@@ -431,12 +431,13 @@ impl<S: Simd> Reduce<S> for Best<'_> {
     fn take(&mut self, s: S, query: usize, panel: usize, value: S::F32, _: f32) {
         // Padding queries have no best. Most panels hold no better vector: one comparison ends them.
         let Some(best) = self.best.get_mut(query) else { return };
-        if s.not_less_f32(s.splat_f32(best.0), value) == S::ALL_LANES && best.1 != u32::MAX {
+        let number = best.1 != u32::MAX && !best.0.is_nan();
+        if number && s.not_less_f32(s.splat_f32(best.0), value) == S::ALL_LANES {
             return;
         }
         let first = panel * PANEL;
         for (i, &v) in s.lanes_f32(value).iter().enumerate().take(self.vectors.saturating_sub(first)) {
-            if v > best.0 || best.1 == u32::MAX {
+            if v > best.0 || best.1 == u32::MAX || (best.0.is_nan() && !v.is_nan()) {
                 *best = (v, self.base + (first + i) as u32);
             }
         }

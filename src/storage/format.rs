@@ -30,8 +30,9 @@ use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::source::Source;
+use super::source::{PIECE, Source};
 use crate::error::Result;
+use crate::threads::{Monitor, pause};
 
 /// The version of the format that this Steep writes and reads.
 pub const VERSION: u32 = 1;
@@ -142,19 +143,30 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub fn new(sections: &[Section<'_>]) -> Self {
+    /// Reads all sections once, for their checksums.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
+    pub fn new(sections: &[Section<'_>], monitor: Option<&dyn Monitor>) -> Result<Self> {
         let count = sections.len();
         assert!(
             (1..=MAX_SECTIONS).contains(&count),
             "a file holds 1 to {MAX_SECTIONS} sections, not {count}"
         );
+        let total = sections.iter().flat_map(|(_, parts)| *parts).map(|part| part.len() as u64).sum();
+        let mut done = 0;
         let mut file_len = HEADER + ENTRY * count as u64;
         let mut table = Vec::<Entry>::with_capacity(count);
         for &(tag, parts) in sections {
             assert!(table.iter().all(|entry| entry.tag != tag), "two sections {tag}");
             let mut crc = crc32fast::Hasher::new();
-            parts.iter().for_each(|part| crc.update(part));
-            let len = parts.iter().map(|part| part.len() as u64).sum();
+            let before = done;
+            for piece in parts.iter().flat_map(|part| part.chunks(PIECE)) {
+                pause(monitor, "checksum", done, total)?;
+                crc.update(piece);
+                done += piece.len() as u64;
+            }
+            let len = done - before;
             let offset = file_len.next_multiple_of(if len < LARGE { ALIGN } else { PAGE });
             table.push(Entry { tag, offset, len, crc: crc.finalize(), reserved: 0 });
             file_len = offset + len;
@@ -168,7 +180,7 @@ impl Layout {
             file_len,
         };
         let header = Header { checksum: header.sum(&table), ..header };
-        Self { header, table }
+        Ok(Self { header, table })
     }
 
     pub fn file_len(&self) -> u64 {

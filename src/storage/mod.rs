@@ -29,6 +29,23 @@ pub(crate) use replace::replace;
 pub(crate) use source::{PIECE, Source};
 
 use crate::error::{Error, Result};
+use crate::threads::Monitor;
+
+/// How to write a file. `SaveParams::default()` is without a monitor.
+#[derive(Clone, Copy, Default)]
+pub struct SaveParams<'a> {
+    /// Watches the call and may end it: the file is then as it was.
+    pub monitor: Option<&'a dyn Monitor>,
+}
+
+/// How to open a file. `OpenParams::default()` reads it, without a monitor.
+#[derive(Clone, Copy, Default)]
+pub struct OpenParams<'a> {
+    /// Map the file rather than read it; see [the limit](self).
+    pub mmap: bool,
+    /// Watches what is read and may end it.
+    pub monitor: Option<&'a dyn Monitor>,
+}
 
 /// Writes `sections`, in their order, to the file `path`, whole or not at all.
 ///
@@ -42,8 +59,19 @@ use crate::error::{Error, Result};
 /// # Panics
 /// Where there are no sections, more than 64, or two of one tag.
 pub fn save(path: impl AsRef<Path>, sections: &[Section<'_>]) -> Result<()> {
-    let layout = format::Layout::new(sections);
-    replace(path.as_ref(), |out| layout.write(sections, out))
+    save_with(path, sections, &SaveParams::default())
+}
+
+/// As [`save`], by `params`.
+///
+/// # Errors
+/// As [`save`]; [`Error::Interrupted`], and the old file is as it was.
+///
+/// # Panics
+/// As [`save`].
+pub fn save_with(path: impl AsRef<Path>, sections: &[Section<'_>], params: &SaveParams) -> Result<()> {
+    let layout = format::Layout::new(sections, params.monitor)?;
+    replace(path.as_ref(), layout.file_len(), params.monitor, |out| layout.write(sections, out))
 }
 
 /// The bytes that [`save`] would write.
@@ -54,7 +82,7 @@ pub fn save(path: impl AsRef<Path>, sections: &[Section<'_>]) -> Result<()> {
 /// # Panics
 /// As [`save`].
 pub fn to_bytes(sections: &[Section<'_>]) -> Result<Vec<u8>> {
-    let layout = format::Layout::new(sections);
+    let layout = format::Layout::new(sections, None)?;
     let memory = Error::OutOfMemory { what: "a saved index", bytes: layout.file_len() };
     let mut bytes = Vec::new();
     match usize::try_from(layout.file_len()).map(|len| bytes.try_reserve_exact(len)) {

@@ -8,19 +8,29 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::source::BIG_ENDIAN;
+use super::source::{BIG_ENDIAN, PIECE};
 use crate::error::{Error, Result};
+use crate::threads::{Monitor, pause};
 
-/// Replaces the file `path`, or makes it, with what `write` writes.
+/// Bytes after which the system is told to bring them to the disk: a second's worth of a slow one at most. With all of
+/// them left to the end, nothing could interrupt the wait.
+const SYNC: u64 = 64 << 20;
+
+/// Replaces the file `path`, or makes it, with what `write` writes: about `total` bytes, which `monitor` hears of.
 ///
 /// A symbolic link stays and its target is replaced; an existing file keeps its permissions, a new one
 /// gets the ordinary ones.
 ///
 /// # Errors
 /// [`Error::Io`] where the system refuses (disk full, no such directory), or where `path` is read-only or
-/// not a regular file. The old file is then as it was and no temporary file is left; only a failure
-/// to "sync the directory of" the file comes when the new file is in place already.
-pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+/// not a regular file; [`Error::Interrupted`]. The old file is then as it was and no temporary file is left; only a
+/// failure to "sync the directory of" the file comes when the new file is in place already.
+pub(crate) fn replace(
+    path: &Path,
+    total: u64,
+    monitor: Option<&dyn Monitor>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
     let error = |action| move |e| Error::io(action, path, e);
     if cfg!(target_endian = "big") {
         return Err(error("write")(io::Error::new(io::ErrorKind::Unsupported, BIG_ENDIAN)));
@@ -37,15 +47,56 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Res
         .suffix(".tmp")
         .make_in(directory, |path| File::create_new(path))
         .map_err(error("create a temporary file beside"))?;
-    let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
-    write(&mut writer).and_then(|()| writer.flush()).map_err(error("write"))?;
+    let mut pieces = Pieces { file: temporary.as_file(), done: 0, total, monitor, stopped: false };
+    let mut writer = BufWriter::with_capacity(PIECE, &mut pieces);
+    let written = write(&mut writer).and_then(|()| writer.flush());
     drop(writer);
+    if pieces.stopped {
+        return Err(Error::Interrupted);
+    }
+    written.map_err(error("write"))?;
     if let Some(permissions) = permissions {
         temporary.as_file().set_permissions(permissions).map_err(error("set the permissions of"))?;
     }
     temporary.as_file().sync_all().map_err(error("sync"))?;
+    pause(monitor, STAGE, total, total)?;
     temporary.persist(&target).map_err(|e| error("replace")(e.error))?;
     sync_directory(directory).map_err(error("sync the directory of"))
+}
+
+/// What the monitor hears that is being done.
+const STAGE: &str = "write";
+
+/// A file that is written piece by piece, with the monitor asked before each.
+struct Pieces<'a> {
+    file: &'a File,
+    done: u64,
+    total: u64,
+    monitor: Option<&'a dyn Monitor>,
+    /// The monitor said so; nothing more is written.
+    stopped: bool,
+}
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let done = self.done.min(self.total);
+        self.stopped = self.stopped || pause(self.monitor, STAGE, done, self.total).is_err();
+        if self.stopped {
+            // Not the kind `Interrupted`, after which a write is tried again.
+            return Err(io::Error::other("stopped by the monitor"));
+        }
+        let written = self.file.write(&bytes[..bytes.len().min(PIECE)])?;
+        let before = self.done / SYNC;
+        self.done += written as u64;
+        if self.done / SYNC > before {
+            self.file.sync_data()?;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// The file to be replaced, behind any symbolic links, and its permissions if there is one already.
@@ -88,7 +139,7 @@ mod tests {
     use super::*;
 
     fn write(path: &Path, content: &[u8]) -> Result<()> {
-        replace(path, |out| out.write_all(content))
+        replace(path, content.len() as u64, None, |out| out.write_all(content))
     }
 
     fn mode(path: &Path) -> u32 {
@@ -123,7 +174,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         write(&path, b"old").unwrap();
-        let result = replace(&path, |out| {
+        let result = replace(&path, 3, None, |out| {
             out.write_all(b"new")?;
             Err(io::ErrorKind::StorageFull.into())
         });

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use bytemuck::Pod;
 
@@ -13,6 +14,7 @@ use super::buffer::Buffer;
 use super::format::{self, Entry, Tag};
 use super::source::{PIECE, Source};
 use crate::error::{Error, Result};
+use crate::threads::Monitor;
 
 /// An opened file (or the same bytes in memory), and its table of sections.
 ///
@@ -27,6 +29,8 @@ use crate::error::{Error, Result};
 pub struct Sections<'a> {
     source: Source<'a>,
     table: Vec<Entry>,
+    /// Sections that were read ahead of who will ask for them.
+    ahead: Mutex<Vec<(Tag, Buffer)>>,
 }
 
 impl fmt::Debug for Sections<'_> {
@@ -59,7 +63,7 @@ impl<'a> Sections<'a> {
     }
 
     fn new(source: Source<'a>) -> Result<Self> {
-        Ok(Self { table: format::read_table(&source)?, source })
+        Ok(Self { table: format::read_table(&source)?, source, ahead: Mutex::default() })
     }
 
     /// The file's path; `<memory>` where it has none.
@@ -110,7 +114,20 @@ impl<'a> Sections<'a> {
     /// # Errors
     /// As [`Sections::buffer`].
     pub fn small(&self, tag: Tag) -> Result<Buffer> {
-        self.read(self.entry(tag)?)
+        self.read(self.entry(tag)?, None)
+    }
+
+    /// Reads and checks every section now, with the monitor asked between pieces. Who first asks for a section then
+    /// gets it as it is. The monitor is not kept, because threads share an opened file and not a monitor.
+    ///
+    /// # Errors
+    /// As [`Sections::buffer`]; [`Error::Interrupted`].
+    pub(crate) fn read_ahead(&self, monitor: &dyn Monitor) -> Result<()> {
+        for entry in &self.table {
+            let section = self.read(entry, Some(monitor))?;
+            self.ahead.lock().unwrap_or_else(PoisonError::into_inner).push((entry.tag, section));
+        }
+        Ok(())
     }
 
     /// Reads the whole file, a piece at a time, and checks every byte of it.
@@ -119,7 +136,7 @@ impl<'a> Sections<'a> {
     /// [`Error::Format`] at the first section that is damaged, [`Error::Io`].
     pub fn verify(&self) -> Result<()> {
         for entry in &self.table {
-            self.scan(entry, |_| Ok(()))?;
+            self.scan(entry, |_, _| Ok(()))?;
         }
         for pair in self.table.windows(2) {
             self.source.scan(pair[0].range().end..pair[1].offset, PIECE, |offset, gap| {
@@ -150,25 +167,34 @@ impl<'a> Sections<'a> {
     fn lend(&self, entry: &Entry) -> Result<Buffer> {
         match self.source.lend(entry.range())? {
             Some(pages) => Ok(pages),
-            None => self.read(entry),
+            None => self.read(entry, None),
         }
     }
 
-    fn read(&self, entry: &Entry) -> Result<Buffer> {
+    fn read(&self, entry: &Entry, monitor: Option<&dyn Monitor>) -> Result<Buffer> {
         const WHAT: &str = "a section of the file";
+        {
+            let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = ahead.iter().position(|(tag, _)| *tag == entry.tag) {
+                return Ok(ahead.swap_remove(at).1);
+            }
+        }
         let len =
             usize::try_from(entry.len).map_err(|_| Error::OutOfMemory { what: WHAT, bytes: entry.len })?;
         let mut buffer = Buffer::with_capacity(WHAT, len)?;
-        self.scan(entry, |bytes| buffer.extend(WHAT, bytes))?;
+        self.scan(entry, |offset, bytes| {
+            buffer.extend(WHAT, bytes)?;
+            self.source.pause(monitor, offset + bytes.len() as u64)
+        })?;
         Ok(buffer)
     }
 
-    /// Hands a section to `visit` and compares its checksum at the end.
-    fn scan(&self, entry: &Entry, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    /// Hands a section to `visit`, piece by piece with the offset in the file, and compares its checksum at the end.
+    fn scan(&self, entry: &Entry, mut visit: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
         let mut crc = crc32fast::Hasher::new();
-        self.source.scan(entry.range(), PIECE, |_, bytes| {
+        self.source.scan(entry.range(), PIECE, |offset, bytes| {
             crc.update(bytes);
-            visit(bytes)
+            visit(offset, bytes)
         })?;
         let crc = crc.finalize();
         if crc == entry.crc {

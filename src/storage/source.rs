@@ -14,6 +14,7 @@ use memmap2::Mmap;
 use super::buffer::Buffer;
 use super::mapped;
 use crate::error::{Error, Result};
+use crate::threads::{Monitor, pause};
 
 /// Bytes read at once: few system calls, and a piece is still in the cache when it is checked and copied.
 pub(crate) const PIECE: usize = 1 << 20;
@@ -130,9 +131,33 @@ impl<'a> Source<'a> {
     /// # Errors
     /// As [`Source::scan`]; [`Error::OutOfMemory`].
     pub fn read(&self, what: &'static str, range: Range<u64>) -> Result<Buffer> {
+        self.read_watched(what, range, None)
+    }
+
+    /// As [`Source::read`], for what may be long.
+    ///
+    /// # Errors
+    /// As [`Source::read`]; [`Error::Interrupted`].
+    pub fn read_watched(
+        &self,
+        what: &'static str,
+        range: Range<u64>,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<Buffer> {
         let mut buffer = Buffer::with_capacity(what, self.check(&range)?)?;
-        self.scan(range, PIECE, |_, bytes| buffer.extend(what, bytes))?;
+        self.scan(range, PIECE, |offset, bytes| {
+            buffer.extend(what, bytes)?;
+            self.pause(monitor, offset + bytes.len() as u64)
+        })?;
         Ok(buffer)
+    }
+
+    /// Tells `monitor` that the file has been read up to `offset`.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn pause(&self, monitor: Option<&dyn Monitor>, offset: u64) -> Result<()> {
+        pause(monitor, "read", offset, self.len)
     }
 
     /// The pages of `range`, unread; `None` where this file is not mapped.

@@ -2,6 +2,7 @@
 
 mod container;
 mod kill;
+mod monitored;
 mod vectors;
 
 use crate::common::{problem, refused};

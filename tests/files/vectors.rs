@@ -65,22 +65,50 @@ fn vectors_of_every_type_come_back_from_every_format_mapped_or_read() {
 #[test]
 fn ids_come_back_from_every_format() {
     let dir = tempfile::tempdir().unwrap();
-    let ids: Vec<i32> = (0..300).map(|i| i * 7_000_000 - 1).collect();
+    let ids: Vec<i64> = (0..300).map(|i| i * 7_000_000 - 1).chain([i64::from(i32::MAX); 100]).collect();
     for extension in ["npy", "ivecs", "ibin"] {
         let path = dir.path().join(format!("ids.{extension}"));
         write_ids(&path, &ids, 100).unwrap();
         assert_eq!(read_ids(&path).unwrap(), (ids.clone(), 100));
-        assert!(matches!(write_ids(&path, &ids, 7), Err(Error::Shape { len: 300, dim: 7 })));
+        assert!(matches!(write_ids(&path, &ids, 7), Err(Error::Shape { len: 400, dim: 7 })));
         assert!(matches!(write_ids(&path, &ids, 0), Err(Error::Shape { .. })));
     }
     assert!(matches!(write_ids(dir.path().join("ids.fvecs"), &ids, 100), Err(Error::Argument { .. })));
 }
 
 #[test]
+fn ids_of_64_bits_come_back_from_npy_and_are_refused_by_what_has_32_for_one() {
+    let dir = tempfile::tempdir().unwrap();
+    for large in [1_u64 << 31, 1 << 40, i64::MAX as u64, 1 << 63, u64::MAX - 1] {
+        let ids = [5, -1, 0, large as i64, 7, -1];
+        let path = dir.path().join("ids.npy");
+        write_ids(&path, &ids, 2).unwrap();
+        assert_eq!(read_ids(&path).unwrap(), (ids.to_vec(), 2));
+        let unsigned = large > i64::MAX as u64;
+        let header = if unsigned { "'descr': '<u8'" } else { "'descr': '<i8'" };
+        assert!(String::from_utf8_lossy(&fs::read(&path).unwrap()).contains(header), "{large}");
+        for extension in ["ivecs", "ibin"] {
+            let path = dir.path().join(format!("ids.{extension}"));
+            let written = write_ids(&path, &ids, 2);
+            assert!(matches!(written, Err(Error::WideId { id, row: 1, .. }) if id == large), "{written:?}");
+            let text = written.unwrap_err().to_string();
+            assert!(
+                text.contains(&format!("row 1 holds id {large}, beyond the 32 bits"))
+                    && text.contains(extension)
+                    && text.ends_with("write a .npy file"),
+                "{text}"
+            );
+            assert!(!path.exists());
+        }
+    }
+}
+
+#[test]
 fn the_distances_of_a_big_ann_ground_truth_are_passed_over() {
     let ids = [1_i32, 2, 3, 4, 5, 6];
+    let wide = ids.map(i64::from).to_vec();
     let file = [&2_u32.to_le_bytes(), &3_u32.to_le_bytes(), bytemuck::bytes_of(&ids), &[0xff; 24]].concat();
-    assert_eq!(parse_ids(&file, Format::Ibin).unwrap(), (ids.to_vec(), 3));
+    assert_eq!(parse_ids(&file, Format::Ibin).unwrap(), (wide, 3));
     for len in 0..file.len() {
         if len != 32 {
             problem(parse_ids(&file[..len], Format::Ibin), len);
@@ -89,16 +117,41 @@ fn the_distances_of_a_big_ann_ground_truth_are_passed_over() {
 }
 
 #[test]
-fn ids_of_64_bits_are_taken_where_they_fit() {
-    let header = "{'descr': '<i8', 'fortran_order': False, 'shape': (2, 2), }\n";
-    let mut file = npy(header, 0);
-    for id in [-1_i64, 7, 2_147_483_647, 2_147_483_648] {
-        file.extend(id.to_le_bytes());
+fn every_integer_type_of_npy_and_every_shape_of_it_holds_ids() {
+    let cases = [
+        ("<i4", 4, vec![0, -1, 7, 2_147_483_647]),
+        ("<u4", 4, vec![0, 1, 7, 4_294_967_295]),
+        ("<i8", 8, vec![0, -1, 7, i64::MAX]),
+        ("<u8", 8, vec![0, -1, 7, i64::MIN]), // 2⁶⁴ − 1 is none, 2⁶³ has these bits
+    ];
+    for (descr, size, ids) in cases {
+        for (shape, k) in [("(4,)", 1), ("(4, 1)", 1), ("(2, 2)", 2), ("(1, 4)", 4)] {
+            let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+            let mut file = npy(&text, 0);
+            ids.iter().for_each(|id| file.extend(&id.to_le_bytes()[..size]));
+            assert_eq!(parse_ids(&file, Format::Npy).unwrap(), (ids.clone(), k), "{descr} {shape}");
+            problem(parse_ids(&file[..file.len() - 1], Format::Npy), shape);
+        }
     }
-    refused(parse_ids(&file, Format::Npy), "row 1 holds id 2147483648, beyond 32 bits (at byte 94)");
-    file.truncate(file.len() - 8);
-    file.extend(5_i64.to_le_bytes());
-    assert_eq!(parse_ids(&file, Format::Npy).unwrap(), (vec![-1, 7, 2_147_483_647, 5], 2));
+    let text = |shape: &str| format!("{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}, }}");
+    for shape in ["()", "(1, 2, 2)", "4", "(,)", "(-4,)"] {
+        let refusal = format!("an array of shape {shape}: save one of shape (n, d)");
+        refused(parse_ids(&npy(&text(shape), 32), Format::Npy), &refusal);
+    }
+    assert_eq!(parse_ids(&npy(&text("(0,)"), 0), Format::Npy).unwrap(), (vec![], 1));
+}
+
+#[test]
+fn a_number_below_minus_one_is_no_id() {
+    let words: Vec<u8> = [2_i32, 4, 5, 2, 6, -3].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let refusal = "row 1 holds id -3: ids are 0 or more, and -1 stands for none";
+    refused(parse_ids(&words, Format::Ivecs), &format!("{refusal} (at byte 20)"));
+    let words: Vec<u8> = [2_i32, 2, 4, 5, 6, -3].iter().flat_map(|word| word.to_le_bytes()).collect();
+    refused(parse_ids(&words, Format::Ibin), &format!("{refusal} (at byte 20)"));
+    let mut file = npy("{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }", 16);
+    let len = file.len();
+    file[len - 8..].copy_from_slice(&(-3_i64).to_le_bytes());
+    refused(parse_ids(&file, Format::Npy), &format!("{refusal} (at byte {})", len - 8));
 }
 
 #[test]

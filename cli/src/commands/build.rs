@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
-use steep::{BuildParams, Index, Metric, Spec};
+use steep::{BuildParams, Index, Metric, SaveParams, Spec};
 
 use crate::facts::Facts;
 use crate::failure::Failure;
@@ -43,7 +43,8 @@ pub struct Arguments {
     #[arg(long, short, value_parser = super::positive)]
     threads: Option<usize>,
 
-    /// Ids of your own, an integer array of shape (n, 1) [default: row numbers]
+    /// Ids of your own, 0 to 2^64 - 2: an integer array of shape (n,) or (n, 1) in a .npy file, or .ivecs
+    /// or .ibin [default: row numbers]
     #[arg(long, value_name = "FILE")]
     ids: Option<PathBuf>,
 }
@@ -81,7 +82,8 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
 
     let path = &arguments.output;
     let began = Instant::now();
-    progress.wait(&format!("saving {}", path.display()), || index.save(path))?;
+    index.save_with(path, &SaveParams { monitor: Some(&progress) })?;
+    progress.clear();
     let save_seconds = began.elapsed().as_secs_f64();
     drop(tidy);
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 use steep::evaluate::ground_truth;
-use steep::{Metric, SearchParams};
+use steep::{Metric, SearchParams, formats};
 
 use crate::failure::Failure;
 use crate::figures::{duration, grouped};
@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let seconds = began.elapsed().as_secs_f64();
     progress.clear();
     session.interrupt.check()?;
-    files::write_ids(&arguments.output, &hits.ids, hits.k)?;
+    formats::write_ids(&arguments.output, &hits.ids, hits.k)?;
     if let Some(path) = &arguments.distances {
         files::write_distances(path, &hits.distances, hits.k)?;
     }

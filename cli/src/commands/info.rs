@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use steep::Index;
 use steep::kernels::{self, Isa};
+use steep::{Index, OpenParams};
 
 use crate::facts::Facts;
 use crate::failure::Failure;
@@ -76,8 +76,8 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
 }
 
 fn look(path: &Path, verify: bool, session: &Session) -> Result<File, Failure> {
-    let reading = format!("reading {}", path.display());
-    let index = session.progress().wait(&reading, || Index::open(path, !verify))?;
+    let progress = session.progress();
+    let index = Index::open_with(path, &OpenParams { mmap: !verify, monitor: Some(&progress) })?;
     Ok(File {
         index: path.to_owned(),
         facts: Facts::of(&index),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
-use steep::{Index, Metric, SearchParams};
+use steep::{Index, Metric, SearchParams, formats};
 
 use crate::failure::Failure;
 use crate::figures::{Table, counted, duration, rounded};
@@ -38,7 +38,8 @@ pub struct Arguments {
     #[arg(short, default_value_t = 10, value_parser = super::positive)]
     k: usize,
 
-    /// Write the ids to this .ivecs, .ibin or .npy file; -1 where there are fewer than k
+    /// Write the ids to this .npy file, or .ivecs or .ibin where they are below 2^31; -1 where there are
+    /// fewer than k
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -100,7 +101,7 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.interrupt.check()?;
 
     if let Some(path) = &arguments.output {
-        files::write_ids(path, &hits.ids, k)?;
+        formats::write_ids(path, &hits.ids, k)?;
     }
     if let Some(path) = &arguments.distances {
         files::write_distances(path, &hits.distances, k)?;

@@ -384,6 +384,46 @@ fn a_nan_in_any_term_keeps_its_vector_and_no_other() {
 }
 
 #[test]
+fn arg_max_takes_a_nan_only_where_there_is_nothing_else() {
+    // Which of the 48 vectors are numbers, and which of them is the best: the first where all are NaN.
+    let cases = [
+        (vec![], 0),
+        (vec![(5, 1.0), (6, 2.0)], 6),
+        (vec![(0, 2.0), (1, 1.0)], 0),
+        (vec![(17, -3.0), (47, -2.0)], 47),
+        (vec![(20, f32::NEG_INFINITY), (40, f32::NEG_INFINITY)], 20),
+        (vec![(3, 1.0), (33, 1.0)], 3),
+    ];
+    for isa in Isa::available() {
+        for ((numbers, want), queries) in cases.iter().flat_map(|case| [(case, 1), (case, 7)]) {
+            let mut world = World::<Floats>::new(isa, &mut Rng(1), queries, 3, 0, false);
+            let mut factors = vec![[f32::NAN, 0.0]; 3 * PANEL];
+            numbers.iter().for_each(|&(at, value)| factors[at][0] = value);
+            world.set_factors(&factors);
+            (0..queries).for_each(|q| world.tile.set_test(q, Test { beta: 1.0, ..PLAIN }));
+            // In one call, and in two that both begin with a NaN in most cases.
+            for split in [0, 1, 2] {
+                let all = world.panels();
+                let lines = all.stride * split;
+                let (a, t) = (all.a.split_at(split), all.t.split_at(split));
+                let mut best = vec![(f32::NEG_INFINITY, u32::MAX); queries];
+                for (panels, base) in [
+                    (Panels { lines: &all.lines[..lines], a: a.0, t: t.0, ..all }, 0),
+                    (Panels { lines: &all.lines[lines..], a: a.1, t: t.1, ..all }, split * PANEL),
+                ] {
+                    let count = panels.len() * PANEL;
+                    tile::arg_max(isa, &world.tile, panels, count, base as u32, &mut best);
+                }
+                for (value, vector) in best {
+                    assert_eq!(vector, *want, "{} {numbers:?}", isa.name());
+                    assert!(value.is_nan() == numbers.is_empty(), "{} {value}", isa.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_nan_coordinate_or_an_overflow_keeps_its_vector() {
     for isa in Isa::available() {
         for (value, threshold) in [(f64::NAN, f32::MAX), (f64::INFINITY, f32::MAX)] {
