@@ -114,6 +114,7 @@ pub(crate) fn build(points: Points, params: &BuildGraph) -> Result<Graph> {
     repair::reach_all(isa, points, params, &mut graph)?;
     Ok(graph)
 }
+
 /// Every point next to every other.
 fn complete(points: Points, degree: usize) -> Result<Graph> {
     let n = points.len();

@@ -23,7 +23,8 @@ const LEADERS: usize = 1000;
 const OVERLAP: [usize; 2] = [8, 2];
 /// Levels after which a cell is cut up without asking who is near: the points have no balls.
 const LEVELS: usize = 8;
-/// Candidates that a point gets from a leaf, of 32 neighbours.
+/// Points of a leaf that a point chooses as candidates, for 32 neighbours. More of them find less: they fill the lists with what
+/// is near, and leave no room for what is a little farther.
 const NEAREST: usize = 6;
 /// Points that are gathered and compared with the leaders at a time.
 const BLOCK: usize = 512;
