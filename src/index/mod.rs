@@ -157,7 +157,7 @@ impl Index {
         monitor: Option<&dyn Monitor>,
     ) -> Result<()> {
         let params =
-            GraphParams { metric: self.metric, degree, width: None, seed: self.seed, threads, monitor };
+            GraphParams { metric: self.metric, degree, width: std::env::var("SW").ok().map(|v| v.parse().unwrap()), seed: self.seed, threads, monitor };
         self.graph = Some(Graph::build(self.rows.view(), &params)?);
         self.fitted = self.len();
         Ok(())

@@ -112,8 +112,17 @@ impl Walk {
                     let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
                     mask &= !(S::LANE_BITS << bit);
                     let id = ids[half * 16 + lane];
-                    if values[lane] <= self.pool.worst() && self.seen.insert(id) {
-                        self.pool.offer(values[lane], id);
+                    let value = values[lane];
+                    match self.seen.insert(id, value) {
+                        None => self.pool.offer(value, id),
+                        Some(slot) => {
+                            let old = slot.value;
+                            let new = (old * slot.count + value) / (slot.count + 1.0);
+                            if self.pool.shift(old, new, id) {
+                                slot.value = new;
+                                slot.count += 1.0;
+                            }
+                        }
                     }
                 }
             }
@@ -176,6 +185,24 @@ impl Pool {
         }
     }
 
+    /// Moves a node whose distance was `old`.
+    #[inline(always)]
+    fn shift(&mut self, old: f32, new: f32, node: u32) -> bool {
+        let before = key(old, node);
+        let at = self.keys.partition_point(|&other| other < before);
+        match self.keys.get(at) {
+            Some(&found) if found == before => {
+                self.keys.remove(at);
+                if at < self.cursor { self.cursor -= 1; }
+                self.worst = if self.keys.len() + 1 == self.most { f32::MAX } else { self.worst };
+                self.offer(new, node);
+            }
+            Some(&found) if found == before | 1 => return false,
+            _ => self.offer(new, node),
+        }
+        true
+    }
+
     /// The nearest node that was not taken yet.
     #[inline(always)]
     fn take(&mut self) -> Option<u32> {
@@ -212,10 +239,17 @@ fn distance_of(key: u64) -> f32 {
 /// A set of nodes that is emptied by counting on: open addressing, at most half full.
 #[derive(Default)]
 struct Seen {
-    /// The round in which it was written, and the node.
-    slots: Vec<(u32, u32)>,
+    slots: Vec<Slot>,
     round: u32,
     len: usize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    round: u32,
+    node: u32,
+    value: f32,
+    count: f32,
 }
 
 impl Seen {
@@ -224,38 +258,42 @@ impl Seen {
         self.round = self.round.wrapping_add(1);
         if self.slots.is_empty() || self.round == 0 {
             self.slots.clear();
-            self.slots.resize(1024, (0, 0));
+            self.slots.resize(1024, Slot::default());
             self.round = 1;
         }
     }
 
     /// True where `node` was not in the set yet.
     #[inline(always)]
-    fn insert(&mut self, node: u32) -> bool {
+    fn insert(&mut self, node: u32, value: f32) -> Option<&mut Slot> {
         let mask = self.slots.len() - 1;
         let mut at = (node.wrapping_mul(0x9E37_79B9) >> 7) as usize & mask;
-        while self.slots[at].0 == self.round {
-            if self.slots[at].1 == node {
-                return false;
+        while self.slots[at].round == self.round {
+            if self.slots[at].node == node {
+                return Some(&mut self.slots[at]);
             }
             at = (at + 1) & mask;
         }
-        self.slots[at] = (self.round, node);
+        self.slots[at] = Slot { round: self.round, node, value, count: 1.0 };
         self.len += 1;
         if self.len * 2 > self.slots.len() {
             self.grow();
         }
-        true
+        None
     }
 
     #[cold]
     fn grow(&mut self) {
-        let slots = vec![(0, 0); self.slots.len() * 2];
+        let slots = vec![Slot::default(); self.slots.len() * 2];
         let old = std::mem::replace(&mut self.slots, slots);
-        self.len = 0;
-        for (round, node) in old {
-            if round == self.round {
-                self.insert(node);
+        let mask = self.slots.len() - 1;
+        for slot in old {
+            if slot.round == self.round {
+                let mut at = (slot.node.wrapping_mul(0x9E37_79B9) >> 7) as usize & mask;
+                while self.slots[at].round == self.round {
+                    at = (at + 1) & mask;
+                }
+                self.slots[at] = slot;
             }
         }
     }
