@@ -50,6 +50,12 @@ impl Graph {
         Ok(Self { space, rows, nodes: vectors.len() })
     }
 
+    /// Vectors.
+    #[inline(always)]
+    pub fn nodes(&self) -> usize {
+        self.nodes
+    }
+
     /// The rows in which walks begin.
     pub fn entry(&self) -> std::ops::Range<usize> {
         self.nodes..self.rows.len()

@@ -156,8 +156,14 @@ impl Index {
         threads: usize,
         monitor: Option<&dyn Monitor>,
     ) -> Result<()> {
-        let params =
-            GraphParams { metric: self.metric, degree, width: std::env::var("SW").ok().map(|v| v.parse().unwrap()), seed: self.seed, threads, monitor };
+        let params = GraphParams {
+            metric: self.metric,
+            degree,
+            width: std::env::var("SW").ok().map(|v| v.parse().unwrap()),
+            seed: self.seed,
+            threads,
+            monitor,
+        };
         self.graph = Some(Graph::build(self.rows.view(), &params)?);
         self.fitted = self.len();
         Ok(())

@@ -111,21 +111,29 @@ impl Walk {
                     let bit = mask.trailing_zeros();
                     let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
                     mask &= !(S::LANE_BITS << bit);
-                    let id = ids[half * 16 + lane];
-                    let value = values[lane];
-                    match self.seen.insert(id, value) {
-                        None => self.pool.offer(value, id),
-                        Some(slot) => {
-                            let old = slot.value;
-                            let new = (old * slot.count + value) / (slot.count + 1.0);
-                            if self.pool.shift(old, new, id) {
-                                slot.value = new;
-                                slot.count += 1.0;
-                            }
-                        }
-                    }
+                    self.see(graph, ids[half * 16 + lane], values[lane]);
                 }
             }
+        }
+    }
+
+    /// Takes note that `node` may be as far as `estimate`. Estimates from several neighbours err independently: their mean
+    /// is what counts.
+    #[inline(always)]
+    fn see(&mut self, graph: &Graph, node: u32, estimate: f32) {
+        // The comparison also refuses NaN, the bound on nodes the padding; a damaged file may hold anything.
+        if !(estimate <= self.pool.worst()) || node as usize >= graph.nodes() {
+            return;
+        }
+        let slot = self.seen.slot(node);
+        if slot.count == 0 {
+            (slot.count, slot.mean) = (1, estimate);
+            self.pool.offer(estimate, node);
+        } else if slot.count != TAKEN {
+            let old = slot.mean;
+            slot.mean += (estimate - old) / (slot.count + 1) as f32;
+            slot.count += 1;
+            self.pool.shift(old, slot.mean, node);
         }
     }
 
@@ -134,6 +142,7 @@ impl Walk {
     fn aim<S: Simd>(&mut self, s: S, graph: &Graph) -> bool {
         let Some(next) = self.pool.take() else { return false };
         self.next = next;
+        self.seen.slot(next).count = TAKEN;
         for line in graph.row(next as usize).bytes().chunks(64) {
             s.prefetch(line);
         }
@@ -185,22 +194,27 @@ impl Pool {
         }
     }
 
-    /// Moves a node whose distance was `old`.
+    /// Moves a node that was offered at the distance `old` and has not been taken.
     #[inline(always)]
-    fn shift(&mut self, old: f32, new: f32, node: u32) -> bool {
-        let before = key(old, node);
-        let at = self.keys.partition_point(|&other| other < before);
-        match self.keys.get(at) {
-            Some(&found) if found == before => {
-                self.keys.remove(at);
-                if at < self.cursor { self.cursor -= 1; }
-                self.worst = if self.keys.len() + 1 == self.most { f32::MAX } else { self.worst };
-                self.offer(new, node);
-            }
-            Some(&found) if found == before | 1 => return false,
-            _ => self.offer(new, node),
+    fn shift(&mut self, old: f32, new: f32, node: u32) {
+        let (old, new) = (key(old, node), key(new, node));
+        let from = self.keys.partition_point(|&other| other < old);
+        if self.keys.get(from) != Some(&old) {
+            // It was pushed out.
+            return self.offer(distance_of(new), node);
         }
-        true
+        let to = self.keys.partition_point(|&other| other < new);
+        if to > from {
+            self.keys.copy_within(from + 1..to, from);
+            self.keys[to - 1] = new;
+        } else {
+            self.keys.copy_within(to..from, to + 1);
+            self.keys[to] = new;
+            self.cursor = self.cursor.min(to);
+        }
+        if self.keys.len() == self.most {
+            self.worst = distance_of(self.keys[self.most - 1]);
+        }
     }
 
     /// The nearest node that was not taken yet.
@@ -236,7 +250,7 @@ fn distance_of(key: u64) -> f32 {
     f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
 }
 
-/// A set of nodes that is emptied by counting on: open addressing, at most half full.
+/// What is known of the nodes that were met: a table that is emptied by counting on, at most half full.
 #[derive(Default)]
 struct Seen {
     slots: Vec<Slot>,
@@ -246,11 +260,16 @@ struct Seen {
 
 #[derive(Clone, Copy, Default)]
 struct Slot {
+    /// The round in which it was written.
     round: u32,
     node: u32,
-    value: f32,
-    count: f32,
+    /// Estimates so far; [`TAKEN`] where the node was expanded.
+    count: u32,
+    mean: f32,
 }
+
+/// The count of a node that needs no estimate any more.
+const TAKEN: u32 = u32::MAX;
 
 impl Seen {
     fn clear(&mut self) {
@@ -263,36 +282,38 @@ impl Seen {
         }
     }
 
-    /// True where `node` was not in the set yet.
+    /// The slot of `node`, with a count of 0 where it is new.
     #[inline(always)]
-    fn insert(&mut self, node: u32, value: f32) -> Option<&mut Slot> {
-        let mask = self.slots.len() - 1;
-        let mut at = (node.wrapping_mul(0x9E37_79B9) >> 7) as usize & mask;
-        while self.slots[at].round == self.round {
-            if self.slots[at].node == node {
-                return Some(&mut self.slots[at]);
-            }
-            at = (at + 1) & mask;
-        }
-        self.slots[at] = Slot { round: self.round, node, value, count: 1.0 };
-        self.len += 1;
-        if self.len * 2 > self.slots.len() {
+    fn slot(&mut self, node: u32) -> &mut Slot {
+        if self.len * 2 >= self.slots.len() {
             self.grow();
         }
-        None
+        let at = self.place(node);
+        let slot = &mut self.slots[at];
+        if slot.round != self.round {
+            *slot = Slot { round: self.round, node, count: 0, mean: 0.0 };
+            self.len += 1;
+        }
+        slot
+    }
+
+    /// Where `node` is, or belongs.
+    #[inline(always)]
+    fn place(&self, node: u32) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut at = (node.wrapping_mul(0x9E37_79B9) >> 7) as usize & mask;
+        while self.slots[at].round == self.round && self.slots[at].node != node {
+            at = (at + 1) & mask;
+        }
+        at
     }
 
     #[cold]
     fn grow(&mut self) {
         let slots = vec![Slot::default(); self.slots.len() * 2];
-        let old = std::mem::replace(&mut self.slots, slots);
-        let mask = self.slots.len() - 1;
-        for slot in old {
+        for slot in std::mem::replace(&mut self.slots, slots) {
             if slot.round == self.round {
-                let mut at = (slot.node.wrapping_mul(0x9E37_79B9) >> 7) as usize & mask;
-                while self.slots[at].round == self.round {
-                    at = (at + 1) & mask;
-                }
+                let at = self.place(slot.node);
                 self.slots[at] = slot;
             }
         }
