@@ -315,6 +315,29 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn dot_fine(self, acc: Self::I32, x: &[i8; 32], q: &[i16; 32]) -> Self::I32 {
+        let [first, second] = load_i8(x);
+        let q = q.as_ptr();
+        unsafe {
+            [
+                add_fine(acc[0], vmovl_s8(vget_low_s8(first)), vld1q_s16(q)),
+                add_fine(acc[1], vmovl_high_s8(first), vld1q_s16(q.add(8))),
+                add_fine(acc[2], vmovl_s8(vget_low_s8(second)), vld1q_s16(q.add(16))),
+                add_fine(acc[3], vmovl_high_s8(second), vld1q_s16(q.add(24))),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
+        let mut sums = [0; 4];
+        for i in 0..4 {
+            let [x, y, z, w] = a[i];
+            sums[i] = unsafe { vaddvq_s32(vaddq_s32(vaddq_s32(x, y), vaddq_s32(z, w))) };
+        }
+        sums
+    }
+
+    #[inline(always)]
     fn prefetch(self, line: &[u8]) {
         // A prefetch touches no memory that the program can see, and faults nowhere.
         unsafe {
@@ -336,6 +359,12 @@ fn add_products<const LANE: i32>(acc: [int32x4_t; 4], x: uint8x16_t, q: int16x4_
             vmlal_high_lane_s16::<LANE>(acc[3], high, q),
         ]
     }
+}
+
+/// acc + products of eight pairs, two to a lane.
+#[inline(always)]
+fn add_fine(acc: int32x4_t, x: int16x8_t, q: int16x8_t) -> int32x4_t {
+    unsafe { vmlal_high_s16(vmlal_s16(acc, vget_low_s16(x), vget_low_s16(q)), x, q) }
 }
 
 /// acc + Σ x·q over four coordinates in each of two lines, of four vectors.

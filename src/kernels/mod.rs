@@ -11,6 +11,7 @@
 #[cfg(target_arch = "aarch64")]
 pub mod aarch64;
 pub mod distance;
+pub mod fine;
 #[cfg(test)]
 mod naive;
 pub mod scalar;

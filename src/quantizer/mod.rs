@@ -4,6 +4,7 @@
 //! which vectors cannot be among the answers.
 
 mod file;
+mod fine;
 mod head;
 
 pub use head::HeadCodes;

@@ -117,12 +117,14 @@ pub(crate) fn scan<S: Source, C: Collector>(
                 screened.aim(g * group + i, collector.bound());
             }
             screened.keep(g, &mut lists);
-            for ((query, collector), rows) in queries.iter().zip(collectors).zip(&mut lists) {
+            for (i, ((query, collector), rows)) in queries.iter().zip(collectors).zip(&mut lists).enumerate()
+            {
                 if !rows.is_empty() {
                     if block.len() % PANEL != 0 {
                         // The places after the last vector of the last panel hold nothing.
                         rows.retain(|&row| (row as usize) < block.len());
                     }
+                    screened.refine(g * group + i, collector.bound(), rows);
                     list.offer(isa, query, block.start, rows, collector, &mut distances);
                     rows.clear();
                     collector.settle();
