@@ -146,6 +146,11 @@ impl HeadCodes {
         self.fine.as_ref().map(FineCodes::width)
     }
 
+    /// Bytes of one vector's codes.
+    pub fn row_bytes(&self) -> usize {
+        self.width() + self.fine.as_ref().map_or(0, |fine| FineCodes::stride(fine.width()))
+    }
+
     /// Memory, in bytes.
     pub fn bytes(&self) -> usize {
         let projection = (self.projection.rows().len() + self.projection.mean().len()) * 4;

@@ -48,6 +48,11 @@ impl<S: Source> Screen<'_, S> {
         self.tile.group()
     }
 
+    /// Bytes of a vector's codes, where most vectors are judged by these alone: they get a second look.
+    pub fn code_bytes(&self) -> Option<usize> {
+        self.second.as_ref().map(|second| second.codes.row_bytes())
+    }
+
     /// Makes vectors `range` ready, which begins at a multiple of [`PANEL`].
     pub fn block<'s>(&'s mut self, range: Range<usize>) -> Block<'s, S::Operand> {
         Block {
