@@ -92,14 +92,21 @@ impl Kernel for Refine<'_> {
             for i in 0..count {
                 let row = four[i] as usize;
                 let [t, e] = rows.factors[row];
-                let value = sums[i] as f32 + test.beta * rows.a[row].to_f32();
-                let value = value + test.tau * t.to_f32() + epsilon * e.to_f32();
+                let value = sums[i] as f32 + test.beta * float(rows.a[row]);
+                let value = value + test.tau * float(t) + epsilon * float(e);
                 list[kept] = four[i];
-                kept += usize::from(value >= test.threshold || value.is_nan() || test.threshold.is_nan());
+                let less = value < test.threshold;
+                kept += usize::from(!less);
             }
         }
         list.truncate(kept);
     }
+}
+
+/// As `to_f32`, but for the care it takes of a NaN's bits.
+#[inline(always)]
+fn float(v: bf16) -> f32 {
+    f32::from_bits(u32::from(v.to_bits()) << 16)
 }
 
 #[inline(always)]
