@@ -4,12 +4,16 @@
 //! sample: the time of a query for k of n vectors is about
 //!
 //! ```text
-//! n · ((H + 12) · tile  +  f(H, k) · (START + row bytes · BYTE))
+//! n · ((H + 12) · tile  +  f(H, k) · (START + row bytes · BYTE))                                            panels alone
+//! n · ((H + 12) · tile  +  f(H, k) · (FINE_START + W · FINE_BYTE)  +  g(W, k) · (START + row bytes · BYTE))   fine codes too
 //! ```
 //!
-//! where f(H, k) is the part of the vectors that H leading directions cannot rule out. Without codes it is a tile over all
-//! d coordinates. Few neighbours want few directions, many want more: the codes get the widths of least cost for k = 30 and
-//! for k = 1,000 as their two levels. The widest H is what 0.3 × the row's bytes hold.
+//! where f(H, k) and g(W, k) are the parts of the vectors that H leading directions in seven bits, W in eight, cannot rule out.
+//! Without codes it is a tile over all d coordinates.
+//!
+//! Few neighbours want few directions, many want more: for each W the panels get the widths of least cost for k = 30 and for
+//! k = 1,000 as their two levels, and of all W the one with the least product of both costs is taken. Panels and fine codes
+//! together have 0.3 × the row's bytes.
 
 use nalgebra::DMatrix;
 
