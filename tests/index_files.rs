@@ -5,22 +5,26 @@ use std::fs;
 use steep::storage::{Sections, Tag, to_bytes};
 use steep::{AddParams, BuildParams, Dtype, Index, Metric, SearchParams, Spec, Vectors};
 
-use crate::common::data::{Rng, Set, low_rank, whole};
-use crate::common::oracle::{Truth, check, codes, expect_codes};
+use crate::common::data::{Rng, Set, decaying, low_rank, whole};
+use crate::common::oracle::{Truth, check, codes, expect_codes, expect_fine_codes};
 use crate::common::{problem, refused};
 
 const CODED: usize = 4096 + 107;
 /// Rows of the golden index: its last panel is not full.
 const GOLDEN: usize = 70;
 const DIM: usize = 24;
+/// Dimensions of the index with fine codes.
+const LONG: usize = 160;
 
 /// A section's name, and its bytes.
 type Part = (&'static str, Vec<u8>);
 
 /// The sections of a saved index.
 fn parts(file: &[u8]) -> Vec<Part> {
-    const NAMES: [&str; 10] =
-        ["meta", "vectors", "ids", "codes", "mean", "direct", "norms", "tails-0", "tails-1", "panels"];
+    const NAMES: [&str; 13] = [
+        "meta", "vectors", "ids", "codes", "mean", "direct", "norms", "tails-0", "tails-1", "panels", "fine",
+        "fine-s", "fine-f",
+    ];
     let sections = Sections::from_bytes(file).unwrap();
     let names =
         sections.tags().map(|(tag, _)| NAMES.into_iter().find(|name| tag.to_string() == *name).unwrap());
@@ -42,8 +46,17 @@ fn part<'a>(parts: &'a mut [Part], name: &str) -> &'a mut Vec<u8> {
 /// Codes are only made for many vectors. This index has few, but their codes: its sections are cut to the first rows of
 /// a larger one's.
 fn small_with_codes(metric: Metric, dtype: Dtype, ids: bool) -> Vec<u8> {
-    let mut rng = Rng(71);
-    let base = Set::suited(dtype, DIM, &low_rank(&mut rng, CODED, DIM));
+    small(&Set::suited(dtype, DIM, &low_rank(&mut Rng(71), CODED, DIM)), metric, ids)
+}
+
+/// The same with fine codes.
+fn small_with_fine_codes(metric: Metric, dtype: Dtype, ids: bool) -> Vec<u8> {
+    let file = small(&Set::suited(dtype, LONG, &decaying(&mut Rng(71), CODED, LONG)), metric, ids);
+    expect_fine_codes(&Index::from_bytes(&file).unwrap(), "small");
+    file
+}
+
+fn small(base: &Set, metric: Metric, ids: bool) -> Vec<u8> {
     let given: Vec<u64> = (0..CODED as u64).rev().map(|row| 3 * row).collect();
     let params =
         BuildParams { metric, ids: ids.then_some(&given), spec: Spec::Flat, ..BuildParams::default() };
@@ -52,7 +65,7 @@ fn small_with_codes(metric: Metric, dtype: Dtype, ids: bool) -> Vec<u8> {
     let mut parts = parts(&index.to_bytes().unwrap());
     for (name, bytes) in &mut parts {
         let len = match *name {
-            "vectors" | "ids" => bytes.len() / CODED * GOLDEN,
+            "vectors" | "ids" | "fine" | "fine-f" => bytes.len() / CODED * GOLDEN,
             "norms" | "tails-0" | "tails-1" | "panels" => {
                 bytes.len() / CODED.div_ceil(16) * GOLDEN.div_ceil(16)
             }
@@ -255,6 +268,9 @@ fn a_forged_field_with_a_right_checksum_is_refused() {
         ("codes", 40, f64s(f64::NAN), "an error of NaN"),
         ("codes", 40, f64s(-1.0), "an error of -1"),
         ("codes", 48, f64s(f64::INFINITY), "a head of inf"),
+        ("codes", 88, u64s(1), "1 fine coordinates, not "),
+        ("codes", 88, u64s(25), "25 fine coordinates, not "),
+        ("codes", 88, u64s(u64::MAX), "18446744073709551615 fine coordinates"),
         ("mean", 4, f32::NAN.to_le_bytes().to_vec(), "section mean: a value that is not finite"),
         ("direct", 8, f32::INFINITY.to_le_bytes().to_vec(), "section direct: a value that is not finite"),
     ];
@@ -267,9 +283,17 @@ fn a_forged_field_with_a_right_checksum_is_refused() {
 
 #[test]
 fn a_section_that_is_missing_or_of_another_length_is_refused() {
-    let coded = small_with_codes(Metric::Cosine, Dtype::Bf16, true);
-    let parts = parts(&coded);
-    assert!(parts.len() >= 9, "{} sections", parts.len());
+    for (coded, sections) in [
+        (small_with_codes(Metric::Cosine, Dtype::Bf16, true), 9),
+        (small_with_fine_codes(Metric::Cosine, Dtype::F32, true), 12),
+    ] {
+        every_section_counts(&coded, sections);
+    }
+}
+
+fn every_section_counts(coded: &[u8], sections: usize) {
+    let parts = parts(coded);
+    assert!(parts.len() >= sections, "{} sections", parts.len());
     for (i, (name, _)) in parts.iter().enumerate() {
         let mut without = parts.clone();
         without.remove(i);
@@ -294,18 +318,31 @@ fn a_section_that_is_missing_or_of_another_length_is_refused() {
 #[test]
 fn forged_values_never_panic() {
     let coded = small_with_codes(Metric::L2, Dtype::F32, true);
+    let fine = small_with_fine_codes(Metric::L2, Dtype::F32, true);
     let nan = f32::NAN.to_le_bytes();
-    for name in ["vectors", "ids", "norms", "tails-0", "panels"] {
+    let names = ["vectors", "ids", "norms", "tails-0", "panels"].map(|name| (&coded, name, DIM));
+    let fine_names = ["norms", "fine", "fine-f"].map(|name| (&fine, name, LONG));
+    for (coded, name, dim) in names.into_iter().chain(fine_names) {
         for fill in [[0xff; 4], [0x80; 4], [0x7f; 4], [0; 4], nan] {
-            let mut parts = parts(&coded);
+            let mut parts = parts(coded);
             part(&mut parts, name).chunks_mut(4).for_each(|four| four.copy_from_slice(&fill[..four.len()]));
             let mut index = Index::from_bytes(&file(&parts)).unwrap();
             search(&index);
             // With ids forged there may be none left to go on with.
-            let added = index.add(Vectors::new(&[0.25f32; DIM], DIM).unwrap(), &AddParams::default());
+            let added = index.add(Vectors::new(&vec![0.25f32; dim], dim).unwrap(), &AddParams::default());
             assert!(added.is_ok() || name == "ids");
             search(&index);
         }
+    }
+    for step in [0.0, f32::MIN_POSITIVE, -1.0, f32::MAX] {
+        let mut parts = parts(&fine);
+        part(&mut parts, "fine-s")
+            .chunks_exact_mut(4)
+            .for_each(|four| four.copy_from_slice(&step.to_le_bytes()));
+        let mut index = Index::from_bytes(&file(&parts)).unwrap();
+        search(&index);
+        index.add(Vectors::new(&[0.25f32; LONG], LONG).unwrap(), &AddParams::default()).unwrap();
+        search(&index);
     }
     for (at, value) in [(0, f64::MIN_POSITIVE), (0, 1e300), (8, 1e300), (40, 1e300), (48, 1e300), (48, 0.0)] {
         let mut parts = parts(&coded);

@@ -10,3 +10,4 @@ mod files;
 mod index_files;
 mod monitors;
 mod range;
+mod second_look;

@@ -5,8 +5,8 @@ use std::thread::{ThreadId, current};
 
 use steep::{AddParams, BuildParams, Dtype, Error, Index, Metric, Monitor, SearchParams, Spec};
 
-use crate::common::data::{Rng, Set, low_rank};
-use crate::common::oracle::expect_codes;
+use crate::common::data::{Rng, Set, decaying, low_rank};
+use crate::common::oracle::{expect_codes, expect_fine_codes};
 
 const CODED: usize = 4096 + 107;
 
@@ -97,16 +97,19 @@ fn an_add_that_is_stopped_at_any_report_leaves_every_byte_as_it_was() {
     let last = whole.len() - 1;
     whole[last] = 0.5;
     let whole = Set::new(Dtype::F32, 48, whole);
+    // With fine codes.
+    let long = Set::new(Dtype::F32, 160, decaying(&mut rng, CODED + 3000, 160));
     // Codes made for the first time, extended from the middle of a panel on, chosen anew.
     for (data, n, more) in [
         (&floats, 0, CODED),
         (&floats, CODED, 3000),
         (&floats, CODED, 4 * CODED),
+        (&long, CODED, 3000),
         (&whole, CODED, 5 * CODED),
         (&whole, 4 * CODED, 2 * CODED),
     ] {
         for metric in [Metric::L2, Metric::Cosine] {
-            let mut index = Index::new(48, metric, Dtype::F32, Spec::Auto).unwrap();
+            let mut index = Index::new(data.dim, metric, Dtype::F32, Spec::Auto).unwrap();
             index.add(data.view().rows(0..n), &AddParams::default()).unwrap();
             let before = index.to_bytes().unwrap();
             let added = data.view().rows(data.len() - more..data.len());
@@ -132,6 +135,9 @@ fn an_add_that_is_stopped_at_any_report_leaves_every_byte_as_it_was() {
             }
             index.add(added, &AddParams::default()).unwrap();
             expect_codes(&index, "stopped");
+            if data.dim == long.dim {
+                expect_fine_codes(&index, "stopped");
+            }
         }
     }
 }

@@ -4,17 +4,22 @@
 //! sample: the time of a query for k of n vectors is about
 //!
 //! ```text
-//! n · ((H + 12) · tile  +  f(H, k) · (START + row bytes · BYTE))
+//! n · ((H + 12) · tile  +  f(H, k) · (START + row bytes · BYTE))                                            panels alone
+//! n · ((H + 12) · tile  +  f(H, k) · (FINE_START + W · FINE_BYTE)  +  g(W, k) · (START + row bytes · BYTE))   fine codes too
 //! ```
 //!
-//! where f(H, k) is the part of the vectors that H leading directions cannot rule out. Without codes it is a tile over all
-//! d coordinates. Few neighbours want few directions, many want more: the codes get the widths of least cost for k = 30 and
-//! for k = 1,000 as their two levels. The widest H is what 0.3 × the row's bytes hold.
+//! where f(H, k) and g(W, k) are the parts of the vectors that H leading directions in seven bits, W in eight, cannot rule out.
+//! Without codes it is a tile over all d coordinates.
+//!
+//! Few neighbours want few directions, many want more: for each W the panels get the widths of least cost for k = 30 and for
+//! k = 1,000 as their two levels, and of all W the one with the least product of both costs is taken. Panels and fine codes
+//! together have 0.3 × the row's bytes.
 
 use nalgebra::DMatrix;
 
 use crate::error::Result;
 use crate::kernels::Isa;
+use crate::kernels::fine;
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
 use crate::rows::Rows;
@@ -38,6 +43,9 @@ const KS: [usize; 2] = [30, 1000];
 /// whole searches come out fastest on an AVX2 machine; only their ratios to [`tiles`] matter, and no result depends on them.
 const START: f64 = 6.0;
 const BYTE: f64 = 0.07;
+/// Nanoseconds of a second look: its start, and each code.
+const FINE_START: f64 = 6.0;
+const FINE_BYTE: f64 = 0.03;
 /// Vectors kept in all over those that the final bound keeps, roughly: the bound is loose at first.
 const EARLY: f64 = 1.6;
 
@@ -63,39 +71,63 @@ pub(crate) fn fit(
 ) -> Result<Option<HeadCodes>> {
     let (n, dim) = (rows.len(), rows.dim());
     let row_bytes = dim * rows.stored().size();
-    // The projection itself is part of the bytes: H + 1 rows of d floats over n vectors.
-    let shared = |width: usize| ((width + 1) * dim * 4) as f64 / n as f64;
-    let bytes = |width: usize, levels| HeadCodes::bytes_per_vector(width, levels) as f64 + shared(width);
-    let budget = |width: &usize, levels| bytes(*width, levels) <= 0.3 * row_bytes as f64;
-    let widths = || (1..=DIRECTIONS.min(dim) / HeadCodes::STEP).map(|steps| steps * HeadCodes::STEP);
-    let Some(widest) = widths().filter(|w| budget(w, 1)).max().filter(|_| n >= SMALL && dim <= WIDE) else {
+    // The projection itself is part of the bytes: so many rows of d floats over n vectors.
+    let shared = |directions: usize| ((directions + 2) * dim * 4) as f64 / n as f64;
+    let fits = |width: usize, levels, fine: usize| {
+        let bytes = HeadCodes::bytes_per_vector(width, levels, fine) as f64 + shared(width.max(fine));
+        bytes <= 0.3 * row_bytes as f64 && (fine == 0 || fine >= width)
+    };
+    let most = DIRECTIONS.min(dim);
+    let widths = || (1..=most / HeadCodes::STEP).map(|steps| steps * HeadCodes::STEP);
+    let Some(widest) = widths().filter(|&w| fits(w, 1, 0)).max().filter(|_| n >= SMALL && dim <= WIDE) else {
         return Ok(None);
     };
     // The covariance costs m·d² products: fewer vectors where they are long.
-    let most = ((1usize << 33) / (dim * dim)).clamp(512, SAMPLE);
-    let mut columns = sample(rows.view(), most, metric);
+    let count = ((1usize << 33) / (dim * dim)).clamp(512, SAMPLE);
+    let mut columns = sample(rows.view(), count, metric);
     let all = Projection::train(&mut columns, widest, seed, monitor)?;
     let costs = Costs::measure(&columns, &all, rows, metric, monitor)?;
-    let few = costs.cheapest(KS[0], widths().filter(|w| budget(w, 1)));
-    let many = costs.cheapest(KS[1], widths().filter(|w| budget(w, 2) && few.is_some_and(|few| *w > few)));
-    let levels: Vec<(usize, usize)> = match (few, many) {
-        (Some(few), Some(many)) => vec![
-            (few, costs.most(|k| costs.of(few, k) <= costs.of(many, k).min(costs.raw))),
-            (many, costs.most(|k| costs.of(many, k) <= costs.raw)),
-        ],
-        (Some(few), None) => vec![(few, costs.most(|k| costs.of(few, k) <= costs.raw))],
-        _ => return Ok(None),
+    // The second look is at whole steps of its kernel, or at every direction there is.
+    let fines = (0..).map(|steps| steps * fine::STEP).take_while(|&w| w < widest).chain([widest]);
+    let plans = fines.filter_map(|fine| {
+        let few = costs.cheapest(KS[0], fine, widths().filter(|&w| fits(w, 1, fine)))?;
+        let many = costs.cheapest(KS[1], fine, widths().filter(|&w| w > few && fits(w, 2, fine)));
+        let cost = costs.of(few, fine, KS[0]) * costs.of(many.unwrap_or(few), fine, KS[1]);
+        Some((cost, few, many, fine))
+    });
+    let Some((_, few, many, fine)) = plans.min_by(|a, b| a.0.total_cmp(&b.0)) else {
+        return Ok(None);
     };
-    let widths: Vec<usize> = levels.iter().map(|level| level.0).collect();
-    let projection = all.narrowed(widths[widths.len() - 1]).mixed(&widths, seed);
+    let pays = |width, k| costs.of(width, fine, k) <= costs.raw;
+    let levels: Vec<(usize, usize)> = match many {
+        Some(many) => vec![
+            (few, costs.most(|k| pays(few, k) && costs.of(few, fine, k) <= costs.of(many, fine, k))),
+            (many, costs.most(|k| pays(many, k))),
+        ],
+        None => vec![(few, costs.most(|k| pays(few, k)))],
+    };
+    let mut turned: Vec<usize> = levels.iter().map(|level| level.0).collect();
+    let width = turned[turned.len() - 1];
+    turned.extend((fine > width).then_some(fine));
+    let projection = all.narrowed(width.max(fine)).mixed(&turned, seed);
     let heads = projection.apply(&columns);
-    let mut reaches: Vec<f64> = heads.column_iter().map(|head| head.amax()).collect();
-    reaches.sort_unstable_by(f64::total_cmp);
-    // One vector in a thousand may lie outside the codes: it is then never ruled out, and all others are coded finer.
-    let reach = reaches[(reaches.len() - 1) * 999 / 1000];
-    let mut codes = HeadCodes::new(metric, projection, reach, &levels);
+    // One vector in a thousand may lie outside the codes: it is then never ruled out by the panels, and all others are coded
+    // finer.
+    let mut reaches: Vec<f64> = heads.column_iter().map(|head| head.rows(0, width).amax()).collect();
+    let reach = quantile(&mut reaches, 0.999);
+    let fine_reaches: Vec<f64> = heads
+        .row_iter()
+        .map(|row| quantile(&mut row.iter().map(|v| v.abs()).collect::<Vec<f64>>(), 0.9999))
+        .collect();
+    let mut codes = HeadCodes::new(metric, projection, reach, &levels, (fine > 0).then_some(&*fine_reaches));
     codes.extend(rows.view(), threads, monitor)?;
     Ok(Some(codes))
+}
+
+/// The value that a part `part` of `values` does not exceed.
+fn quantile(values: &mut [f64], part: f64) -> f64 {
+    let at = ((values.len() - 1) as f64 * part) as usize;
+    *values.select_nth_unstable_by(at, f64::total_cmp).1
 }
 
 /// What a query costs, in nanoseconds a vector, measured on a sample.
@@ -107,8 +139,9 @@ struct Costs {
     tile: f64,
     /// An exact distance.
     exact: f64,
-    /// The k's that were measured, and for each and each multiple of [`HeadCodes::STEP`] the part of the vectors that is kept.
-    kept: Vec<(usize, Vec<f64>)>,
+    /// The k's that were measured, and for each and each multiple of [`HeadCodes::STEP`] the parts of the vectors that the panels
+    /// and that fine codes keep.
+    kept: Vec<(usize, Vec<[f64; 2]>)>,
 }
 
 impl Costs {
@@ -148,7 +181,7 @@ impl Costs {
             })
             .collect();
         let (heads, query_heads) = (all.apply(columns), all.apply(&queries));
-        let mut kept: Vec<(usize, Vec<f64>)> = ks.iter().map(|&k| (k, Vec::new())).collect();
+        let mut kept: Vec<(usize, Vec<[f64; 2]>)> = ks.iter().map(|&k| (k, Vec::new())).collect();
         for width in (1..=all.width() / HeadCodes::STEP).map(|steps| steps * HeadCodes::STEP) {
             threads::pause(monitor, "measure", width as u64, all.width() as u64)?;
             let (heads, query_heads) = (heads.rows(0, width), query_heads.rows(0, width));
@@ -158,42 +191,46 @@ impl Costs {
                 .zip(&norms)
                 .map(|(y, x)| (x - y.norm_squared()).max(0.0).sqrt())
                 .collect();
-            let mut counts = vec![0usize; ks.len()];
+            let mut counts = vec![[0usize; 2]; ks.len()];
             for p in 0..probes {
                 let head = query_heads.column(p).norm();
                 let tail = (query_norms[p] - head * head).max(0.0).sqrt();
                 for i in 0..m {
-                    // What seven bits cost: about 3 % of the heads' product (see `quantizer/head.rs`).
-                    let most = bounds[(p, i)] + tail * tails[i] + 0.03 * head * norms[i].sqrt();
-                    let least = b * norms[i] - most;
-                    counts
-                        .iter_mut()
-                        .zip(&bests[p])
-                        .for_each(|(count, best)| *count += usize::from(least <= *best));
+                    let least = b * norms[i] - bounds[(p, i)] - tail * tails[i];
+                    // What rounding costs: about 3 % of the heads' product with seven bits on both sides, 1 % with eight
+                    // on one (see `quantizer`).
+                    let product = head * norms[i].sqrt();
+                    let least = [least - 0.03 * product, least - 0.01 * product];
+                    for (count, best) in counts.iter_mut().zip(&bests[p]) {
+                        count[0] += usize::from(least[0] <= *best);
+                        count[1] += usize::from(least[1] <= *best);
+                    }
                 }
             }
             for ((_, kept), count) in kept.iter_mut().zip(counts) {
-                kept.push(count as f64 / (probes * m) as f64);
+                kept.push(count.map(|count| count as f64 / (probes * m) as f64));
             }
         }
         let exact = START + dim * rows.stored().size() as f64 * BYTE;
         Ok(Self { n, raw: (dim + 12.0) * coordinate, tile, exact, kept })
     }
 
-    /// A search for `k` with codes of `width`.
-    fn of(&self, width: usize, k: usize) -> f64 {
-        let kept = self
-            .kept
-            .iter()
-            .rev()
-            .find(|(at, _)| *at <= k)
-            .map_or(1.0, |(_, kept)| kept[width / HeadCodes::STEP - 1]);
-        (width as f64 + 12.0) * self.tile + EARLY * kept * self.exact
+    /// A search for `k` with panels of `width`, and fine codes of `fine` coordinates if that is not 0.
+    fn of(&self, width: usize, fine: usize, k: usize) -> f64 {
+        let kept = |width: usize, stage: usize| {
+            let kept = self.kept.iter().rev().find(|(at, _)| *at <= k);
+            kept.map_or(1.0, |(_, kept)| EARLY * kept[width / HeadCodes::STEP - 1][stage])
+        };
+        let first = (width as f64 + 12.0) * self.tile;
+        match fine {
+            0 => first + kept(width, 0) * self.exact,
+            _ => first + kept(width, 0) * (FINE_START + fine as f64 * FINE_BYTE) + kept(fine, 1) * self.exact,
+        }
     }
 
-    /// The width of least cost for `k`, `None` where no codes cost least.
-    fn cheapest(&self, k: usize, widths: impl Iterator<Item = usize>) -> Option<usize> {
-        let costs = widths.map(|width| (width, self.of(width, k))).filter(|&(_, cost)| cost < self.raw);
+    /// The width of panels of least cost for `k`, `None` where no codes cost least.
+    fn cheapest(&self, k: usize, fine: usize, widths: impl Iterator<Item = usize>) -> Option<usize> {
+        let costs = widths.map(|width| (width, self.of(width, fine, k))).filter(|&(_, cost)| cost < self.raw);
         costs.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(width, _)| width)
     }
 

@@ -258,7 +258,9 @@ impl Index {
         let codes = match &self.codes {
             Some(codes) => {
                 let widths: Vec<String> = codes.widths().map(|width| width.to_string()).collect();
-                format!("7 bit each of {} leading directions", widths.join(" or "))
+                let fine =
+                    codes.fine_width().map_or(String::new(), |width| format!(", 8 bit each of {width}"));
+                format!("7 bit each of {} leading directions{fine}", widths.join(" or "))
             }
             None => "none".to_owned(),
         };

@@ -316,21 +316,26 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn dot_i16(self, acc: Self::I32, a: &[i8; 32], b: &[i16; 32]) -> Self::I32 {
-        let a = load_i8(a);
+    fn dot_i16(self, acc: Self::I32, x: &[i8; 32], q: &[i16; 32]) -> Self::I32 {
+        let [first, second] = load_i8(x);
+        let q = q.as_ptr();
         unsafe {
-            let b = [0, 8, 16, 24].map(|at| vld1q_s16(b.as_ptr().add(at)));
-            let a = [
-                vmovl_s8(vget_low_s8(a[0])),
-                vmovl_high_s8(a[0]),
-                vmovl_s8(vget_low_s8(a[1])),
-                vmovl_high_s8(a[1]),
-            ];
-            let low = four!(vget_low_s16(a));
-            let low = four!(vmull_s16(low, four!(vget_low_s16(b))));
-            let high = four!(vmull_high_s16(a, b));
-            four!(vaddq_s32(acc, four!(vpaddq_s32(low, high))))
+            [
+                add_fine(acc[0], vmovl_s8(vget_low_s8(first)), vld1q_s16(q)),
+                add_fine(acc[1], vmovl_high_s8(first), vld1q_s16(q.add(8))),
+                add_fine(acc[2], vmovl_s8(vget_low_s8(second)), vld1q_s16(q.add(16))),
+                add_fine(acc[3], vmovl_high_s8(second), vld1q_s16(q.add(24))),
+            ]
         }
+    }
+    #[inline(always)]
+    fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
+        let mut sums = [0; 4];
+        for i in 0..4 {
+            let [x, y, z, w] = a[i];
+            sums[i] = unsafe { vaddvq_s32(vaddq_s32(vaddq_s32(x, y), vaddq_s32(z, w))) };
+        }
+        sums
     }
 
     #[inline(always)]
@@ -388,6 +393,12 @@ fn add_products<const LANE: i32>(acc: [int32x4_t; 4], x: uint8x16_t, q: int16x4_
             vmlal_high_lane_s16::<LANE>(acc[3], high, q),
         ]
     }
+}
+
+/// acc + products of eight pairs, two to a lane.
+#[inline(always)]
+fn add_fine(acc: int32x4_t, x: int16x8_t, q: int16x8_t) -> int32x4_t {
+    unsafe { vmlal_high_s16(vmlal_s16(acc, vget_low_s16(x), vget_low_s16(q)), x, q) }
 }
 
 /// acc + Σ x·q over four coordinates in each of two lines, of four vectors.

@@ -12,6 +12,7 @@
 pub mod aarch64;
 pub mod distance;
 pub mod fastscan;
+pub mod fine;
 #[cfg(test)]
 mod naive;
 pub mod nearest;

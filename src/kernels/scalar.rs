@@ -160,11 +160,13 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn dot_i16(self, acc: Self::I32, a: &[i8; 32], b: &[i16; 32]) -> Self::I32 {
-        std::array::from_fn(|i| {
-            let product = |j: usize| i32::from(a[j]) * i32::from(b[j]);
-            acc[i] + product(2 * i) + product(2 * i + 1)
-        })
+    fn dot_i16(self, acc: Self::I32, x: &[i8; 32], q: &[i16; 32]) -> Self::I32 {
+        let product = |j: usize| i32::from(x[j]) * i32::from(q[j]);
+        std::array::from_fn(|i| acc[i] + product(2 * i) + product(2 * i + 1))
+    }
+    #[inline(always)]
+    fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
+        a.map(|lanes| lanes.iter().fold(0, |sum: i32, &v| sum.wrapping_add(v)))
     }
 
     #[inline(always)]

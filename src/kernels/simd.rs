@@ -126,8 +126,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// acc + squared differences of 32 pairs of i8, two to a lane.
     fn square_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32;
 
-    /// acc + products of 32 pairs of i8 and i16, two to a lane.
-    fn dot_i16(self, acc: Self::I32, a: &[i8; 32], b: &[i16; 32]) -> Self::I32;
+    /// acc + products of 32 pairs of an i8 and an i16 of a magnitude below 2¹⁵, two to a lane.
+    fn dot_i16(self, acc: Self::I32, x: &[i8; 32], q: &[i16; 32]) -> Self::I32;
+    /// The sum of the lanes of each of the four, modulo 2³².
+    fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4];
 
     /// Thirty-two zeros.
     fn zero_sums(self) -> Self::Sums;

@@ -3,6 +3,7 @@
 //! `PROPTEST_CASES` scales the random part: a few cases are enough where the processor is emulated.
 
 mod distance;
+mod fine;
 mod nearest;
 mod operations;
 mod tile;

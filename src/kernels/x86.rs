@@ -312,12 +312,27 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn dot_i16(self, acc: Self::I32, a: &[i8; 32], b: &[i16; 32]) -> Self::I32 {
-        let a = widen_i8(self, a);
+    fn dot_i16(self, acc: Self::I32, x: &[i8; 32], q: &[i16; 32]) -> Self::I32 {
+        let x = widen_i8(self, x);
         unsafe {
-            let b = |at: usize| _mm256_loadu_si256(b[at..at + 16].as_ptr().cast());
-            self.add_i32(acc, [_mm256_madd_epi16(a[0], b(0)), _mm256_madd_epi16(a[1], b(16))])
+            let low = _mm256_madd_epi16(x[0], _mm256_loadu_si256(q.as_ptr().cast()));
+            let high = _mm256_madd_epi16(x[1], _mm256_loadu_si256(q.as_ptr().add(16).cast()));
+            self.add_i32(acc, [low, high])
         }
+    }
+    #[inline(always)]
+    fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
+        let mut sums = [0; 4];
+        unsafe {
+            let first =
+                _mm256_hadd_epi32(_mm256_add_epi32(a[0][0], a[0][1]), _mm256_add_epi32(a[1][0], a[1][1]));
+            let second =
+                _mm256_hadd_epi32(_mm256_add_epi32(a[2][0], a[2][1]), _mm256_add_epi32(a[3][0], a[3][1]));
+            let both = _mm256_hadd_epi32(first, second);
+            let four = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256::<1>(both));
+            _mm_storeu_si128(sums.as_mut_ptr().cast(), four);
+        }
+        sums
     }
 
     #[inline(always)]
@@ -524,10 +539,21 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn dot_i16(self, acc: Self::I32, a: &[i8; 32], b: &[i16; 32]) -> Self::I32 {
+    fn dot_i16(self, acc: Self::I32, x: &[i8; 32], q: &[i16; 32]) -> Self::I32 {
         unsafe {
-            let a = _mm512_cvtepi8_epi16(_mm256_loadu_si256(a.as_ptr().cast()));
-            _mm512_dpwssd_epi32(acc, a, _mm512_loadu_si512(b.as_ptr().cast()))
+            let x = _mm512_cvtepi8_epi16(_mm256_loadu_si256(x.as_ptr().cast()));
+            _mm512_dpwssd_epi32(acc, x, _mm512_loadu_si512(q.as_ptr().cast()))
+        }
+    }
+    #[inline(always)]
+    fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
+        unsafe {
+            [
+                _mm512_reduce_add_epi32(a[0]),
+                _mm512_reduce_add_epi32(a[1]),
+                _mm512_reduce_add_epi32(a[2]),
+                _mm512_reduce_add_epi32(a[3]),
+            ]
         }
     }
 

@@ -6,8 +6,10 @@ use bytemuck::{Pod, Zeroable};
 use half::bf16;
 
 use super::HeadCodes;
+use super::fine::FineCodes;
 use super::head::Level;
 use crate::error::Result;
+use crate::kernels::fine::WIDEST;
 use crate::kernels::tile::PANEL;
 use crate::metric::Metric;
 use crate::storage::{Sections, Tag};
@@ -20,6 +22,9 @@ const HALF_NORMS: Tag = Tag::new("norms");
 /// The tails of each level.
 const TAILS: [Tag; 2] = [Tag::new("tails-0"), Tag::new("tails-1")];
 const LINES: Tag = Tag::new("panels");
+const FINE: Tag = Tag::new("fine");
+const FINE_STEPS: Tag = Tag::new("fine-s");
+const FINE_FACTORS: Tag = Tag::new("fine-f");
 
 /// Section `codes`. All little-endian.
 #[repr(C)]
@@ -29,6 +34,8 @@ struct Meta {
     radius: f64,
     count: u64,
     levels: [LevelMeta; 2],
+    /// Coordinates of the fine codes, 0 where there are none.
+    fine: u64,
 }
 
 #[repr(C)]
@@ -48,7 +55,9 @@ impl HeadCodes {
             let (width, most) = (level.width as u64, level.most as u64);
             *meta = LevelMeta { width, most, error: level.error, head: level.head };
         }
-        let meta = Meta { step: self.step, radius: self.radius, count: self.levels.len() as u64, levels };
+        let fine = self.fine_width().unwrap_or(0) as u64;
+        let meta =
+            Meta { step: self.step, radius: self.radius, count: self.levels.len() as u64, levels, fine };
         let mut sections = vec![
             (META, Cow::Owned(bytemuck::bytes_of(&meta).to_vec())),
             (MEAN, Cow::Borrowed(bytemuck::cast_slice(self.projection.mean()))),
@@ -59,6 +68,11 @@ impl HeadCodes {
             TAILS.iter().zip(&self.levels).map(|(&tag, level)| (tag, Cow::Borrowed(level.tails.bytes()))),
         );
         sections.push((LINES, Cow::Borrowed(self.lines.bytes())));
+        if let Some(fine) = &self.fine {
+            sections.push((FINE_STEPS, Cow::Borrowed(bytemuck::cast_slice(&fine.steps))));
+            sections.push((FINE_FACTORS, Cow::Borrowed(fine.factors.bytes())));
+            sections.push((FINE, Cow::Borrowed(fine.codes.bytes())));
+        }
         sections
     }
 
@@ -100,6 +114,11 @@ impl HeadCodes {
             levels.push(Level { width, most, error: level.error, head: level.head, tails });
         }
         let width = levels.last().map_or(0, |level| level.width);
+        let fine_width = usize::try_from(meta.fine).unwrap_or(usize::MAX);
+        if fine_width != 0 && !(width..=dim.min(WIDEST)).contains(&fine_width) {
+            let problem = format!("{fine_width} fine coordinates, not {width} to {}", dim.min(WIDEST));
+            return Err(file.error(META, &problem));
+        }
         let floats = |tag, shape: &[usize]| -> Result<Vec<f32>> {
             file.array::<f32>(tag, shape)?;
             let values = file.small(tag)?.as_slice::<f32>().to_vec();
@@ -108,7 +127,16 @@ impl HeadCodes {
                 false => Err(file.error(tag, "a value that is not finite")),
             }
         };
-        let projection = Projection::new(floats(MEAN, &[dim])?, floats(DIRECTIONS, &[width, dim])?);
+        let directions = floats(DIRECTIONS, &[width.max(fine_width), dim])?;
+        let projection = Projection::new(floats(MEAN, &[dim])?, directions);
+        let fine = match fine_width {
+            0 => None,
+            _ => Some(FineCodes {
+                steps: floats(FINE_STEPS, &[fine_width])?,
+                codes: file.array::<u8>(FINE, &[len, FineCodes::stride(fine_width)])?,
+                factors: file.array::<bf16>(FINE_FACTORS, &[len, 2])?,
+            }),
+        };
         Ok(Self {
             metric,
             projection,
@@ -118,6 +146,7 @@ impl HeadCodes {
             levels,
             lines: file.array::<u8>(LINES, &[panels, PANEL, width])?,
             half_norms: file.array::<bf16>(HALF_NORMS, &[panels, PANEL])?,
+            fine,
         })
     }
 }

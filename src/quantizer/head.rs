@@ -26,8 +26,10 @@ use std::sync::Mutex;
 
 use half::bf16;
 
+use super::fine::{FineCodes, FinePart, Terms};
 use crate::error::{Error, Result};
 use crate::kernels::Isa;
+use crate::kernels::fine::FineQuery;
 use crate::kernels::simd::{CODE_LIMIT, Kernel, Simd};
 use crate::kernels::tile::{Bound, Codes, Line, PANEL, Panels, QueryTile};
 use crate::metric::Metric;
@@ -55,12 +57,14 @@ pub struct HeadCodes {
     /// max ‖x − μ‖ over all vectors.
     pub(super) radius: f64,
     pub(super) len: usize,
-    /// The narrowest first; the last one is as wide as the codes.
+    /// The narrowest first; the last one is as wide as the panels.
     pub(super) levels: Vec<Level>,
     /// Panels of H/4 lines.
     pub(super) lines: Buffer,
     /// a/s², 16 bf16 a panel.
     pub(super) half_norms: Buffer,
+    /// Where there are bytes for them: codes of more directions, for what the panels cannot rule out.
+    pub(super) fine: Option<FineCodes>,
 }
 
 /// The first coordinates of the codes.
@@ -81,20 +85,27 @@ impl HeadCodes {
     /// Coordinates of one step of the tile: the width is a multiple of it.
     pub const STEP: usize = 8;
 
-    /// Bytes for each vector where the codes are `width` wide and have `levels` levels.
-    pub fn bytes_per_vector(width: usize, levels: usize) -> usize {
-        width + (1 + levels) * size_of::<bf16>()
+    /// Bytes for each vector where the panels are `width` wide, have `levels` levels, and there are fine codes of `fine`
+    /// coordinates (none where 0).
+    pub fn bytes_per_vector(width: usize, levels: usize, fine: usize) -> usize {
+        let fine = if fine > 0 { FineCodes::stride(fine) + size_of::<[bf16; 2]>() } else { 0 };
+        width + (1 + levels) * size_of::<bf16>() + fine
     }
 
     /// An empty set of codes over `projection`, of which a head coordinate reaches up to `reach`. `levels` are pairs of a
     /// width and the largest k that it suits, both ascending.
-    pub fn new(metric: Metric, projection: Projection, reach: f64, levels: &[(usize, usize)]) -> Self {
+    /// `fine` says how far each of the projection's coordinates reaches, where there are to be fine codes.
+    pub fn new(
+        metric: Metric,
+        projection: Projection,
+        reach: f64,
+        levels: &[(usize, usize)],
+        fine: Option<&[f64]>,
+    ) -> Self {
         assert!(levels.iter().all(|(width, _)| width.is_multiple_of(STEP)), "whole steps of the tile");
-        assert_eq!(
-            levels.last().map(|level| level.0),
-            Some(projection.width()),
-            "the last level is all of the codes"
-        );
+        let widest = levels.last().map_or(0, |level| level.0);
+        assert!(widest > 0 && widest <= projection.width(), "the last level is all of the panels");
+        assert_eq!(fine.map_or(widest, <[f64]>::len), projection.width(), "fine codes of all directions");
         let step = if reach > 0.0 { reach / f64::from(ZERO - 1) } else { 1.0 };
         let level = |&(width, most)| Level { width, most, error: 0.0, head: 0.0, tails: Buffer::new() };
         Self {
@@ -106,6 +117,7 @@ impl HeadCodes {
             levels: levels.iter().map(level).collect(),
             lines: Buffer::new(),
             half_norms: Buffer::new(),
+            fine: fine.map(FineCodes::new),
         }
     }
 
@@ -124,16 +136,27 @@ impl HeadCodes {
         self.levels.iter().map(|level| level.width)
     }
 
-    /// H.
-    pub fn width(&self) -> usize {
-        self.projection.width()
+    /// H: coordinates of the panels.
+    fn width(&self) -> usize {
+        self.levels[self.finest()].width
+    }
+
+    /// W: coordinates of the fine codes, where there are any.
+    pub fn fine_width(&self) -> Option<usize> {
+        self.fine.as_ref().map(FineCodes::width)
+    }
+
+    /// Bytes of one vector's codes.
+    pub fn row_bytes(&self) -> usize {
+        self.width() + self.fine.as_ref().map_or(0, |fine| FineCodes::stride(fine.width()))
     }
 
     /// Memory, in bytes.
     pub fn bytes(&self) -> usize {
         let projection = (self.projection.rows().len() + self.projection.mean().len()) * 4;
         let tails: usize = self.levels.iter().map(|level| level.tails.len()).sum();
-        self.lines.len() + self.half_norms.len() + tails + projection
+        let fine = self.fine.as_ref().map_or(0, FineCodes::bytes);
+        self.lines.len() + self.half_norms.len() + tails + projection + fine
     }
 
     /// Appends the codes of `vectors`.
@@ -148,6 +171,9 @@ impl HeadCodes {
             self.lines.truncate(lengths.0);
             self.half_norms.truncate(lengths.1);
             self.levels.iter_mut().for_each(|level| level.tails.truncate(lengths.1));
+            if let Some(fine) = &mut self.fine {
+                fine.truncate(self.len);
+            }
             self.clear_rest();
         }
         done
@@ -186,8 +212,18 @@ impl HeadCodes {
         let parts = lines[first * steps..].chunks_mut(PART / PANEL * steps);
         let parts = parts.zip(half_norms[first * PANEL..].chunks_mut(PART));
         let mut parts: Vec<Part> = parts
-            .map(|(lines, half_norms)| Part { lines, half_norms, tails: Vec::new(), largest: Vec::new() })
+            .map(|(lines, half_norms)| Part {
+                lines,
+                half_norms,
+                tails: Vec::new(),
+                largest: Vec::new(),
+                fine: None,
+            })
             .collect();
+        if let Some(fine) = &mut self.fine {
+            let fine = fine.parts(new, first * PANEL, PART, self.step)?;
+            parts.iter_mut().zip(fine).for_each(|(part, fine)| part.fine = Some(fine));
+        }
         let widths: Vec<usize> = self.levels.iter().map(|level| level.width).collect();
         for level in &mut self.levels {
             let tails: &mut [bf16] = bytemuck::cast_slice_mut(level.tails.bytes_mut("codes")?);
@@ -242,8 +278,21 @@ impl HeadCodes {
         }
     }
 
-    /// The queries in the form that the tile reads at level `level`, with the bound of each.
-    pub fn queries(&self, isa: Isa, level: usize, queries: Vectors) -> (QueryTile<Codes>, Vec<Bound>) {
+    /// Takes from `list`, which are vectors counted from `first`, all that `query` shows to be farther than `distance`.
+    pub fn refine(&self, isa: Isa, query: &FineQuery, first: usize, distance: f32, list: &mut Vec<u32>) {
+        if let Some(fine) = &self.fine {
+            query.refine(isa, fine.rows(self.half_norms.as_slice(), first), distance, list);
+        }
+    }
+
+    /// The queries in the form that the tile reads at level `level`, with the bound of each, and in the form for
+    /// [`HeadCodes::refine`], none where there are no fine codes.
+    pub fn queries(
+        &self,
+        isa: Isa,
+        level: usize,
+        queries: Vectors,
+    ) -> (QueryTile<Codes>, Vec<Bound>, Vec<FineQuery>) {
         let limit = isa.run(CodeMax);
         let level = &self.levels[level];
         let mut columns = columns(queries, 0..queries.len(), self.metric);
@@ -251,20 +300,37 @@ impl HeadCodes {
         let mean = self.projection.mean().iter().map(|&v| f64::from(v));
         let offsets: Vec<f64> =
             columns.column_iter().map(|q| q.iter().zip(mean.clone()).map(|(a, b)| a * b).sum()).collect();
-        let (mut codes, mut bounds) = (Vec::new(), Vec::new());
+        let (mut codes, mut bounds, mut fine) = (Vec::new(), Vec::new(), Vec::new());
         self.projection.split(&mut columns, self.metric == Metric::L2, |i, q| {
-            bounds.push(self.bound(level, limit, &q, offsets[i], &mut codes));
+            let terms = self.terms(&q, offsets[i]);
+            bounds.push(self.bound(level, limit, &q, terms, &mut codes));
+            fine.extend(self.fine.as_ref().map(|codes| codes.query(&q, terms)));
         });
         let tile = QueryTile::new(isa, bounds.len(), level.width / STEP, |query, step| {
             let eight: &[i8; STEP] =
                 codes[query * level.width + step * STEP..].first_chunk().expect("whole steps");
             bytemuck::must_cast(*eight)
         });
-        (tile, bounds)
+        (tile, bounds, fine)
+    }
+
+    /// What is asked of a vector, whatever the codes; `offset` = ⟨q, μ⟩.
+    fn terms(&self, q: &Split, offset: f64) -> Terms {
+        let (constant, slope) = match self.metric {
+            Metric::L2 => (q.norm / 2.0, 0.5),
+            Metric::InnerProduct => (-offset, 1.0),
+            Metric::Cosine => (1.0 - offset, 1.0),
+        };
+        // P's defect, and the rounding of the f64 sums that both sides came from.
+        let slack = (self.projection.defect() + 1e-9) * q.norm.sqrt() * self.radius;
+        let halved = self.metric == Metric::L2;
+        // Of 1 − ⟨q,μ⟩ little may be left, but each was rounded.
+        let size = constant.abs() + offset.abs();
+        Terms { constant, slope, halved, slack, size, radius: self.radius, unit: self.step }
     }
 
     /// Appends the query's codes; its bound.
-    fn bound(&self, level: &Level, limit: i32, q: &Split, offset: f64, out: &mut Vec<i8>) -> Bound {
+    fn bound(&self, level: &Level, limit: i32, q: &Split, terms: Terms, out: &mut Vec<i8>) -> Bound {
         let y = &q.head[..level.width];
         let reach = y.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
         let step = if reach > 0.0 { reach / f64::from(limit) } else { 1.0 };
@@ -273,26 +339,19 @@ impl HeadCodes {
         let (error, _) = lengths(y, step, &codes);
         let head = y.iter().map(|v| v * v).sum::<f64>().sqrt();
         let u = self.step * step;
-        // The last term: P's defect, and the rounding of the f64 sums that both sides came from.
-        let defect = (self.projection.defect() + 1e-9) * q.norm.sqrt() * self.radius;
-        let slack = error * level.head + head * level.error + defect;
-        let (constant, slope) = match self.metric {
-            Metric::L2 => (q.norm / 2.0, 0.5),
-            Metric::InnerProduct => (-offset, 1.0),
-            Metric::Cosine => (1.0 - offset, 1.0),
-        };
+        let slack = error * level.head + head * level.error + terms.slack;
         // Stored in units of s, so that nothing overflows where the data is large or small.
-        let beta = if self.metric == Metric::L2 { -self.step / step } else { 0.0 };
+        let beta = if terms.halved { -self.step / step } else { 0.0 };
         let tau = q.tail(level.width) / step;
         let radius = self.radius / self.step;
         let sum = |value: fn(i32) -> i32| codes.iter().map(|&k| f64::from(value(k))).sum::<f64>();
-        let terms = f64::from(CODE_LIMIT) * sum(i32::abs)
+        let rounded = f64::from(CODE_LIMIT) * sum(i32::abs)
             + (beta * radius * radius / 2.0).abs()
             + tau * radius
-            + (constant.abs() + offset.abs()) / u;
-        let origin = (constant - slack) / u + f64::from(ZERO) * sum(|k| k) - terms * 2f64.powi(-20);
+            + terms.size / u;
+        let origin = (terms.constant - slack) / u + f64::from(ZERO) * sum(|k| k) - rounded * 2f64.powi(-20);
         out.extend(codes.iter().map(|&k| k as i8));
-        Bound { beta, tau, origin, slope: slope / u }
+        Bound { beta, tau, origin, slope: terms.slope / u }
     }
 }
 
@@ -304,12 +363,13 @@ struct Part<'a> {
     tails: Vec<&'a mut [bf16]>,
     /// The largest error and head of each level.
     largest: Vec<(f64, f64)>,
+    fine: Option<FinePart<'a>>,
 }
 
 impl Part<'_> {
     /// Writes vector `at` of the part.
     fn encode(&mut self, at: usize, x: &Split, step: f64, widths: &[usize]) {
-        let mut codes = vec![0; x.head.len()];
+        let mut codes = vec![0; widths.last().map_or(0, |&width| width)];
         encode(x.head, step, ZERO - 1, &mut codes);
         let (panel, lane, steps) = (at / PANEL, at % PANEL, codes.len() / 4);
         for (j, &c) in codes.iter().enumerate() {
@@ -327,6 +387,9 @@ impl Part<'_> {
                 above(x.tail(width) / step)
             };
         }
+        if let Some(fine) = &mut self.fine {
+            fine.encode(at, x);
+        }
     }
 }
 
@@ -341,7 +404,7 @@ impl Kernel for CodeMax {
 }
 
 /// Lengthens `buffer` to `len` bytes with zeros.
-fn grow(buffer: &mut Buffer, len: usize) -> Result<()> {
+pub(super) fn grow(buffer: &mut Buffer, len: usize) -> Result<()> {
     let zeros = [0; 4096];
     while buffer.len() < len {
         buffer.extend("codes", &zeros[..(len - buffer.len()).min(zeros.len())])?;
@@ -355,7 +418,7 @@ fn below(value: f64) -> bf16 {
 }
 
 /// A bf16 that is not below `value`, which is not negative.
-fn above(value: f64) -> bf16 {
+pub(super) fn above(value: f64) -> bf16 {
     // One more than the truncated bits; the largest finite value becomes ∞, as it should.
     bf16::from_bits((((value as f32).next_up()).to_bits() >> 16) as u16 + 1)
 }

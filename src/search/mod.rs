@@ -15,6 +15,7 @@ use crate::kernels::Isa;
 use crate::kernels::distance::Query;
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
+use crate::storage::Buffer;
 use crate::threads::{self, Monitor, Worker};
 use crate::vectors::Vectors;
 
@@ -253,10 +254,20 @@ impl Searched<'_> {
             let queries = queries.rows(at * batch..at * batch + results.len());
             let mut collectors: Vec<C> = (0..queries.len()).map(|_| collector()).collect();
             let mut whole = self.scan(queries, way, &mut collectors, worker);
-            for (i, collector) in collectors.iter_mut().enumerate() {
-                if whole && collector.missed() {
-                    whole = self.scan(queries.rows(i..i + 1), way, std::slice::from_mut(collector), worker);
+            // Those whose guesses failed come first, and go through the tile together.
+            let row = queries.dim() * queries.dtype().size();
+            let (mut missed, mut again) = (0, Buffer::new());
+            for i in 0..collectors.len() {
+                if whole && collectors[i].missed() {
+                    again.extend("queries", &queries.bytes()[i * row..][..row])?;
+                    collectors.swap(missed, i);
+                    results.swap(missed, i);
+                    missed += 1;
                 }
+            }
+            if missed > 0 {
+                let again = Vectors::from_bytes(again.bytes(), queries.dtype(), queries.dim())?;
+                whole = self.scan(again, way, &mut collectors[..missed], worker);
             }
             if whole {
                 collectors

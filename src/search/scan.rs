@@ -1,10 +1,11 @@
 //! The one list loop: vectors in order, block by block, for any number of queries at once.
 //!
 //! ```text
-//! for each block of vectors                       (its rows stay in L2)
+//! for each block of vectors                       (what is read of them stays in L2)
 //!   for each group of queries
 //!     lists ← vectors that the screen cannot rule out, given each query's bound
-//!     for each query: exact distances of its list → its collector, which lowers the bound
+//!     for each query: a second look at its list, if the screen has one
+//!                     exact distances of what is left → its collector, which lowers the bound
 //! ```
 //!
 //! Memory is a block of panels and a group's lists, whatever the sizes.
@@ -20,13 +21,16 @@ use crate::kernels::tile::PANEL;
 use crate::threads::Worker;
 use crate::vectors::Vectors;
 
-/// Vectors in a block, at most: looking at every query's bound should cost little beside them. At least [`PILOT`].
+/// Vectors in a block, at most and at least: looking at every query's bound should cost little beside them.
 const BLOCK: usize = 1024;
-/// Bytes of a block's rows: a part of L2, for many queries need the same ones.
+const SMALLEST: usize = 64;
+/// Bytes of a block's rows, or of their codes where few rows are read: a part of L2, for many queries need the same ones.
 const BLOCK_BYTES: usize = 1 << 18;
 /// How many small blocks come first, and the vectors in each: while nothing is known, everything is kept.
-const PILOTS: usize = 16;
-const PILOT: usize = 64;
+const PILOTS: usize = 64;
+const PILOT: usize = PANEL;
+/// Vectors seen before the first guess.
+const GUESS: usize = 256;
 
 /// The vectors that are scanned.
 #[derive(Clone, Copy)]
@@ -65,7 +69,7 @@ impl List<'_> {
 /// The blocks of `0..len`, each with the vectors seen before it: first [`PILOTS`] small ones, spread evenly, then the rest in
 /// steps of the golden ratio, so that those seen at any time are an even part of all, whatever order they are in.
 fn blocks(len: usize, row_bytes: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
-    let size = (BLOCK_BYTES / row_bytes / PANEL * PANEL).clamp(PILOT, BLOCK);
+    let size = (BLOCK_BYTES / row_bytes / PANEL * PANEL).clamp(SMALLEST, BLOCK);
     let start = |pilot: usize| pilot * len / PILOTS / PANEL * PANEL;
     let last = |i: usize| if i + 1 == PILOTS { len } else { start(i + 1) };
     let pilots: Vec<Range<usize>> = (0..PILOTS).map(|i| start(i)..(start(i) + PILOT).min(last(i))).collect();
@@ -104,9 +108,9 @@ pub(crate) fn scan<S: Source, C: Collector>(
     let mut distances = Vec::new();
     let n = list.rows.len();
     let mut foreseen = 0;
-    for (block, seen) in blocks(n, list.row_bytes()) {
+    for (block, seen) in blocks(n, screen.code_bytes().unwrap_or(list.row_bytes())) {
         // Each guess costs a pass over the k best.
-        if seen >= PILOTS * PILOT && seen >= 2 * foreseen {
+        if seen >= GUESS && seen >= 2 * foreseen {
             foreseen = seen;
             collectors.iter_mut().for_each(|collector| collector.foresee(seen, n));
         }
@@ -117,12 +121,14 @@ pub(crate) fn scan<S: Source, C: Collector>(
                 screened.aim(g * group + i, collector.bound());
             }
             screened.keep(g, &mut lists);
-            for ((query, collector), rows) in queries.iter().zip(collectors).zip(&mut lists) {
+            for (i, ((query, collector), rows)) in queries.iter().zip(collectors).zip(&mut lists).enumerate()
+            {
                 if !rows.is_empty() {
                     if block.len() % PANEL != 0 {
                         // The places after the last vector of the last panel hold nothing.
                         rows.retain(|&row| (row as usize) < block.len());
                     }
+                    screened.refine(g * group + i, collector.bound(), rows);
                     list.offer(isa, query, block.start, rows, collector, &mut distances);
                     rows.clear();
                     collector.settle();

@@ -11,6 +11,7 @@ use std::ops::Range;
 use half::bf16;
 
 use crate::kernels::Isa;
+use crate::kernels::fine::FineQuery;
 use crate::kernels::tile::{self, Bound, Bytes, Codes, Floats, Hit, Line, Operand, PANEL, Panels, QueryTile};
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
@@ -26,27 +27,41 @@ pub(crate) trait Source {
 }
 
 /// Some queries and the vectors they are screened against.
-pub(crate) struct Screen<S: Source> {
+pub(crate) struct Screen<'a, S: Source> {
     isa: Isa,
     source: S,
     tile: QueryTile<S::Operand>,
     bounds: Vec<Bound>,
+    second: Option<Second<'a>>,
     hits: Vec<Hit>,
 }
 
-impl<S: Source> Screen<S> {
+/// A second look at what the tile keeps.
+struct Second<'a> {
+    codes: &'a HeadCodes,
+    queries: Vec<FineQuery>,
+}
+
+impl<S: Source> Screen<'_, S> {
     /// Queries that go through the tile together.
     pub fn group(&self) -> usize {
         self.tile.group()
+    }
+
+    /// Bytes of a vector's codes, where most vectors are judged by these alone: they get a second look.
+    pub fn code_bytes(&self) -> Option<usize> {
+        self.second.as_ref().map(|second| second.codes.row_bytes())
     }
 
     /// Makes vectors `range` ready, which begins at a multiple of [`PANEL`].
     pub fn block<'s>(&'s mut self, range: Range<usize>) -> Block<'s, S::Operand> {
         Block {
             isa: self.isa,
+            first: range.start,
             panels: self.source.panels(range),
             tile: &mut self.tile,
             bounds: &self.bounds,
+            second: self.second.as_ref(),
             hits: &mut self.hits,
         }
     }
@@ -55,9 +70,11 @@ impl<S: Source> Screen<S> {
 /// A block of vectors, ready to be screened.
 pub(crate) struct Block<'s, O: Operand> {
     isa: Isa,
+    first: usize,
     panels: Panels<'s, O::Factor>,
     tile: &'s mut QueryTile<O>,
     bounds: &'s [Bound],
+    second: Option<&'s Second<'s>>,
     hits: &'s mut Vec<Hit>,
 }
 
@@ -70,6 +87,13 @@ impl<O: Operand> Block<'_, O> {
     /// Appends to `lists[i]` the vectors, counted from the block's first, that query i of group `group` keeps.
     pub fn keep(&mut self, group: usize, lists: &mut [Vec<u32>]) {
         tile::keep(self.isa, self.tile, group, self.panels, lists, self.hits);
+    }
+
+    /// Takes from `list`, which query `query` kept, what a second look shows to be farther than `distance`.
+    pub fn refine(&self, query: usize, distance: f32, list: &mut Vec<u32>) {
+        if let Some(second) = self.second {
+            second.codes.refine(self.isa, &second.queries[query], self.first, distance, list);
+        }
     }
 }
 
@@ -87,9 +111,15 @@ impl Source for Coded<'_> {
 }
 
 /// Screens against stored codes at level `level`.
-pub(crate) fn codes<'a>(isa: Isa, codes: &'a HeadCodes, level: usize, queries: Vectors) -> Screen<Coded<'a>> {
-    let (tile, bounds) = codes.queries(isa, level, queries);
-    Screen { isa, source: Coded { codes, level }, tile, bounds, hits: Vec::new() }
+pub(crate) fn codes<'a>(
+    isa: Isa,
+    codes: &'a HeadCodes,
+    level: usize,
+    queries: Vectors,
+) -> Screen<'a, Coded<'a>> {
+    let (tile, bounds, fine) = codes.queries(isa, level, queries);
+    let second = (!fine.is_empty()).then_some(Second { codes, queries: fine });
+    Screen { isa, source: Coded { codes, level }, tile, bounds, second, hits: Vec::new() }
 }
 
 /// Buffers that panels are packed into, block after block.
@@ -138,7 +168,7 @@ pub(crate) fn bytes<'a>(
     metric: Metric,
     rows: Vectors<'a>,
     queries: Vectors,
-) -> Option<Screen<ByteRows<'a>>> {
+) -> Option<Screen<'a, ByteRows<'a>>> {
     let (low, high, shift) = match rows.dtype() {
         Dtype::U8 => (0.0, 255.0, 128),
         Dtype::I8 => (-128.0, 127.0, 0),
@@ -166,7 +196,14 @@ pub(crate) fn bytes<'a>(
         }
     });
     let bounds = bounds.collect();
-    Some(Screen { isa, source: ByteRows { rows, packed: Packed::default() }, tile, bounds, hits: Vec::new() })
+    Some(Screen {
+        isa,
+        source: ByteRows { rows, packed: Packed::default() },
+        tile,
+        bounds,
+        second: None,
+        hits: Vec::new(),
+    })
 }
 
 impl Source for ByteRows<'_> {
@@ -226,7 +263,7 @@ pub(crate) fn floats<'a>(
     metric: Metric,
     rows: Vectors<'a>,
     queries: Vectors,
-) -> Screen<FloatRows<'a>> {
+) -> Screen<'a, FloatRows<'a>> {
     let dim = rows.dim();
     // Any centre and any scale give a valid bound; a few rows tell good ones.
     let few = sample(rows, 64, metric);
@@ -271,6 +308,7 @@ pub(crate) fn floats<'a>(
         source: FloatRows { rows, metric, center, scale, packed: Packed::default() },
         tile,
         bounds,
+        second: None,
         hits: Vec::new(),
     }
 }

@@ -32,8 +32,8 @@ pub(crate) trait Collector: Send {
 /// a constant, whatever k.
 ///
 /// The k-th best of the vectors seen so far is a loose bound while they are few. An even part p of all vectors holds
-/// about p·k of the k nearest, and hardly ever r = p·k + 2.6√(p·k·(1−p)) + 1 of them (a binomial count; below one case
-/// in 200): so its r-th best is most likely no nearer than the k-th of all, and is the bound from then on. Where it was
+/// about p·k of the k nearest, and hardly ever r = p·k + 3√(p·k·(1−p)) + 1 of them (a binomial count; one case in
+/// hundreds): so its r-th best is most likely no nearer than the k-th of all, and is the bound from then on. Where it was
 /// nearer (fewer than k vectors are within it) the scan is done again without a guess: a guess costs time at worst, never
 /// a result.
 pub(crate) struct TopK {
@@ -114,7 +114,7 @@ impl Collector for TopK {
     fn foresee(&mut self, seen: usize, n: usize) {
         let part = seen as f64 / n as f64;
         let expected = self.k as f64 * part;
-        let rank = (expected + 2.6 * (expected * (1.0 - part)).sqrt() + 1.0).ceil() as usize;
+        let rank = (expected + 3.0 * (expected * (1.0 - part)).sqrt() + 1.0).ceil() as usize;
         if self.guessing && rank < self.k && rank <= self.best.len() {
             let (_, at, _) = self.best.select_nth_unstable(rank - 1);
             self.guess = self.guess.min(neighbor(*at).distance);

@@ -111,3 +111,8 @@ pub fn expect_codes(index: &Index, case: &str) {
     let bytes_as_fast = Isa::active().name() == "avx512" && index.vectors().dtype().size() == 1;
     assert!(bytes_as_fast || codes(index) != "none", "{case}: {index:?} has no codes");
 }
+
+/// Fails where there are no fine codes. They are made where rows are so long that exact distances cost most.
+pub fn expect_fine_codes(index: &Index, case: &str) {
+    assert!(codes(index).contains("8 bit"), "{case}: {index:?} has codes {}", codes(index));
+}
