@@ -1,6 +1,8 @@
 //! Where to look, when looking at everything takes too long: a graph in which near vectors are neighbours.
 
 pub(crate) mod build;
+mod file;
+mod insert;
 mod rows;
 mod space;
 
@@ -28,8 +30,6 @@ pub(crate) struct GraphParams<'a> {
     pub metric: Metric,
     /// Neighbours of a node: a multiple of 32.
     pub degree: usize,
-    /// Coordinates of a head, where it is not to be chosen from the data.
-    pub width: Option<usize>,
     pub seed: u64,
     pub threads: usize,
     pub monitor: Option<&'a dyn Monitor>,
@@ -38,8 +38,8 @@ pub(crate) struct GraphParams<'a> {
 impl Graph {
     /// A graph of `vectors`.
     pub fn build(vectors: Vectors, params: &GraphParams) -> Result<Self> {
-        let GraphParams { metric, degree, width, seed, threads, monitor } = *params;
-        let space = Space::train(vectors, metric, width, seed, monitor)?;
+        let GraphParams { metric, degree, seed, threads, monitor } = *params;
+        let space = Space::train(vectors, metric, seed, monitor)?;
         let heads = space.encode(vectors, threads, monitor)?;
         let width = space.width();
         let made = build::build(
@@ -48,6 +48,11 @@ impl Graph {
         )?;
         let rows = Rows::pack(degree, width, &heads, &made.neighbours, &made.entries, threads, monitor)?;
         Ok(Self { space, rows, nodes: vectors.len() })
+    }
+
+    /// True where vectors as long as those of `vectors` can be added: under ip, the space has an end.
+    pub fn holds(&self, vectors: Vectors) -> bool {
+        self.space.holds(vectors)
     }
 
     /// Vectors.

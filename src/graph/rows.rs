@@ -100,6 +100,12 @@ impl<'a> Row<'a> {
         bytemuck::pod_read_unaligned(&self.bytes[at..at + size_of::<f32>()])
     }
 
+    /// The node itself, which is number `id`.
+    pub(super) fn node(self, id: u32) -> Node<'a> {
+        let code = bytemuck::cast_slice(&self.bytes[self.layout.code()..][..self.layout.width]);
+        Node { id, code, tail: self.norm() - square(code) }
+    }
+
     /// The row's memory, to be asked for early.
     pub fn bytes(self) -> &'a [u8] {
         self.bytes
@@ -138,18 +144,28 @@ impl Rows {
         let n = heads.tails.len();
         let total = n + entries.len().div_ceil(degree);
         let mut buffer = Buffer::zeroed("graph", total * layout.bytes())?;
+        let origin = vec![0; width];
         let parts: Vec<_> = buffer.bytes_mut("graph")?.chunks_mut(PART * layout.bytes()).collect();
         let parts: Vec<_> = parts.into_iter().map(std::sync::Mutex::new).collect();
         threads::run(threads, monitor, "pack", (parts.len(), total as u64), |at, worker| {
             let mut part = parts[at].lock().map_err(|_| Error::Interrupted)?;
             let rows = part.chunks_exact_mut(layout.bytes());
             let count = rows.len();
+            let mut neighbours_of = Vec::with_capacity(degree);
             for (node, row) in (at * PART..).zip(rows) {
                 let ids = match node.checked_sub(n) {
                     None => &neighbours[node * degree..][..degree],
                     Some(entry) => &entries[entry * degree..entries.len().min((entry + 1) * degree)],
                 };
-                write(layout, row, heads, (node < n).then_some(node), ids);
+                neighbours_of.clear();
+                neighbours_of.extend(ids.iter().filter(|&&id| id != NONE).map(|&id| heads.node(id, width)));
+                let center = (node < n).then(|| heads.node(node as u32, width));
+                write(
+                    layout,
+                    row,
+                    center.unwrap_or(Node { id: NONE, code: &origin, tail: 0.0 }),
+                    &neighbours_of,
+                );
             }
             worker.advance(count as u64);
             Ok(())
@@ -159,35 +175,53 @@ impl Rows {
     }
 }
 
-/// Writes the row of `node`, or of the origin.
-fn write(layout: Layout, row: &mut [u8], heads: &Heads, node: Option<usize>, ids: &[u32]) {
+/// What a row needs to know of a node.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'a> {
+    pub id: u32,
+    pub code: &'a [i8],
+    /// The squared length of its tail.
+    pub tail: f32,
+}
+
+impl Heads {
+    pub(super) fn node(&self, id: u32, width: usize) -> Node<'_> {
+        let at = id as usize;
+        Node { id, code: &self.codes[at * self.stride..][..width], tail: self.tails[at] }
+    }
+}
+
+/// Writes the row of `center` with `neighbours`, at most as many as the degree.
+pub(super) fn write(layout: Layout, row: &mut [u8], center: Node, neighbours: &[Node]) {
     let Layout { degree, width } = layout;
-    let code = |node: usize| &heads.codes[node * heads.stride..][..width];
-    let origin = vec![0; width];
-    let center = node.map_or(origin.as_slice(), code);
-    let (out, rest) = row.split_at_mut(degree * size_of::<u32>());
-    let out: &mut [u32] = bytemuck::cast_slice_mut(out);
-    out.fill(NONE);
-    out[..ids.len()].copy_from_slice(ids);
+    let (ids, rest) = row.split_at_mut(degree * size_of::<u32>());
+    let ids: &mut [u32] = bytemuck::cast_slice_mut(ids);
+    ids.fill(NONE);
     let (blocks, rest) = rest.split_at_mut(degree / BLOCK * layout.block());
-    for (block, ids) in blocks.chunks_exact_mut(layout.block()).zip(out.as_chunks::<BLOCK>().0) {
+    let mut neighbours = neighbours.iter();
+    for (block, ids) in blocks.chunks_exact_mut(layout.block()).zip(ids.as_chunks_mut::<BLOCK>().0) {
         let (head, codes) = block.split_at_mut(size_of::<Head>());
         let head: &mut Head = bytemuck::from_bytes_mut(head);
         let codes: &mut [[u8; BLOCK]] = codes.as_chunks_mut().0;
         codes.fill([0; BLOCK]);
-        for (i, &id) in ids.iter().enumerate() {
+        for (i, id) in ids.iter_mut().enumerate() {
             let (half, lane) = (i / 16, i % 16);
-            if id == NONE {
+            let Some(node) = neighbours.next() else {
                 (head.add[half][lane], head.rescale[half][lane]) = (bf16::INFINITY, bf16::ZERO);
                 continue;
-            }
-            let one = rabitq::encode(center, code(id as usize), |j| codes[j / PAIR][i] |= 1 << (j % PAIR));
-            head.add[half][lane] = bf16::from_f32(one.add + heads.tails[id as usize]);
+            };
+            *id = node.id;
+            let one = rabitq::encode(center.code, node.code, |j| codes[j / PAIR][i] |= 1 << (j % PAIR));
+            head.add[half][lane] = bf16::from_f32(one.add + node.tail);
             head.rescale[half][lane] = bf16::from_f32(one.rescale);
         }
     }
-    let norm: i64 = center.iter().map(|&c| i64::from(c) * i64::from(c)).sum();
-    let norm = norm as f32 + node.map_or(0.0, |node| heads.tails[node]);
-    rest[..width].copy_from_slice(bytemuck::cast_slice(center));
+    let norm = square(center.code) + center.tail;
+    rest[..width].copy_from_slice(bytemuck::cast_slice(center.code));
     rest[width..width + size_of::<f32>()].copy_from_slice(bytemuck::bytes_of(&norm));
+}
+
+/// The squared length of a head.
+fn square(code: &[i8]) -> f32 {
+    code.iter().map(|&c| i64::from(c) * i64::from(c)).sum::<i64>() as f32
 }

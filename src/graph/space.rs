@@ -26,7 +26,7 @@ pub(super) const STEP: usize = crate::kernels::fastscan::PAIR;
 /// Heads are learned from at most so many vectors.
 const SAMPLE: usize = 8192;
 /// Coordinates of a head at most.
-const WIDEST: usize = 512;
+pub(super) const WIDEST: usize = 512;
 /// The part of the variance that heads hold, where they may be wide enough.
 const ENERGY: f64 = 0.97;
 /// Vectors encoded at a time.
@@ -38,8 +38,6 @@ const LANES: usize = 64;
 #[derive(Clone)]
 pub(crate) struct Space {
     pub(super) metric: Metric,
-    /// Coordinates of a vector.
-    pub(super) dim: usize,
     /// M.
     pub(super) longest: f64,
     pub(super) projection: Projection,
@@ -60,14 +58,8 @@ pub(crate) struct Heads {
 }
 
 impl Space {
-    /// Learns from a sample of `vectors`. `width` is chosen where none is given.
-    pub fn train(
-        vectors: Vectors,
-        metric: Metric,
-        width: Option<usize>,
-        seed: u64,
-        monitor: Option<&dyn Monitor>,
-    ) -> Result<Self> {
+    /// Learns from a sample of `vectors`.
+    pub fn train(vectors: Vectors, metric: Metric, seed: u64, monitor: Option<&dyn Monitor>) -> Result<Self> {
         let dim = vectors.dim();
         let longest = match metric {
             Metric::InnerProduct => longest(vectors),
@@ -77,8 +69,11 @@ impl Space {
         let mut columns = lifted(sample(vectors, most, metric), metric, longest);
         let dims = columns.nrows();
         let widest = dims.next_multiple_of(STEP).min(WIDEST);
-        let projection = Projection::train(&mut columns, width.unwrap_or(widest).min(dims), seed, monitor)?;
-        let width = width.unwrap_or_else(|| holding(&projection, &columns, ENERGY));
+        let projection = Projection::train(&mut columns, widest.min(dims), seed, monitor)?;
+        let width = std::env::var("SW")
+            .ok()
+            .map(|v| v.parse().unwrap())
+            .unwrap_or_else(|| holding(&projection, &columns, ENERGY));
         let projection = projection.narrowed(width.min(projection.width()));
         let projection = projection.mixed(&[projection.width()], seed);
         let heads = projection.apply(&columns);
@@ -86,10 +81,10 @@ impl Space {
         reaches.sort_unstable_by(f64::total_cmp);
         // One coordinate in ten thousand may be cut off: all others are coded finer.
         let reach = reaches.get(reaches.len().saturating_sub(1) * 9999 / 10_000).copied().unwrap_or(0.0);
-        Ok(Self::new(metric, dim, longest, projection, if reach > 0.0 { reach / 127.0 } else { 1.0 }))
+        Ok(Self::new(metric, longest, projection, if reach > 0.0 { reach / 127.0 } else { 1.0 }))
     }
 
-    pub fn new(metric: Metric, dim: usize, longest: f64, projection: Projection, step: f64) -> Self {
+    pub fn new(metric: Metric, longest: f64, projection: Projection, step: f64) -> Self {
         let (dims, width) = (projection.mean().len(), projection.width());
         let lanes = width.next_multiple_of(LANES);
         let mut turned = vec![0.0; dims * lanes];
@@ -101,7 +96,12 @@ impl Space {
             }
         }
         let origin = origin.into_iter().map(|v| v as f32).collect();
-        Self { metric, dim, longest, projection, step, turned, origin }
+        Self { metric, longest, projection, step, turned, origin }
+    }
+
+    /// True where `vectors` are not much longer than those that the space was made for.
+    pub fn holds(&self, vectors: Vectors) -> bool {
+        self.metric != Metric::InnerProduct || longest(vectors) <= 1.05 * self.longest
     }
 
     /// Coordinates of a head, padded to whole steps.

@@ -6,6 +6,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{Index, Spec};
 use crate::error::Result;
+use crate::graph::Graph;
 use crate::ids::Ids;
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
@@ -22,6 +23,7 @@ const IDS: Tag = Tag::new("ids");
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Meta {
     metric: u32,
+    /// The kind; the bits above the lowest eight are a graph's degree.
     spec: u32,
     declared: u32,
     stored: u32,
@@ -31,13 +33,17 @@ struct Meta {
     fitted: u64,
     /// 1 where there is a section `ids`.
     ids: u32,
-    /// 1 where there are sections of codes.
-    codes: u32,
+    /// [`CODES`], [`GRAPH`] or 0: which sections there are besides.
+    parts: u32,
 }
+
+const CODES: u32 = 1;
+const GRAPH: u32 = 2;
 
 /// The numbers that stand for values in files: their places in these lists, for ever.
 const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
 const SPECS: [Spec; 3] = [Spec::Auto, Spec::Flat, Spec::FlatRaw];
+const GRAPHS: u32 = 3;
 const DTYPES: [Dtype; 5] = [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I8, Dtype::U8];
 
 fn number<T: PartialEq>(list: &[T], value: &T) -> u32 {
@@ -107,7 +113,10 @@ impl Index {
         };
         let meta = Meta {
             metric: number(&METRICS, &self.metric),
-            spec: number(&SPECS, &self.spec),
+            spec: match self.spec {
+                Spec::Graph { degree } => GRAPHS | (degree as u32) << 8,
+                other => number(&SPECS, &other),
+            },
             declared: number(&DTYPES, &self.rows.declared()),
             stored: number(&DTYPES, &self.rows.stored()),
             dim: self.dim() as u64,
@@ -115,11 +124,13 @@ impl Index {
             seed: self.seed,
             fitted: self.fitted as u64,
             ids: ids.is_some().into(),
-            codes: self.codes.is_some().into(),
+            parts: if self.codes.is_some() { CODES } else { 0 }
+                | if self.graph.is_some() { GRAPH } else { 0 },
         };
         let codes = self.codes.as_ref().map(HeadCodes::sections).unwrap_or_default();
+        let graph = self.graph.as_ref().map(Graph::sections).unwrap_or_default();
         let mut parts: Vec<(Tag, [&[u8]; 1])> = vec![(META, [bytemuck::bytes_of(&meta)])];
-        parts.extend(codes.iter().map(|(tag, bytes)| (*tag, [bytes.as_ref()])));
+        parts.extend(codes.iter().chain(&graph).map(|(tag, bytes)| (*tag, [bytes.as_ref()])));
         parts.extend(ids.map(|ids| (IDS, [ids.bytes()])));
         parts.push((VECTORS, [self.rows.buffer().bytes()]));
         let sections: Vec<storage::Section> =
@@ -136,7 +147,11 @@ impl Index {
         let meta: Meta = meta.as_slice()[0];
         let unknown = |what: &str, value: u32| wrong(format!("unknown {what} {value}"));
         let metric = *METRICS.get(meta.metric as usize).ok_or_else(|| unknown("metric", meta.metric))?;
-        let spec = *SPECS.get(meta.spec as usize).ok_or_else(|| unknown("kind of index", meta.spec))?;
+        let degree = (meta.spec >> 8) as usize;
+        let spec = match meta.spec & 0xFF {
+            GRAPHS if Spec::has_degree(degree) => Spec::Graph { degree },
+            _ => *SPECS.get(meta.spec as usize).ok_or_else(|| unknown("kind of index", meta.spec))?,
+        };
         let declared = *DTYPES.get(meta.declared as usize).ok_or_else(|| unknown("dtype", meta.declared))?;
         let stored = *DTYPES.get(meta.stored as usize).ok_or_else(|| unknown("dtype", meta.stored))?;
         let floats = matches!(declared, Dtype::F32 | Dtype::F16 | Dtype::Bf16);
@@ -158,13 +173,14 @@ impl Index {
         let fitted = usize::try_from(meta.fitted).ok().filter(|fitted| *fitted <= len);
         let fitted =
             fitted.ok_or_else(|| wrong(format!("codes chosen for {} of {len} vectors", meta.fitted)))?;
-        let codes = match meta.codes {
-            0 => None,
-            1 if spec == Spec::FlatRaw => return Err(wrong(format!("codes in an index of kind {spec}"))),
-            1 => Some(HeadCodes::read(file, metric, dim, len)?),
-            other => return Err(wrong(format!("{other} sets of codes"))),
+        let (codes, graph) = match (meta.parts, spec) {
+            (0, Spec::Graph { .. }) if len > 0 => return Err(wrong("no graph".to_owned())),
+            (0, _) => (None, None),
+            (CODES, Spec::Auto | Spec::Flat) => (Some(HeadCodes::read(file, metric, dim, len)?), None),
+            (GRAPH, Spec::Graph { degree }) => (None, Some(Graph::read(file, metric, degree, dim, len)?)),
+            (other, _) => return Err(wrong(format!("parts {other} in an index of kind {spec}"))),
         };
         let rows = Rows::from_parts(dim, declared, stored, vectors);
-        Ok(Self { metric, spec, seed: meta.seed, rows, ids, codes, graph: None, fitted })
+        Ok(Self { metric, spec, seed: meta.seed, rows, ids, codes, graph, fitted })
     }
 }

@@ -18,6 +18,9 @@ use crate::search::{Hits, List, RangeHits, SearchParams, Searched};
 use crate::threads::Monitor;
 use crate::vectors::{Dtype, Vectors, check_dim};
 
+/// Vectors that a graph can hold: a node's number shares a word with a bit.
+const MOST_NODES: usize = 1 << 30;
+
 /// How to build. `BuildParams::default()` is l2, `"auto"`, consecutive ids.
 #[derive(Clone, Copy)]
 pub struct BuildParams<'a> {
@@ -148,24 +151,30 @@ impl Index {
         Ok(())
     }
 
-    /// The graph's nodes for the rows from `before` on.
+    /// The graph's nodes for the rows from `before` on, or a new graph where there are twice as many rows as it was made for.
     fn connect(
         &mut self,
-        _before: usize,
+        before: usize,
         degree: usize,
         threads: usize,
         monitor: Option<&dyn Monitor>,
     ) -> Result<()> {
-        let params = GraphParams {
-            metric: self.metric,
-            degree,
-            width: std::env::var("SW").ok().map(|v| v.parse().unwrap()),
-            seed: self.seed,
-            threads,
-            monitor,
-        };
-        self.graph = Some(Graph::build(self.rows.view(), &params)?);
-        self.fitted = self.len();
+        let rows = self.rows.view();
+        if rows.len() > MOST_NODES {
+            let expected = "at most 2³⁰ vectors; split them into several indexes";
+            return Err(Error::argument("vectors", rows.len(), expected));
+        }
+        let new = rows.rows(before..rows.len());
+        if let Some(graph) =
+            self.graph.as_mut().filter(|graph| rows.len() < 2 * self.fitted && graph.holds(new))
+        {
+            return graph.insert(new, threads, monitor);
+        }
+        if !rows.is_empty() {
+            let params = GraphParams { metric: self.metric, degree, seed: self.seed, threads, monitor };
+            self.graph = Some(Graph::build(rows, &params)?);
+            self.fitted = rows.len();
+        }
         Ok(())
     }
 

@@ -33,6 +33,11 @@ impl Spec {
     /// The largest degree there is.
     pub const MAX_DEGREE: usize = 256;
 
+    /// True where a graph can have so many neighbours.
+    pub(crate) fn has_degree(degree: usize) -> bool {
+        (32..=Self::MAX_DEGREE).contains(&degree) && degree.is_multiple_of(32)
+    }
+
     /// The names before any number.
     const NAMES: [(&'static str, Self); 4] = [
         ("auto", Self::Auto),
@@ -67,9 +72,7 @@ impl FromStr for Spec {
             text.strip_prefix("graph").filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         {
             return match number.parse() {
-                Ok(degree) if (32..=Self::MAX_DEGREE).contains(&degree) && degree % 32 == 0 => {
-                    Ok(Self::Graph { degree })
-                }
+                Ok(degree) if Self::has_degree(degree) => Ok(Self::Graph { degree }),
                 _ => error("graph".len(), "no such degree", "a multiple of 32 up to 256, as in \"graph64\""),
             };
         }

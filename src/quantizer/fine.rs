@@ -14,7 +14,7 @@
 
 use half::bf16;
 
-use super::head::{above, grow};
+use super::head::above;
 use crate::error::Result;
 use crate::kernels::fine::{CODE_MAX, FineQuery, FineRows, QUERY_MAX, STEP};
 use crate::kernels::tile::Bound;
@@ -72,8 +72,8 @@ impl FineCodes {
     /// Makes room for `len` rows in all, and hands out those from `first` on, `part` at a time. `unit` is that of the factors.
     pub fn parts(&mut self, len: usize, first: usize, part: usize, unit: f64) -> Result<Vec<FinePart<'_>>> {
         let stride = Self::stride(self.width());
-        grow(&mut self.codes, len * stride)?;
-        grow(&mut self.factors, len * size_of::<[bf16; 2]>())?;
+        self.codes.lengthen("codes", len * stride)?;
+        self.factors.lengthen("codes", len * size_of::<[bf16; 2]>())?;
         let codes: &mut [i8] = bytemuck::cast_slice_mut(self.codes.bytes_mut("codes")?);
         let factors: &mut [[bf16; 2]] = bytemuck::cast_slice_mut(self.factors.bytes_mut("codes")?);
         let parts = codes[first * stride..].chunks_mut(part * stride).zip(factors[first..].chunks_mut(part));

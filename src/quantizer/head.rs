@@ -200,10 +200,10 @@ impl HeadCodes {
         let (old, new) = (self.len, self.len + vectors.len());
         let panels = new.div_ceil(PANEL);
         let width = self.width();
-        grow(&mut self.lines, panels * PANEL * width)?;
-        grow(&mut self.half_norms, panels * size_of::<[bf16; PANEL]>())?;
+        self.lines.lengthen("codes", panels * PANEL * width)?;
+        self.half_norms.lengthen("codes", panels * size_of::<[bf16; PANEL]>())?;
         for level in &mut self.levels {
-            grow(&mut level.tails, panels * size_of::<[bf16; PANEL]>())?;
+            level.tails.lengthen("codes", panels * size_of::<[bf16; PANEL]>())?;
         }
         // From the panel that is not full yet on, in parts that threads write each on their own.
         let (first, steps) = (old / PANEL, width / 4);
@@ -401,15 +401,6 @@ impl Kernel for CodeMax {
     fn run<S: Simd>(self, _: S) -> i32 {
         S::CODE_MAX
     }
-}
-
-/// Lengthens `buffer` to `len` bytes with zeros.
-pub(super) fn grow(buffer: &mut Buffer, len: usize) -> Result<()> {
-    let zeros = [0; 4096];
-    while buffer.len() < len {
-        buffer.extend("codes", &zeros[..(len - buffer.len()).min(zeros.len())])?;
-    }
-    Ok(())
 }
 
 /// The largest bf16 that is not above `value`, which is not negative.

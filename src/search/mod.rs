@@ -4,7 +4,7 @@ pub(crate) mod beam;
 mod scan;
 mod screen;
 mod topk;
-mod walks;
+pub(crate) mod walks;
 
 use std::sync::Mutex;
 

@@ -46,6 +46,26 @@ impl Walks<'_> {
     }
 }
 
+/// Calls `each` with the `ef` nodes nearest to the point `code` that a walk finds, for who wants to become one.
+pub(crate) fn nearest(isa: Isa, graph: &Graph, code: &[i8], ef: usize, each: impl FnMut(u32)) {
+    struct Alone<'a, F>(&'a Graph, &'a [i8], usize, &'a mut Walk, F);
+    impl<F: FnMut(u32)> Kernel for Alone<'_, F> {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(graph, code, ef, walk, each) = self;
+            walk.head.clear();
+            walk.head.extend(code[..graph.space.width()].iter().map(|&c| f32::from(c)));
+            let mut going = walk.start(s, graph, ef, ef);
+            while going {
+                going = walk.step(s, graph);
+            }
+            walk.found.nodes().for_each(each);
+        }
+    }
+    SCRATCH.with_borrow_mut(|scratch| isa.run(Alone(graph, code, ef, &mut scratch.walks[0], each)));
+}
+
 struct Ring<'a, F> {
     walks: Walks<'a>,
     isa: Isa,

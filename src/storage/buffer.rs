@@ -34,7 +34,7 @@ pub struct Buffer(Bytes);
 enum Bytes {
     /// The first `len` bytes of `lines`, which holds no line more than they need.
     Owned { lines: Vec<Line>, len: usize },
-    /// The first `len` bytes of `pages`.
+    /// The first `len` bytes of `pages`: what is large, which searches read at random places.
     Huge { pages: Pages, len: usize },
     /// `range` of `map`, which it lies within.
     Mapped { map: Arc<Mmap>, range: Range<usize> },
@@ -54,26 +54,31 @@ impl Buffer {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn with_capacity(what: &'static str, bytes: usize) -> Result<Self> {
+        if bytes >= Pages::SIZE {
+            let pages = Pages::new(bytes).ok_or_else(|| out_of_memory(what, bytes))?;
+            return Ok(Self(Bytes::Huge { pages, len: 0 }));
+        }
         let mut lines = Vec::new();
         lines.try_reserve_exact(bytes.div_ceil(Self::ALIGN)).map_err(|_| out_of_memory(what, bytes))?;
         Ok(Self(Bytes::Owned { lines, len: 0 }))
     }
 
-    /// `bytes` zeros, owned, in huge pages where there are any: for what is read at random places. `what` names them in the
-    /// error.
+    /// `bytes` zeros, owned. `what` names them in the error.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn zeroed(what: &'static str, bytes: usize) -> Result<Self> {
-        if bytes >= Pages::SIZE {
-            let pages = Pages::new(bytes).ok_or_else(|| out_of_memory(what, bytes))?;
-            return Ok(Self(Bytes::Huge { pages, len: bytes }));
+        let mut buffer = Self::with_capacity(what, bytes)?;
+        match &mut buffer.0 {
+            Bytes::Owned { lines, len } => {
+                lines.resize(bytes.div_ceil(Self::ALIGN), Line::zeroed());
+                *len = bytes;
+            }
+            // Nothing was written to its pages yet.
+            Bytes::Huge { len, .. } => *len = bytes,
+            Bytes::Mapped { .. } => unreachable!("made owned above"),
         }
-        let mut lines = Vec::new();
-        let count = bytes.div_ceil(Self::ALIGN);
-        lines.try_reserve_exact(count).map_err(|_| out_of_memory(what, bytes))?;
-        lines.resize(count, Line::zeroed());
-        Ok(Self(Bytes::Owned { lines, len: bytes }))
+        Ok(buffer)
     }
 
     /// The bytes `range` of `map`, aligned as their place in the file is.
@@ -133,6 +138,13 @@ impl Buffer {
     /// [`Error::OutOfMemory`]; the buffer is then as it was.
     pub fn extend(&mut self, what: &'static str, mut bytes: &[u8]) -> Result<()> {
         self.own(what, bytes.len())?;
+        if let Bytes::Owned { len, .. } = &self.0
+            && len.saturating_add(bytes.len()) >= Pages::SIZE
+        {
+            let mut huge = Self::with_capacity(what, len.saturating_add(bytes.len()))?;
+            huge.extend(what, self.bytes())?;
+            *self = huge;
+        }
         let (lines, len) = match &mut self.0 {
             Bytes::Owned { lines, len } => (lines, len),
             Bytes::Huge { pages, len } => {
@@ -162,6 +174,18 @@ impl Buffer {
             lines.push(line);
         }
         *len = needed;
+        Ok(())
+    }
+
+    /// Appends zeros up to a length of `len`. `what` names the buffer in the error.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn lengthen(&mut self, what: &'static str, len: usize) -> Result<()> {
+        let zeros = [0; 4096];
+        while self.len() < len {
+            self.extend(what, &zeros[..(len - self.len()).min(zeros.len())])?;
+        }
         Ok(())
     }
 

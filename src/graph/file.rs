@@ -1,0 +1,95 @@
+//! A graph as the sections of a file.
+
+use std::borrow::Cow;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::Graph;
+use super::rows::{Layout, Rows};
+use super::space::{STEP, Space, WIDEST};
+use crate::error::Result;
+use crate::index::Spec;
+use crate::metric::Metric;
+use crate::storage::{Sections, Tag};
+use crate::transform::Projection;
+
+const META: Tag = Tag::new("graph");
+const MEAN: Tag = Tag::new("g-mean");
+const DIRECTIONS: Tag = Tag::new("g-direct");
+const ROWS: Tag = Tag::new("g-rows");
+
+/// Section `graph`. All little-endian.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Meta {
+    degree: u64,
+    /// Directions of the projection.
+    directions: u64,
+    /// Rows of the entry.
+    entry: u64,
+    longest: f64,
+    step: f64,
+}
+
+impl Graph {
+    /// What [`Graph::read`] reads.
+    pub fn sections(&self) -> Vec<(Tag, Cow<'_, [u8]>)> {
+        let space = &self.space;
+        let meta = Meta {
+            degree: self.rows.layout.degree as u64,
+            directions: space.projection.width() as u64,
+            entry: self.entry().len() as u64,
+            longest: space.longest,
+            step: space.step,
+        };
+        vec![
+            (META, Cow::Owned(bytemuck::bytes_of(&meta).to_vec())),
+            (MEAN, Cow::Borrowed(bytemuck::cast_slice(space.projection.mean()))),
+            (DIRECTIONS, Cow::Borrowed(bytemuck::cast_slice(space.projection.rows()))),
+            (ROWS, Cow::Borrowed(self.rows.buffer.bytes())),
+        ]
+    }
+
+    /// The graph of `nodes` vectors of `dim` dimensions from a file. What the rows hold is not looked at: a walk checks each
+    /// neighbour before it goes there.
+    ///
+    /// # Errors
+    /// [`Error::Format`](crate::Error::Format), [`Error::Io`](crate::Error::Io),
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub fn read(file: &Sections, metric: Metric, degree: usize, dim: usize, nodes: usize) -> Result<Self> {
+        let meta = file.small(META)?;
+        let wrong = |problem: String| file.error(META, &problem);
+        if meta.len() != size_of::<Meta>() {
+            return Err(wrong(format!("{} bytes, not {}", meta.len(), size_of::<Meta>())));
+        }
+        let meta: Meta = meta.as_slice()[0];
+        if meta.degree != degree as u64 || degree > Spec::MAX_DEGREE {
+            return Err(wrong(format!("a degree of {}, not {degree}", meta.degree)));
+        }
+        let dims = dim + usize::from(metric == Metric::InnerProduct);
+        let directions = usize::try_from(meta.directions).unwrap_or(usize::MAX);
+        if directions == 0 || directions > dims.min(WIDEST) {
+            return Err(wrong(format!("{directions} directions, not 1 to {}", dims.min(WIDEST))));
+        }
+        let good = |v: f64| v.is_finite() && v >= 0.0;
+        if !(good(meta.longest) && good(meta.step) && meta.step > 0.0) {
+            return Err(wrong(format!("a step of {} and a length of {}", meta.step, meta.longest)));
+        }
+        let entry = usize::try_from(meta.entry).unwrap_or(usize::MAX);
+        let rows = nodes.checked_add(entry).filter(|_| entry <= nodes.max(1));
+        let rows = rows.ok_or_else(|| wrong(format!("{entry} rows of entry for {nodes} vectors")))?;
+        let floats = |tag, shape: &[usize]| -> Result<Vec<f32>> {
+            file.array::<f32>(tag, shape)?;
+            let values = file.small(tag)?.as_slice::<f32>().to_vec();
+            match values.iter().all(|v| v.is_finite()) {
+                true => Ok(values),
+                false => Err(file.error(tag, "a value that is not finite")),
+            }
+        };
+        let projection = Projection::new(floats(MEAN, &[dims])?, floats(DIRECTIONS, &[directions, dims])?);
+        let layout = Layout { degree, width: directions.next_multiple_of(STEP) };
+        let buffer = file.array::<u8>(ROWS, &[rows, layout.bytes()])?;
+        let space = Space::new(metric, meta.longest, projection, meta.step);
+        Ok(Self { space, rows: Rows { layout, buffer }, nodes })
+    }
+}
