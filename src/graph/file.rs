@@ -87,8 +87,8 @@ impl Graph {
             }
         };
         let projection = Projection::new(floats(MEAN, &[dims])?, floats(DIRECTIONS, &[directions, dims])?);
-        let layout = Layout { degree, width: directions.next_multiple_of(STEP) };
-        let buffer = file.array::<u8>(ROWS, &[rows, layout.bytes()])?;
+        let layout = Layout::new(degree, directions.next_multiple_of(STEP));
+        let buffer = file.array::<u8>(ROWS, &[rows, layout.size])?;
         let space = Space::new(metric, meta.longest, projection, meta.step);
         Ok(Self { space, rows: Rows { layout, buffer }, nodes })
     }

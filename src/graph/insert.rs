@@ -31,7 +31,7 @@ impl Graph {
     pub fn insert(&mut self, vectors: Vectors, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
         let heads = self.space.encode(vectors, threads, monitor)?;
         let (before, entry) = (self.nodes, self.entry().len());
-        let size = self.rows.layout.bytes();
+        let size = self.rows.layout.size;
         let entries = self.rows.buffer.bytes()[before * size..].to_vec();
         let mut undo = Undo::default();
         let mut link = || {
@@ -109,7 +109,7 @@ impl Graph {
             let node = (before + i) as u32;
             let list = list.into_inner().map_err(|_| Error::Interrupted)?;
             let around = Around::new(self, heads, before, &list);
-            let mut row = vec![0; layout.bytes()];
+            let mut row = vec![0; layout.size];
             write(layout, &mut row, heads.node(i as u32, layout.width).named(node), &around.nodes());
             rows.push((node, row));
             list.iter().for_each(|near| arrivals.entry(near.id()).or_default().push(node));
@@ -136,7 +136,7 @@ impl Graph {
                 return Ok(());
             }
             let around = Around::new(graph, heads, before, &list);
-            let mut row = vec![0; layout.bytes()];
+            let mut row = vec![0; layout.size];
             write(layout, &mut row, center, &around.nodes());
             *changed[i].lock().map_err(|_| Error::Interrupted)? = Some(row);
             Ok(())

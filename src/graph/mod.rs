@@ -11,8 +11,9 @@ use crate::metric::Metric;
 use crate::threads::Monitor;
 use crate::vectors::Vectors;
 
-pub(crate) use rows::STRIDE;
-use rows::{Row, Rows};
+pub(crate) use build::NONE;
+use rows::Rows;
+pub(crate) use rows::{STRIDE, View};
 pub(crate) use space::Space;
 
 /// A walkable graph over vectors that are stored elsewhere.
@@ -55,20 +56,13 @@ impl Graph {
         self.space.holds(vectors)
     }
 
-    /// Vectors.
-    #[inline(always)]
-    pub fn nodes(&self) -> usize {
-        self.nodes
-    }
-
     /// The rows in which walks begin.
     pub fn entry(&self) -> std::ops::Range<usize> {
         self.nodes..self.rows.len()
     }
 
-    #[inline(always)]
-    pub fn row(&self, at: usize) -> Row<'_> {
-        self.rows.row(at)
+    pub fn rows(&self) -> View<'_> {
+        self.rows.view()
     }
 
     pub fn bytes(&self) -> usize {

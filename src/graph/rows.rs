@@ -28,11 +28,17 @@ const PART: usize = 256;
 /// A node's code is read so many bytes at a time.
 pub(crate) const STRIDE: usize = 32;
 
-/// Where things are in a row.
+/// Where things are in a row, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub degree: usize,
     pub width: usize,
+    /// The length of a block.
+    block: usize,
+    /// Where the node's code begins.
+    code: usize,
+    /// The length of a row: whole lines.
+    pub size: usize,
 }
 
 /// The factors of a block.
@@ -44,25 +50,11 @@ struct Head {
 }
 
 impl Layout {
-    /// Bytes of a block.
-    fn block(self) -> usize {
-        size_of::<Head>() + self.width / PAIR * BLOCK
-    }
-
-    /// Where the node's code is.
-    fn code(self) -> usize {
-        self.degree * size_of::<u32>() + self.degree / BLOCK * self.block()
-    }
-
-    /// Lines of a row.
-    pub fn lines(self) -> usize {
-        let read = self.code() + self.width.next_multiple_of(STRIDE);
-        read.max(self.code() + self.width + size_of::<f32>()).div_ceil(size_of::<Line>())
-    }
-
-    /// Bytes of a row.
-    pub fn bytes(self) -> usize {
-        self.lines() * size_of::<Line>()
+    pub fn new(degree: usize, width: usize) -> Self {
+        let block = size_of::<Head>() + width / PAIR * BLOCK;
+        let code = degree * size_of::<u32>() + degree / BLOCK * block;
+        let end = (width + size_of::<f32>()).max(width.next_multiple_of(STRIDE));
+        Self { degree, width, block, code, size: (code + end).next_multiple_of(size_of::<Line>()) }
     }
 }
 
@@ -81,8 +73,8 @@ impl<'a> Row<'a> {
     /// Codes and factors of neighbours 32·`at`….
     #[inline(always)]
     pub fn block(self, at: usize) -> (&'a [[u8; BLOCK]], Factors<'a>) {
-        let start = self.layout.degree * size_of::<u32>() + at * self.layout.block();
-        let (head, codes) = self.bytes[start..][..self.layout.block()].split_at(size_of::<Head>());
+        let start = self.layout.degree * size_of::<u32>() + at * self.layout.block;
+        let (head, codes) = self.bytes[start..][..self.layout.block].split_at(size_of::<Head>());
         let head: &Head = bytemuck::from_bytes(head);
         (codes.as_chunks().0, Factors { add: &head.add, rescale: &head.rescale })
     }
@@ -91,24 +83,39 @@ impl<'a> Row<'a> {
     #[inline(always)]
     pub fn code(self) -> &'a [[i8; STRIDE]] {
         let strides = self.layout.width.div_ceil(STRIDE);
-        bytemuck::cast_slice::<u8, i8>(&self.bytes[self.layout.code()..][..strides * STRIDE]).as_chunks().0
+        bytemuck::cast_slice::<u8, i8>(&self.bytes[self.layout.code..][..strides * STRIDE]).as_chunks().0
     }
 
     #[inline(always)]
     pub fn norm(self) -> f32 {
-        let at = self.layout.code() + self.layout.width;
+        let at = self.layout.code + self.layout.width;
         bytemuck::pod_read_unaligned(&self.bytes[at..at + size_of::<f32>()])
     }
 
     /// The node itself, which is number `id`.
     pub(super) fn node(self, id: u32) -> Node<'a> {
-        let code = bytemuck::cast_slice(&self.bytes[self.layout.code()..][..self.layout.width]);
+        let code = bytemuck::cast_slice(&self.bytes[self.layout.code..][..self.layout.width]);
         Node { id, code, tail: self.norm() - square(code) }
     }
 
     /// The row's memory, to be asked for early.
     pub fn bytes(self) -> &'a [u8] {
         self.bytes
+    }
+}
+
+/// Rows, wherever they are stored.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    layout: Layout,
+    bytes: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    #[inline(always)]
+    pub fn row(self, at: usize) -> Row<'a> {
+        let size = self.layout.size;
+        Row { layout: self.layout, bytes: &self.bytes[at * size..][..size] }
     }
 }
 
@@ -121,13 +128,16 @@ pub(crate) struct Rows {
 
 impl Rows {
     pub fn len(&self) -> usize {
-        self.buffer.len() / self.layout.bytes()
+        self.buffer.len() / self.layout.size
     }
 
-    #[inline(always)]
+    /// All of them, for who reads many.
+    pub fn view(&self) -> View<'_> {
+        View { layout: self.layout, bytes: self.buffer.bytes() }
+    }
+
     pub fn row(&self, at: usize) -> Row<'_> {
-        let size = self.layout.bytes();
-        Row { layout: self.layout, bytes: &self.buffer.bytes()[at * size..][..size] }
+        self.view().row(at)
     }
 
     /// Packs `neighbours` (`degree` a node, padded with [`NONE`]) of the points `heads`, and the entry.
@@ -140,16 +150,16 @@ impl Rows {
         threads: usize,
         monitor: Option<&dyn Monitor>,
     ) -> Result<Self> {
-        let layout = Layout { degree, width };
+        let layout = Layout::new(degree, width);
         let n = heads.tails.len();
         let total = n + entries.len().div_ceil(degree);
-        let mut buffer = Buffer::zeroed("graph", total * layout.bytes())?;
+        let mut buffer = Buffer::zeroed("graph", total * layout.size)?;
         let origin = vec![0; width];
-        let parts: Vec<_> = buffer.bytes_mut("graph")?.chunks_mut(PART * layout.bytes()).collect();
+        let parts: Vec<_> = buffer.bytes_mut("graph")?.chunks_mut(PART * layout.size).collect();
         let parts: Vec<_> = parts.into_iter().map(std::sync::Mutex::new).collect();
         threads::run(threads, monitor, "pack", (parts.len(), total as u64), |at, worker| {
             let mut part = parts[at].lock().map_err(|_| Error::Interrupted)?;
-            let rows = part.chunks_exact_mut(layout.bytes());
+            let rows = part.chunks_exact_mut(layout.size);
             let count = rows.len();
             let mut neighbours_of = Vec::with_capacity(degree);
             for (node, row) in (at * PART..).zip(rows) {
@@ -193,13 +203,13 @@ impl Heads {
 
 /// Writes the row of `center` with `neighbours`, at most as many as the degree.
 pub(super) fn write(layout: Layout, row: &mut [u8], center: Node, neighbours: &[Node]) {
-    let Layout { degree, width } = layout;
+    let Layout { degree, width, .. } = layout;
     let (ids, rest) = row.split_at_mut(degree * size_of::<u32>());
     let ids: &mut [u32] = bytemuck::cast_slice_mut(ids);
     ids.fill(NONE);
-    let (blocks, rest) = rest.split_at_mut(degree / BLOCK * layout.block());
+    let (blocks, rest) = rest.split_at_mut(degree / BLOCK * layout.block);
     let mut neighbours = neighbours.iter();
-    for (block, ids) in blocks.chunks_exact_mut(layout.block()).zip(ids.as_chunks_mut::<BLOCK>().0) {
+    for (block, ids) in blocks.chunks_exact_mut(layout.block).zip(ids.as_chunks_mut::<BLOCK>().0) {
         let (head, codes) = block.split_at_mut(size_of::<Head>());
         let head: &mut Head = bytemuck::from_bytes_mut(head);
         let codes: &mut [[u8; BLOCK]] = codes.as_chunks_mut().0;

@@ -28,11 +28,13 @@ const SAMPLE: usize = 8192;
 /// Coordinates of a head at most.
 pub(super) const WIDEST: usize = 512;
 /// The part of the variance that heads hold, where they may be wide enough.
-const ENERGY: f64 = 0.97;
+const ENERGY: f64 = 0.98;
 /// Vectors encoded at a time.
 const PART: usize = 256;
-/// Outputs of a projection that are summed in registers together.
-const LANES: usize = 64;
+/// Coordinates of heads that are summed in registers together.
+const LANES: usize = 32;
+/// Queries that share a pass over the directions: with [`LANES`] sums each, what the registers hold.
+const QUERIES: usize = 3;
 
 /// How vectors become points.
 #[derive(Clone)]
@@ -43,7 +45,7 @@ pub(crate) struct Space {
     pub(super) projection: Projection,
     /// The distance between two codes.
     pub(super) step: f64,
-    /// P transposed, d rows of `lanes` values, in units of the step; and Pμ.
+    /// P in units of the step, [`LANES`] rows at a time, coordinate by coordinate; and −Pμ.
     turned: Vec<f32>,
     origin: Vec<f32>,
 }
@@ -70,10 +72,7 @@ impl Space {
         let dims = columns.nrows();
         let widest = dims.next_multiple_of(STEP).min(WIDEST);
         let projection = Projection::train(&mut columns, widest.min(dims), seed, monitor)?;
-        let width = std::env::var("SW")
-            .ok()
-            .map(|v| v.parse().unwrap())
-            .unwrap_or_else(|| holding(&projection, &columns, ENERGY));
+        let width = holding(&projection, &columns, ENERGY);
         let projection = projection.narrowed(width.min(projection.width()));
         let projection = projection.mixed(&[projection.width()], seed);
         let heads = projection.apply(&columns);
@@ -91,7 +90,7 @@ impl Space {
         let mut origin = vec![0f64; lanes];
         for (i, row) in projection.rows().chunks_exact(dims).enumerate() {
             for (j, (&p, &mean)) in row.iter().zip(projection.mean()).enumerate() {
-                turned[j * lanes + i] = (f64::from(p) / step) as f32;
+                turned[(i / LANES * dims + j) * LANES + i % LANES] = (f64::from(p) / step) as f32;
                 origin[i] -= f64::from(p) * f64::from(mean) / step;
             }
         }
@@ -140,8 +139,8 @@ impl Space {
         Ok(heads)
     }
 
-    /// The head of row `row` of `queries`, in units of the step.
-    pub fn head(&self, isa: Isa, queries: Vectors, row: usize, values: &mut Vec<f32>, head: &mut Vec<f32>) {
+    /// Replaces `heads` by those of `queries`, [`Space::width`] values each, in units of the step. `values` is memory to work in.
+    pub fn heads(&self, isa: Isa, queries: Vectors, values: &mut Vec<f32>, heads: &mut Vec<f32>) {
         struct Widen<'a>(Vectors<'a>, &'a mut Vec<f32>);
         impl DtypeVisitor for Widen<'_> {
             type Out = ();
@@ -151,51 +150,71 @@ impl Space {
             }
         }
         values.clear();
-        let one = queries.rows(row..row + 1);
-        one.dtype().visit(Widen(one, values));
-        let length = match self.metric {
-            Metric::L2 => 1.0,
-            Metric::Cosine => 1.0 / norm(values),
-            Metric::InnerProduct => self.longest / norm(values),
-        };
-        if length.is_finite() && self.metric != Metric::L2 {
-            values.iter_mut().for_each(|v| *v = (f64::from(*v) * length) as f32);
+        queries.dtype().visit(Widen(queries, values));
+        if self.metric != Metric::L2 {
+            let length = if self.metric == Metric::Cosine { 1.0 } else { self.longest };
+            for query in values.chunks_exact_mut(queries.dim()) {
+                let scale = length / norm(query);
+                if scale.is_finite() {
+                    query.iter_mut().for_each(|v| *v = (f64::from(*v) * scale) as f32);
+                }
+            }
         }
-        isa.run(Turn { space: self, values, head });
+        heads.clear();
+        heads.resize(queries.len() * self.width(), 0.0);
+        isa.run(Turn { space: self, dim: queries.dim(), values, heads });
     }
 }
 
-/// y = P(q − μ).
+/// y = P(q − μ) for all queries.
 struct Turn<'a> {
     space: &'a Space,
+    dim: usize,
     values: &'a [f32],
-    head: &'a mut Vec<f32>,
+    heads: &'a mut [f32],
 }
 
 impl Kernel for Turn<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { space, values, head } = self;
-        let lanes = space.origin.len();
-        head.clear();
-        for first in (0..lanes).step_by(LANES) {
-            let (start, _) = space.origin[first..first + LANES].as_chunks::<16>();
-            let mut sums =
-                [s.load_f32(&start[0]), s.load_f32(&start[1]), s.load_f32(&start[2]), s.load_f32(&start[3])];
-            for (v, row) in values.iter().zip(space.turned.chunks_exact(lanes)) {
-                let v = s.splat_f32(*v);
-                let (row, _) = row[first..first + LANES].as_chunks::<16>();
-                for i in 0..4 {
-                    sums[i] = s.mul_add_f32(s.load_f32(&row[i]), v, sums[i]);
-                }
-            }
-            for sum in sums {
-                head.extend_from_slice(&s.lanes_f32(sum));
+        let Self { space, dim, values, heads } = self;
+        let width = space.width();
+        let mut values = values.chunks_exact(QUERIES * dim);
+        let mut heads = heads.chunks_exact_mut(QUERIES * width);
+        for (values, heads) in (&mut values).zip(&mut heads) {
+            turn::<S, QUERIES>(s, space, dim, values, heads);
+        }
+        let rest = values.remainder().chunks_exact(dim);
+        for (values, heads) in rest.zip(heads.into_remainder().chunks_exact_mut(width)) {
+            turn::<S, 1>(s, space, dim, values, heads);
+        }
+    }
+}
+
+/// The heads of Q queries.
+#[inline(always)]
+fn turn<S: Simd, const Q: usize>(s: S, space: &Space, dim: usize, values: &[f32], heads: &mut [f32]) {
+    let (dims, width) = (space.projection.mean().len(), space.width());
+    let values: [&[f32]; Q] = std::array::from_fn(|q| &values[q * dim..][..dim]);
+    let panels = space.turned.chunks_exact(LANES * dims).zip(space.origin.chunks_exact(LANES));
+    for (panel, (lines, origin)) in panels.enumerate() {
+        let (start, _) = origin.as_chunks::<16>();
+        let mut sums = [[s.load_f32(&start[0]), s.load_f32(&start[1])]; Q];
+        for (j, line) in lines.as_chunks::<LANES>().0[..dim].iter().enumerate() {
+            let (line, _) = line.as_chunks::<16>();
+            let (low, high) = (s.load_f32(&line[0]), s.load_f32(&line[1]));
+            for q in 0..Q {
+                let v = s.splat_f32(values[q][j]);
+                sums[q] = [s.mul_add_f32(low, v, sums[q][0]), s.mul_add_f32(high, v, sums[q][1])];
             }
         }
-        head.truncate(space.projection.width());
-        head.resize(space.width(), 0.0);
+        for q in 0..Q {
+            let all: [f32; LANES] = bytemuck::must_cast([s.lanes_f32(sums[q][0]), s.lanes_f32(sums[q][1])]);
+            let first = panel * LANES;
+            let head = &mut heads[q * width..][first..width.min(first + LANES)];
+            head.copy_from_slice(&all[..head.len()]);
+        }
     }
 }
 

@@ -10,16 +10,29 @@
 //! A step reads one row and nothing else, so the next one is known, and asked for, as soon as this one is done. A [`Walk`] can be
 //! left between any two steps: several of them take turns on one core, and each one's row arrives while the others compute.
 
-use crate::graph::Graph;
-use crate::graph::STRIDE;
+use crate::graph::{Graph, NONE, STRIDE, View};
 use crate::kernels::Simd;
 use crate::kernels::fastscan::Tables;
+
+/// A graph as walks see it.
+#[derive(Clone, Copy)]
+pub(crate) struct Map<'a> {
+    rows: View<'a>,
+    /// The rows in which walks begin: from the first, which is as many as there are nodes, to before the second.
+    entry: (usize, usize),
+}
+
+impl<'a> Map<'a> {
+    pub fn new(graph: &'a Graph) -> Self {
+        let entry = graph.entry();
+        Self { rows: graph.rows(), entry: (entry.start, entry.end) }
+    }
+}
 
 /// One query on its way through a graph. Reused for the next one, so that nothing is allocated.
 #[derive(Default)]
 pub(crate) struct Walk {
-    /// The query's head in units of the graph's step, and in integers of `unit` each.
-    pub head: Vec<f32>,
+    /// The query's head in integers of `unit` each, and its squared length.
     code: Vec<[i16; STRIDE]>,
     unit: f32,
     norm: f32,
@@ -44,15 +57,17 @@ pub struct Stats {
     pub reranked: u64,
 }
 
+/// Nodes of the entry that a walk begins with, at most: to sort in more of them costs more than they bring.
+const STARTS: usize = 12;
 /// The largest magnitude of a query's code: 512 products with a byte stay below 2³¹.
 const REACH: f32 = 32000.0;
 
 impl Walk {
-    /// Starts at the entry of `graph`, for the query whose head is in `head`. False where there is nothing to walk.
+    /// Starts at the entry of `map`, for the query whose head is `head`. False where there is nothing to walk.
     #[inline(always)]
-    pub fn start<S: Simd>(&mut self, s: S, graph: &Graph, ef: usize, keep: usize) -> bool {
+    pub fn start<S: Simd>(&mut self, s: S, map: Map, head: &[f32], ef: usize, keep: usize) -> bool {
         let (mut reach, mut norm) = (0f32, 0f32);
-        for &v in &self.head {
+        for &v in head {
             reach = reach.max(v.abs());
             norm += v * v;
         }
@@ -60,28 +75,29 @@ impl Walk {
         self.norm = norm;
         let scale = 1.0 / self.unit;
         self.code.clear();
-        for part in self.head.chunks(STRIDE) {
+        for part in head.chunks(STRIDE) {
             let mut code = [0; STRIDE];
             for (code, v) in code.iter_mut().zip(part) {
                 *code = (v * scale) as i16;
             }
             self.code.push(code);
         }
-        self.tables.set(s, &self.head);
-        self.pool.clear(ef);
+        self.tables.set(s, head);
+        self.pool.clear(ef.min(STARTS));
         self.found.clear(keep);
-        self.seen.clear();
+        self.seen.clear(ef);
         self.stats = Stats::default();
-        for row in graph.entry() {
-            self.scan(s, graph, row, norm);
+        for row in map.entry.0..map.entry.1 {
+            self.scan(s, map, row, norm);
         }
-        self.aim(s, graph)
+        self.pool.widen(ef);
+        self.aim(s, map)
     }
 
     /// Expands the node whose row was asked for. False where the walk has ended.
     #[inline(always)]
-    pub fn step<S: Simd>(&mut self, s: S, graph: &Graph) -> bool {
-        let row = graph.row(self.next as usize);
+    pub fn step<S: Simd>(&mut self, s: S, map: Map) -> bool {
+        let row = map.rows.row(self.next as usize);
         let mut acc = s.zero_i32();
         for (code, query) in row.code().iter().zip(&self.code) {
             acc = s.dot_i16(acc, code, query);
@@ -89,14 +105,14 @@ impl Walk {
         let distance = self.norm + row.norm() - 2.0 * self.unit * s.sum_i32(acc) as f32;
         self.found.offer(distance, self.next);
         self.stats.hops += 1;
-        self.scan(s, graph, self.next as usize, distance);
-        self.aim(s, graph)
+        self.scan(s, map, self.next as usize, distance);
+        self.aim(s, map)
     }
 
     /// Puts the neighbours of `row`, `distance` away, into the pool.
     #[inline(always)]
-    fn scan<S: Simd>(&mut self, s: S, graph: &Graph, row: usize, distance: f32) {
-        let row = graph.row(row);
+    fn scan<S: Simd>(&mut self, s: S, map: Map, row: usize, distance: f32) {
+        let row = map.rows.row(row);
         for (at, ids) in row.ids().as_chunks::<32>().0.iter().enumerate() {
             let (codes, factors) = row.block(at);
             let estimates = self.tables.estimate(s, codes, factors, distance);
@@ -111,7 +127,7 @@ impl Walk {
                     let bit = mask.trailing_zeros();
                     let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
                     mask &= !(S::LANE_BITS << bit);
-                    self.see(graph, ids[half * 16 + lane], values[lane]);
+                    self.see(map, ids[half * 16 + lane], values[lane]);
                 }
             }
         }
@@ -120,30 +136,32 @@ impl Walk {
     /// Takes note that `node` may be as far as `estimate`. Estimates from several neighbours err independently: their mean
     /// is what counts.
     #[inline(always)]
-    fn see(&mut self, graph: &Graph, node: u32, estimate: f32) {
-        // The comparison also refuses NaN, the bound on nodes the padding; a damaged file may hold anything.
-        if !(estimate <= self.pool.worst()) || node as usize >= graph.nodes() {
+    fn see(&mut self, map: Map, node: u32, estimate: f32) {
+        // The comparisons also refuse NaN and −∞, the bound on nodes the padding; a damaged file may hold anything.
+        if !(estimate <= self.pool.worst() && estimate > TAKEN) || node as usize >= map.entry.0 {
             return;
         }
-        let slot = self.seen.slot(node);
-        if slot.count == 0 {
-            (slot.count, slot.mean) = (1, estimate);
-            self.pool.offer(estimate, node);
-        } else if slot.count != TAKEN {
-            let old = slot.mean;
-            slot.mean += (estimate - old) / (slot.count + 1) as f32;
-            slot.count += 1;
-            self.pool.shift(old, slot.mean, node);
+        let mean = self.seen.mean(node);
+        match *mean {
+            NEW => {
+                *mean = estimate;
+                self.pool.offer(estimate, node);
+            }
+            TAKEN => {}
+            old => {
+                *mean = (old + estimate) / 2.0;
+                self.pool.shift(old, *mean, node);
+            }
         }
     }
 
     /// Chooses the next node and asks for its row.
     #[inline(always)]
-    fn aim<S: Simd>(&mut self, s: S, graph: &Graph) -> bool {
+    fn aim<S: Simd>(&mut self, s: S, map: Map) -> bool {
         let Some(next) = self.pool.take() else { return false };
         self.next = next;
-        self.seen.slot(next).count = TAKEN;
-        for line in graph.row(next as usize).bytes().chunks(64) {
+        *self.seen.mean(next) = TAKEN;
+        for line in map.rows.row(next as usize).bytes().chunks(64) {
             s.prefetch(line);
         }
         true
@@ -168,6 +186,14 @@ impl Pool {
         (self.most, self.cursor, self.worst) = (most, 0, f32::MAX);
     }
 
+    /// Makes room for more.
+    fn widen(&mut self, most: usize) {
+        if most > self.most {
+            self.keys.reserve(most + 1);
+            (self.most, self.worst) = (most, f32::MAX);
+        }
+    }
+
     /// What a distance must not exceed to be kept.
     #[inline(always)]
     fn worst(&self) -> f32 {
@@ -180,18 +206,33 @@ impl Pool {
             return;
         }
         let key = key(distance, node);
-        let at = self.keys.partition_point(|&other| other < key);
-        if self.keys.len() == self.most {
-            if at == self.most {
-                return;
-            }
-            self.keys.pop();
+        if self.keys.len() < self.most {
+            self.keys.push(key);
+        } else if key > self.keys[self.most - 1] {
+            return;
         }
-        self.keys.insert(at, key);
-        self.cursor = self.cursor.min(at);
+        self.sink(self.keys.len() - 1, key);
         if self.keys.len() == self.most {
             self.worst = distance_of(self.keys[self.most - 1]);
         }
+    }
+
+    /// Puts `key` in its place before the place `free`, which is given up; what is between moves up by one.
+    #[inline(always)]
+    fn sink(&mut self, free: usize, key: u64) {
+        let mut at = free;
+        // Four at a time in registers: most keys have a long way, too short for a call to memmove.
+        while at >= 4 && self.keys[at - 4] > key {
+            let four: [u64; 4] = std::array::from_fn(|i| self.keys[at - 4 + i]);
+            self.keys[at - 3..=at].copy_from_slice(&four);
+            at -= 4;
+        }
+        while at >= 1 && self.keys[at - 1] > key {
+            self.keys[at] = self.keys[at - 1];
+            at -= 1;
+        }
+        self.keys[at] = key;
+        self.cursor = self.cursor.min(at);
     }
 
     /// Moves a node that was offered at the distance `old` and has not been taken.
@@ -203,14 +244,15 @@ impl Pool {
             // It was pushed out.
             return self.offer(distance_of(new), node);
         }
-        let to = self.keys.partition_point(|&other| other < new);
-        if to > from {
-            self.keys.copy_within(from + 1..to, from);
-            self.keys[to - 1] = new;
+        if new < old {
+            self.sink(from, new);
         } else {
-            self.keys.copy_within(to..from, to + 1);
-            self.keys[to] = new;
-            self.cursor = self.cursor.min(to);
+            let mut at = from;
+            while self.keys.get(at + 1).is_some_and(|&next| next < new) {
+                self.keys[at] = self.keys[at + 1];
+                at += 1;
+            }
+            self.keys[at] = new;
         }
         if self.keys.len() == self.most {
             self.worst = distance_of(self.keys[self.most - 1]);
@@ -250,51 +292,40 @@ fn distance_of(key: u64) -> f32 {
     f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
 }
 
-/// What is known of the nodes that were met: a table that is emptied by counting on, at most half full.
+/// The mean estimate of each node that was met: open addressing, at most half full.
 #[derive(Default)]
 struct Seen {
-    slots: Vec<Slot>,
-    round: u32,
+    /// Nodes, [`NONE`] in empty slots, and their means.
+    slots: Vec<(u32, f32)>,
     len: usize,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Slot {
-    /// The round in which it was written.
-    round: u32,
-    node: u32,
-    /// Estimates so far; [`TAKEN`] where the node was expanded.
-    count: u32,
-    mean: f32,
-}
-
-/// The count of a node that needs no estimate any more.
-const TAKEN: u32 = u32::MAX;
+/// The mean of a node that was not met before: no estimate is infinite.
+const NEW: f32 = f32::INFINITY;
+/// The mean of a node that needs no estimate any more.
+const TAKEN: f32 = f32::NEG_INFINITY;
 
 impl Seen {
-    fn clear(&mut self) {
+    /// Empties it, for a walk with a pool of `ef`: a small table, which is quick to empty and stays in L1.
+    fn clear(&mut self, ef: usize) {
         self.len = 0;
-        self.round = self.round.wrapping_add(1);
-        if self.slots.is_empty() || self.round == 0 {
-            self.slots.clear();
-            self.slots.resize(1024, Slot::default());
-            self.round = 1;
-        }
+        self.slots.clear();
+        self.slots.resize((16 * ef).next_power_of_two().max(512), (NONE, NEW));
     }
 
-    /// The slot of `node`, with a count of 0 where it is new.
+    /// The mean of `node`.
     #[inline(always)]
-    fn slot(&mut self, node: u32) -> &mut Slot {
-        if self.len * 2 >= self.slots.len() {
-            self.grow();
-        }
-        let at = self.place(node);
-        let slot = &mut self.slots[at];
-        if slot.round != self.round {
-            *slot = Slot { round: self.round, node, count: 0, mean: 0.0 };
+    fn mean(&mut self, node: u32) -> &mut f32 {
+        let mut at = self.place(node);
+        if self.slots[at].0 != node {
             self.len += 1;
+            if self.len * 2 > self.slots.len() {
+                self.grow();
+                at = self.place(node);
+            }
+            self.slots[at].0 = node;
         }
-        slot
+        &mut self.slots[at].1
     }
 
     /// Where `node` is, or belongs.
@@ -302,7 +333,7 @@ impl Seen {
     fn place(&self, node: u32) -> usize {
         let mask = self.slots.len() - 1;
         let mut at = (node.wrapping_mul(0x9E37_79B9) >> 7) as usize & mask;
-        while self.slots[at].round == self.round && self.slots[at].node != node {
+        while self.slots[at].0 != node && self.slots[at].0 != NONE {
             at = (at + 1) & mask;
         }
         at
@@ -310,10 +341,10 @@ impl Seen {
 
     #[cold]
     fn grow(&mut self) {
-        let slots = vec![Slot::default(); self.slots.len() * 2];
+        let slots = vec![(NONE, NEW); self.slots.len() * 2];
         for slot in std::mem::replace(&mut self.slots, slots) {
-            if slot.round == self.round {
-                let at = self.place(slot.node);
+            if slot.0 != NONE {
+                let at = self.place(slot.0);
                 self.slots[at] = slot;
             }
         }

@@ -150,7 +150,7 @@ impl Searched<'_> {
     ) -> Result<()> {
         let threads = self.check(queries, params)?;
         let ef = params.ef_search.unwrap_or(64).max(k);
-        let rerank = params.rerank.unwrap_or(k + k / 2 + 6).max(k);
+        let rerank = params.rerank.unwrap_or(k + k / 4 + 4).max(k);
         let walks = Walks { metric: self.metric, graph, list: self.list, ef, rerank };
         let isa = Isa::active();
         hits.stats = vec![Stats::default(); queries.len()];

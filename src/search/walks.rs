@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::List;
-use super::beam::{Stats, Walk};
+use super::beam::{Map, Stats, Walk};
 use crate::graph::Graph;
 use crate::kernels::distance::Query;
 use crate::kernels::{Isa, Kernel, Simd};
@@ -22,6 +22,7 @@ thread_local! {
 struct Scratch {
     walks: [Walk; RING],
     values: Vec<f32>,
+    heads: Vec<f32>,
     list: Vec<u32>,
     distances: Vec<f32>,
     best: Vec<(f32, u64)>,
@@ -54,11 +55,11 @@ pub(crate) fn nearest(isa: Isa, graph: &Graph, code: &[i8], ef: usize, each: imp
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
             let Self(graph, code, ef, walk, each) = self;
-            walk.head.clear();
-            walk.head.extend(code[..graph.space.width()].iter().map(|&c| f32::from(c)));
-            let mut going = walk.start(s, graph, ef, ef);
+            let map = Map::new(graph);
+            let head: Vec<f32> = code[..graph.space.width()].iter().map(|&c| f32::from(c)).collect();
+            let mut going = walk.start(s, map, &head, ef, ef);
             while going {
-                going = walk.step(s, graph);
+                going = walk.step(s, map);
             }
             walk.found.nodes().for_each(each);
         }
@@ -80,7 +81,9 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
     fn run<S: Simd>(self, s: S) {
         let Self { walks, isa, queries, scratch, mut finish } = self;
         let Walks { metric, graph, list, ef, rerank } = walks;
-        let Scratch { walks, values, list: nodes, distances, best } = scratch;
+        let Scratch { walks, values, heads, list: nodes, distances, best } = scratch;
+        let (map, width) = (Map::new(graph), graph.space.width());
+        graph.space.heads(isa, queries, values, heads);
         // The query of each walk; none where it has ended.
         let mut owners = [None; RING];
         let mut next = 0;
@@ -88,13 +91,13 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
         loop {
             for (walk, owner) in walks.iter_mut().zip(&mut owners) {
                 let going = match *owner {
-                    Some(_) => walk.step(s, graph),
+                    Some(_) => walk.step(s, map),
                     None if next < queries.len() => {
-                        graph.space.head(isa, queries, next, values, &mut walk.head);
+                        let head = &heads[next * width..][..width];
                         *owner = Some(next);
                         next += 1;
                         live += 1;
-                        walk.start(s, graph, ef, rerank)
+                        walk.start(s, map, head, ef, rerank)
                     }
                     None => continue,
                 };
