@@ -31,6 +31,8 @@ const WIDEST: usize = 512;
 const ENERGY: f64 = 0.97;
 /// Vectors encoded at a time.
 const PART: usize = 256;
+/// A query's coordinates reach so many steps at most.
+const FARTHEST: f64 = 1e24;
 /// Outputs of a projection that are summed in registers together.
 const LANES: usize = 64;
 
@@ -154,11 +156,12 @@ impl Space {
         let one = queries.rows(row..row + 1);
         one.dtype().visit(Widen(one, values));
         let length = match self.metric {
-            Metric::L2 => 1.0,
+            // What is so far off that it could overflow is brought nearer: its order of the vectors stays.
+            Metric::L2 => (FARTHEST * self.step / reach(values)).min(1.0),
             Metric::Cosine => 1.0 / norm(values),
             Metric::InnerProduct => self.longest / norm(values),
         };
-        if length.is_finite() && self.metric != Metric::L2 {
+        if length.is_finite() && length != 1.0 {
             values.iter_mut().for_each(|v| *v = (f64::from(*v) * length) as f32);
         }
         isa.run(Turn { space: self, values, head });
@@ -197,6 +200,10 @@ impl Kernel for Turn<'_> {
         head.truncate(space.projection.width());
         head.resize(space.width(), 0.0);
     }
+}
+
+fn reach(values: &[f32]) -> f64 {
+    values.iter().fold(0f32, |reach, v| reach.max(v.abs())).into()
 }
 
 fn norm(values: &[f32]) -> f64 {

@@ -7,6 +7,9 @@
 //! the best of found get their exact distance
 //! ```
 //!
+//! Distances are told less the query's own squared length, which is the same for all: added to that of a far query, what tells
+//! near from far would be rounded away.
+//!
 //! A step reads one row and nothing else, so the next one is known, and asked for, as soon as this one is done. A [`Walk`] can be
 //! left between any two steps: several of them take turns on one core, and each one's row arrives while the others compute.
 
@@ -22,7 +25,6 @@ pub(crate) struct Walk {
     pub head: Vec<f32>,
     code: Vec<[i16; STRIDE]>,
     unit: f32,
-    norm: f32,
     tables: Tables,
     /// Nodes by estimate; the lowest bit of a key is set where the node was expanded.
     pool: Pool,
@@ -51,13 +53,11 @@ impl Walk {
     /// Starts at the entry of `graph`, for the query whose head is in `head`. False where there is nothing to walk.
     #[inline(always)]
     pub fn start<S: Simd>(&mut self, s: S, graph: &Graph, ef: usize, keep: usize) -> bool {
-        let (mut reach, mut norm) = (0f32, 0f32);
+        let mut reach = 0f32;
         for &v in &self.head {
             reach = reach.max(v.abs());
-            norm += v * v;
         }
         self.unit = if reach > 0.0 { reach / REACH } else { 1.0 };
-        self.norm = norm;
         let scale = 1.0 / self.unit;
         self.code.clear();
         for part in self.head.chunks(STRIDE) {
@@ -73,7 +73,7 @@ impl Walk {
         self.seen.clear();
         self.stats = Stats::default();
         for row in graph.entry() {
-            self.scan(s, graph, row, norm);
+            self.scan(s, graph, row, 0.0);
         }
         self.aim(s, graph)
     }
@@ -86,7 +86,7 @@ impl Walk {
         for (code, query) in row.code().iter().zip(&self.code) {
             acc = s.dot_i16(acc, code, query);
         }
-        let distance = self.norm + row.norm() - 2.0 * self.unit * s.sum_i32(acc) as f32;
+        let distance = row.norm() - 2.0 * self.unit * s.sum_i32(acc) as f32;
         self.found.offer(distance, self.next);
         self.stats.hops += 1;
         self.scan(s, graph, self.next as usize, distance);
