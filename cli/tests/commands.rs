@@ -179,6 +179,24 @@ fn a_graph_is_measured_at_each_setting() {
 }
 
 #[test]
+fn a_graph_is_built_searched_evaluated_and_described() {
+    let place = Place::new();
+    let text = place.steep("build base.fvecs -o graph.steep -m cosine -s graph").good();
+    assert!(text.contains("metric cosine, spec graph\n"), "{text}");
+    place.steep("groundtruth base.fvecs queries.fvecs -m cosine -o truth.npy").good();
+    let all = "search graph.steep queries.fvecs --ef-search 300 --rerank 300";
+    place.steep(&format!("{all} -o found.npy -d found.fvecs")).good();
+    assert_eq!(place.read("found.npy"), place.read("truth.npy"));
+    let json = place.steep("eval graph.steep queries.fvecs --truth truth.npy --ef-search 300 --json").json();
+    assert!(json["recall"].as_f64().unwrap() > 0.9, "{json}");
+    let json = place.steep("eval graph.steep queries.fvecs --ef-search 20,300 -t 1 --json").json();
+    assert_eq!(json["settings"].as_array().unwrap().len(), 2);
+    let json = place.steep("info graph.steep --json").json();
+    assert_eq!(json["spec"], "graph");
+    assert!(json["parts"]["graph"].is_number(), "{json}");
+}
+
+#[test]
 fn an_index_tells_of_itself() {
     let place = Place::new();
     let json = place.steep("info docs.steep --verify --json").json();
