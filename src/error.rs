@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use crate::index::Spec;
 use crate::vectors::Dtype;
 
 /// The one error type of the crate. Every variant carries the offending values.
@@ -101,6 +102,18 @@ pub enum Error {
         id: u64,
         /// The row that holds it.
         row: usize,
+    },
+    /// A setting of a search that this kind of index has not.
+    #[error(
+        "{name} = {value}: an index of spec \"{spec}\" has no such knob: leave it out, or build with spec \"graph\""
+    )]
+    Knob {
+        /// The setting's name.
+        name: &'static str,
+        /// What was given.
+        value: usize,
+        /// The index's kind.
+        spec: Spec,
     },
     /// An index description that cannot be read.
     #[error("spec \"{spec}\": {problem} at character {position}: expected {expected}")]

@@ -7,6 +7,7 @@ mod common;
 mod determinism;
 mod exact;
 mod files;
+mod graph;
 mod index_files;
 mod monitors;
 mod range;

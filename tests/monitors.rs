@@ -47,7 +47,7 @@ fn reports_come_on_the_calling_thread_and_never_go_back() {
         let (threads, watch) = (Some(threads), Some(&monitor as &dyn Monitor));
         let params = BuildParams { threads, monitor: watch, ..BuildParams::default() };
         let index = Index::build(base.view(), &params).unwrap();
-        let params = SearchParams { threads, monitor: watch };
+        let params = SearchParams { threads, monitor: watch, ..SearchParams::default() };
         index.search(base.view().rows(0..600), 5, &params).unwrap();
         assert!(!monitor.elsewhere.get());
         let reports = monitor.reports.borrow();
@@ -77,10 +77,12 @@ fn a_search_that_is_stopped_returns_nothing_and_can_be_repeated() {
         let whole = index.search(queries, 10, &SearchParams::default()).unwrap();
         for (stop_at, threads) in [(1, 1), (1, 2), (2, 1)] {
             let monitor = Recorder::new(stop_at);
-            let params = SearchParams { threads: Some(threads), monitor: Some(&monitor) };
+            let params =
+                SearchParams { threads: Some(threads), monitor: Some(&monitor), ..SearchParams::default() };
             assert!(is_interrupted(index.search(queries, 10, &params)), "{n} vectors");
             let monitor = Recorder::new(stop_at);
-            let params = SearchParams { threads: Some(threads), monitor: Some(&monitor) };
+            let params =
+                SearchParams { threads: Some(threads), monitor: Some(&monitor), ..SearchParams::default() };
             assert!(is_interrupted(index.range_search(queries, 10.0, &params)), "{n} vectors");
             assert!(index.search(queries, 10, &SearchParams::default()).unwrap() == whole);
         }

@@ -10,6 +10,8 @@ from bench.engines.base import Engine, Unavailable
 ENGINES: dict[str, tuple[str, str, dict]] = {
     "steep-flat": ("steep", "Steep", {"spec": "flat"}),
     "steep-flat-f32": ("steep", "Steep", {"spec": "flat", "keep_integers": False}),
+    "steep-graph": ("steep", "Graph", {"degree": 32}),
+    "steep-graph64": ("steep", "Graph", {"degree": 64}),
     "faiss-flat": ("faiss", "Flat", {}),
     "faiss-hnsw": ("faiss", "Hnsw", {"degree": 32}),
     "faiss-hnsw-m16": ("faiss", "Hnsw", {"degree": 16}),

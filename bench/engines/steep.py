@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import steep
 
-from bench.engines.base import Engine
+from bench.engines.base import Engine, Knobs
 
 
 class Steep(Engine):
@@ -27,5 +27,30 @@ class Steep(Engine):
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         return self.index.search(queries, k, threads=self.threads).ids
 
+    def search_one(self, query: np.ndarray, k: int) -> np.ndarray:
+        return self.index.search(query, k, threads=self.threads).ids
+
     def index_bytes(self) -> int:
         return self.index.bytes["total"]
+
+
+class Graph(Steep):
+    """``spec="graph"`` with a degree; integers stay integers here too."""
+
+    # Below 10 neighbours asked for, ef counts as k; 800 is where hard sets pass 0.99.
+    EF_SWEEP = (10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 450, 600, 800)
+
+    def __init__(self, metric: str, degree: int) -> None:
+        super().__init__(metric, f"graph{degree}")
+
+    def knobs(self) -> list[Knobs]:
+        return [{"ef_search": ef} for ef in self.EF_SWEEP]
+
+    def set_knobs(self, knobs: Knobs) -> None:
+        self.ef = int(knobs["ef_search"])
+
+    def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        return self.index.search(queries, k, ef_search=self.ef, threads=self.threads).ids
+
+    def search_one(self, query: np.ndarray, k: int) -> np.ndarray:
+        return self.search(query, k)

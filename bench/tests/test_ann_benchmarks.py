@@ -17,7 +17,8 @@ class Index:
         self.rows = rows
         self.bytes = {"vectors": 2000, "ids": 48, "total": 2048}
 
-    def search(self, q, k, threads=None):
+    def search(self, q, k, threads=None, **knobs):
+        self.knobs = knobs
         ids = np.argsort(-(np.atleast_2d(q) @ self.rows.T), axis=1, kind="stable")[:, :k]
         return SimpleNamespace(ids=ids[0] if q.ndim == 1 else ids)
 
@@ -49,6 +50,20 @@ def test_fits_and_answers(algorithm):
     steep.batch_query(BASE, 1)
     assert steep.get_batch_results()[:, 0].tolist() == [0, 1, 2, 3, 4]
     assert steep.get_memory_usage() == 2.0
+
+
+def test_a_graph_takes_its_query_arguments(algorithm):
+    steep = algorithm("euclidean", "graph64")
+    steep.fit(BASE)
+    for ef in (10, 800):
+        steep.set_query_arguments(ef)
+        assert str(steep) == f"Steep(graph64, ef_search={ef})"
+        steep.query(BASE[3], 1)
+        assert steep.index.knobs == {"ef_search": ef}
+        steep.batch_query(BASE, 1)
+        assert steep.index.knobs == {"ef_search": ef}
+    with pytest.raises(ValueError, match="takes ef_search"):
+        steep.set_query_arguments()
 
 
 def test_refuses_what_it_cannot_do(algorithm):

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use steep::{Index, Spec};
+use steep::Index;
 
 use crate::figures::{grouped, rounded, size};
 
@@ -15,7 +15,7 @@ pub struct Facts {
     dtype: &'static str,
     metric: &'static str,
     spec: String,
-    /// Of all parts: vectors, codes, ids.
+    /// Of all parts: vectors, codes, graph, ids.
     bytes: u64,
     bytes_per_vector: f64,
 }
@@ -39,6 +39,11 @@ impl Facts {
     pub fn vectors(&self) -> usize {
         self.vectors
     }
+
+    /// Bytes of all parts, a vector.
+    pub fn bytes_per_vector(&self) -> f64 {
+        self.bytes_per_vector
+    }
 }
 
 impl fmt::Display for Facts {
@@ -50,7 +55,7 @@ impl fmt::Display for Facts {
     }
 }
 
-/// True where a search compares every vector with the query, and so is exact.
+/// True where a search compares every vector with the query, and so is exact: what has no graph, whatever its spec.
 pub fn is_exhaustive(index: &Index) -> bool {
-    matches!(index.spec(), Spec::Auto | Spec::Flat | Spec::FlatRaw)
+    !index.bytes().iter().any(|(part, bytes)| *part == "graph" && *bytes > 0)
 }

@@ -23,9 +23,10 @@ impl Failure {
     /// The status that the process ends with.
     pub fn status(&self) -> u8 {
         match self {
-            Self::Steep(steep::Error::Argument { .. } | steep::Error::Spec { .. }) | Self::Usage(_) => {
-                Self::USAGE
-            }
+            Self::Steep(
+                steep::Error::Argument { .. } | steep::Error::Knob { .. } | steep::Error::Spec { .. },
+            )
+            | Self::Usage(_) => Self::USAGE,
             Self::Steep(_) | Self::Work(_) => 1,
             Self::Interrupted(signal) => 128 + *signal as u8, // as a shell reports it
             Self::ClosedPipe => 0,

@@ -12,6 +12,7 @@ mod interrupt;
 mod progress;
 mod session;
 mod stopwatch;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ Examples:
   steep build docs.npy -o docs.steep --metric cosine
   steep search docs.steep questions.npy -k 10
   steep bench docs.npy questions.npy --metric cosine
+  steep bench docs.npy questions.npy --spec graph --ef-search 20,50,100,200
 
 Vectors are read from .npy (f32, f16, bf16, i8, u8), .fvecs, .bvecs, .fbin, .u8bin and .i8bin files; ids
 from .npy, .ivecs and .ibin files.

@@ -52,23 +52,39 @@ pub struct Speed {
 }
 
 impl Speed {
-    /// Measures it on each number of threads. Also returns what the batch found.
+    /// Measures it on each number of threads, with the knobs of `params`. Also returns what the batch found.
     pub fn measure(
         index: &Index,
         queries: Vectors<'_>,
         k: usize,
         threads: &[usize],
+        params: &SearchParams<'_>,
         session: &Session,
     ) -> Result<(Self, Hits), Failure> {
         let mut found = None;
         let mut batch = Vec::new();
         for &threads in threads {
-            let (speed, hits) = run_batch(index, queries, k, threads, session)?;
+            let (speed, hits) = run_batch(index, queries, k, threads, *params, session)?;
             batch.push(speed);
             found = Some(hits);
         }
         let found = found.ok_or_else(|| Failure::Usage("threads: at least one number is needed".into()))?;
-        Ok((Self { batch, single: run_singles(index, queries, k, session)? }, found))
+        Ok((Self { batch, single: run_singles(index, queries, k, params, session)? }, found))
+    }
+
+    /// The numbers of threads that batches ran on.
+    pub fn threads(&self) -> Vec<usize> {
+        self.batch.iter().map(|batch| batch.threads).collect()
+    }
+
+    /// Queries a second in one call, for each number of threads.
+    pub fn rates(&self) -> impl Iterator<Item = f64> {
+        self.batch.iter().map(|batch| batch.qps)
+    }
+
+    /// p50 and p99 of one query a call, in µs.
+    pub fn latencies(&self) -> [f64; 2] {
+        [self.single.p50_us, self.single.p99_us]
     }
 
     /// Writes it as a table.
@@ -94,10 +110,11 @@ fn run_batch(
     queries: Vectors<'_>,
     k: usize,
     threads: usize,
+    params: SearchParams<'_>,
     session: &Session,
 ) -> Result<(Batch, Hits), Failure> {
     let progress = session.progress();
-    let params = SearchParams { threads: Some(threads), monitor: Some(&progress) };
+    let params = SearchParams { threads: Some(threads), monitor: Some(&progress), ..params };
     let began = Instant::now();
     let (mut seconds, mut runs) = (f64::INFINITY, 0);
     let hits = loop {
@@ -114,12 +131,18 @@ fn run_batch(
     Ok((Batch { threads, qps, seconds, runs, gmacs }, hits))
 }
 
-fn run_singles(index: &Index, queries: Vectors<'_>, k: usize, session: &Session) -> Result<Single, Failure> {
+fn run_singles(
+    index: &Index,
+    queries: Vectors<'_>,
+    k: usize,
+    params: &SearchParams<'_>,
+    session: &Session,
+) -> Result<Single, Failure> {
     let progress = session.progress();
     let call = |i: usize| -> Result<f64, Failure> {
         let query = queries.rows(i % queries.len()..i % queries.len() + 1);
         let began = Instant::now();
-        index.search(query, k, &SearchParams::default())?;
+        index.search(query, k, params)?;
         Ok(began.elapsed().as_secs_f64() * 1e6)
     };
     for i in 0..WARM_UP {

@@ -148,6 +148,55 @@ fn a_bench_builds_measures_and_saves_nothing() {
 }
 
 #[test]
+fn a_graph_is_measured_at_each_setting() {
+    let place = Place::new();
+    let json = place.steep("bench base.fvecs queries.fvecs -s graph64 -t 1 --json").json();
+    has(&json, &["recall", "hops", "estimates", "reranked", "bytes_per_vector"], &["spec"]);
+    assert_eq!((&json["spec"], &json["ef_search"]), (&"graph64".into(), &Value::Null));
+    assert!(json["batch"][0]["gmacs"].is_null(), "not every vector is compared: {json}");
+
+    let sweep = "bench base.fvecs queries.fvecs -s graph -t 1,2 --ef-search 10,300,10 --rerank 30";
+    let json = place.steep(&format!("{sweep} --json")).json();
+    assert!(json["recall"].is_null() && json["bytes_per_vector"].is_number(), "{json}");
+    let [narrow, wide] = json["settings"].as_array().unwrap().as_slice() else { panic!("{json}") };
+    for (setting, ef) in [(narrow, 10), (wide, 300)] {
+        has(setting, &["recall", "hops", "estimates"], &[]);
+        assert_eq!((&setting["ef_search"], &setting["rerank"]), (&ef.into(), &30.into()));
+        has(&setting["batch"][1], &["threads", "qps"], &[]);
+        has(&setting["single"], &["p50_us", "p99_us"], &[]);
+    }
+    assert_eq!((&wide["recall"], &wide["reranked"]), (&1.0.into(), &30.0.into()));
+    assert!(narrow["hops"].as_f64() < wide["hops"].as_f64());
+
+    let text = place.steep(sweep).good();
+    let lines: Vec<Vec<_>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let head = lines.iter().position(|words| words.first() == Some(&"ef_search")).unwrap();
+    let heads = "ef_search recall QPS ×1 QPS ×2 p50 µs p99 µs bytes/vector hops re-ranked";
+    assert_eq!(lines[head], heads.split(' ').collect::<Vec<_>>());
+    assert_eq!([lines[head + 1][0], lines[head + 2][0], lines[head + 2][1]], ["10", "300", "1.0000"]);
+    let text = place.steep("bench base.fvecs queries.fvecs -s graph -t 1 --ef-search 50").good();
+    assert!(text.contains("\na query: ") && text.contains(" hops, "), "{text}");
+}
+
+#[test]
+fn a_graph_is_built_searched_evaluated_and_described() {
+    let place = Place::new();
+    let text = place.steep("build base.fvecs -o graph.steep -m cosine -s graph").good();
+    assert!(text.contains("metric cosine, spec graph\n"), "{text}");
+    place.steep("groundtruth base.fvecs queries.fvecs -m cosine -o truth.npy").good();
+    let all = "search graph.steep queries.fvecs --ef-search 300 --rerank 300";
+    place.steep(&format!("{all} -o found.npy -d found.fvecs")).good();
+    assert_eq!(place.read("found.npy"), place.read("truth.npy"));
+    let json = place.steep("eval graph.steep queries.fvecs --truth truth.npy --ef-search 300 --json").json();
+    assert!(json["recall"].as_f64().unwrap() > 0.9, "{json}");
+    let json = place.steep("eval graph.steep queries.fvecs --ef-search 20,300 -t 1 --json").json();
+    assert_eq!(json["settings"].as_array().unwrap().len(), 2);
+    let json = place.steep("info graph.steep --json").json();
+    assert_eq!(json["spec"], "graph");
+    assert!(json["parts"]["graph"].is_number(), "{json}");
+}
+
+#[test]
 fn an_index_tells_of_itself() {
     let place = Place::new();
     let json = place.steep("info docs.steep --verify --json").json();

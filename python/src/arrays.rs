@@ -113,6 +113,12 @@ pub fn table<T: Element>(py: Python, values: Vec<T>, k: usize, single: bool) -> 
     Ok(if single { flat.into_any() } else { flat.reshape([rows, k])?.into_any() })
 }
 
+/// An array of shape (rows,), or () for a single row, that takes `values` over.
+pub fn counts(py: Python, values: Vec<u64>, single: bool) -> Result<Bound<PyAny>> {
+    let flat = PyArray1::from_vec(py, values);
+    Ok(if single { flat.reshape(())?.into_any() } else { flat.into_any() })
+}
+
 /// A whole number of zero or more, such as k or threads.
 pub fn count(name: &'static str, value: &Bound<PyAny>) -> Result<usize> {
     value.extract().map_err(|error: PyErr| {

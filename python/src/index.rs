@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use steep::search::Stats;
 use steep::{AddParams, BuildParams, Dtype, Metric, OpenParams, SaveParams, SearchParams, Spec};
 
-use crate::arrays::{Matrix, count, ids as read_ids, optional_count, table};
+use crate::arrays::{Matrix, count, counts, ids as read_ids, optional_count, table};
 use crate::call::released;
 use crate::errors::Result;
 use crate::shared::Shared;
@@ -28,6 +29,7 @@ impl From<steep::Index> for Index {
     }
 }
 
+type Any<'py> = Bound<'py, PyAny>;
 type Ids<'py> = Bound<'py, PyArray1<i64>>;
 type Distances<'py> = Bound<'py, PyArray1<f32>>;
 
@@ -78,23 +80,38 @@ impl Index {
         })
     }
 
-    /// (ids, distances)
+    /// (ids, distances, (hops, estimates, reranked) where `stats` and the index walks a graph)
+    #[expect(clippy::too_many_arguments, reason = "the public method's")]
     fn search<'py>(
         &self,
         py: Python<'py>,
         q: &Bound<'py, PyAny>,
         k: &Bound<PyAny>,
+        ef_search: Option<&Bound<PyAny>>,
+        rerank: Option<&Bound<PyAny>>,
         threads: Option<&Bound<PyAny>>,
+        stats: bool,
         progress: Option<&Bound<PyAny>>,
-    ) -> Result<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    ) -> Result<(Any<'py>, Any<'py>, Option<[Any<'py>; 3]>)> {
         let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
+        let ef_search = optional_count("ef_search", ef_search)?;
+        let rerank = optional_count("rerank", rerank)?;
         let q = Matrix::queries(q)?;
         let queries = q.vectors()?;
-        let hits = released(py, progress, |pulse| {
-            let params = SearchParams { threads, monitor: Some(pulse) };
-            Ok(self.core.read(pulse)?.search(queries, k, &params)?)
+        let (mut hits, walks) = released(py, progress, |pulse| {
+            let params = SearchParams { threads, monitor: Some(pulse), ef_search, rerank };
+            let core = self.core.read(pulse)?;
+            Ok((core.search(queries, k, &params)?, matches!(core.spec(), Spec::Graph { .. })))
         })?;
-        Ok((table(py, hits.ids, k, q.single)?, table(py, hits.distances, k, q.single)?))
+        if walks {
+            hits.stats.resize(queries.len(), Stats::default()); // an empty graph cost nothing
+        }
+        let column = |read: fn(&Stats) -> u64| counts(py, hits.stats.iter().map(read).collect(), q.single);
+        let stats = match stats && (walks || !hits.stats.is_empty()) {
+            true => Some([column(|s| s.hops)?, column(|s| s.estimates)?, column(|s| s.reranked)?]),
+            false => None,
+        };
+        Ok((table(py, hits.ids, k, q.single)?, table(py, hits.distances, k, q.single)?, stats))
     }
 
     /// (offsets, ids, distances)
@@ -110,7 +127,7 @@ impl Index {
         let q = Matrix::queries(q)?;
         let queries = q.vectors()?;
         let hits = released(py, progress, |pulse| {
-            let params = SearchParams { threads, monitor: Some(pulse) };
+            let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
             Ok(self.core.read(pulse)?.range_search(queries, radius as f32, &params)?)
         })?;
         let offsets = hits.offsets.into_iter().map(|offset| offset as i64).collect();

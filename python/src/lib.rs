@@ -42,7 +42,7 @@ fn ground_truth<'py>(
     let (metric, x, q) = (metric.parse()?, Matrix::base(x)?, Matrix::queries(q)?);
     let (vectors, queries) = (x.vectors()?, q.vectors()?);
     let hits = released(py, progress, |pulse| {
-        let params = SearchParams { threads, monitor: Some(pulse) };
+        let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
         Ok(evaluate::ground_truth(vectors, queries, k, metric, &params)?)
     })?;
     Ok((table(py, hits.ids, k, q.single)?, table(py, hits.distances, k, q.single)?))

@@ -28,7 +28,7 @@ Every call releases the interpreter, obeys Ctrl-C and may run in many threads at
 
 from steep._evaluate import ground_truth, recall
 from steep._files import read_vectors, write_vectors
-from steep._hits import Hits, RangeHits
+from steep._hits import Hits, RangeHits, Stats
 from steep._index import Index, build, open
 from steep._info import Info, info
 
@@ -39,6 +39,7 @@ __all__ = [
     "Index",
     "Info",
     "RangeHits",
+    "Stats",
     "build",
     "ground_truth",
     "info",

@@ -2,11 +2,40 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from steep._types import Distances, Ids, Metric
+from steep._types import Counts, Distances, Ids, Metric
+
+
+class Stats(NamedTuple):
+    """What each query of a search in a graph cost: counts, which no other load on the machine changes.
+
+    Attributes
+    ----------
+    hops : uint64 array of shape (nq,), or () for a single query of shape (d,)
+        Nodes of the graph that were read: each is a handful of consecutive cache lines.
+    estimates : uint64 array of the same shape
+        Neighbours of these nodes whose distance was estimated from one-bit codes.
+    reranked : uint64 array of the same shape
+        Vectors that were read for their exact distance.
+
+    Examples
+    --------
+    >>> import numpy as np, steep
+    >>> x = np.random.default_rng(0).standard_normal((1000, 16), dtype=np.float32)
+    >>> index = steep.build(x, spec="graph")
+    >>> hits = index.search(x[:3], k=5, ef_search=50, rerank=20, stats=True)
+    >>> hits.stats.reranked
+    array([20, 20, 20], dtype=uint64)
+    >>> bool((hits.stats.hops >= 20).all())
+    True
+    """
+
+    hops: Counts
+    estimates: Counts
+    reranked: Counts
 
 
 class Hits(tuple[Ids, Distances]):
@@ -21,6 +50,8 @@ class Hits(tuple[Ids, Distances]):
         Ascending, in the metric's own unit; inf beside -1.
     metric : str
         What the distances mean: "l2", "ip" or "cosine".
+    stats : Stats or None
+        What each query cost, where it was asked for (``stats=True``) and the index is a graph.
 
     Examples
     --------
@@ -37,14 +68,15 @@ class Hits(tuple[Ids, Distances]):
     """
 
     metric: Metric
+    stats: Stats | None
 
-    def __new__(cls, ids: Ids, distances: Distances, metric: Metric) -> Self:
+    def __new__(cls, ids: Ids, distances: Distances, metric: Metric, stats: Stats | None = None) -> Self:
         self = super().__new__(cls, (ids, distances))
-        self.metric = metric
+        self.metric, self.stats = metric, stats
         return self
 
-    def __getnewargs__(self) -> tuple[Ids, Distances, Metric]:
-        return self.ids, self.distances, self.metric
+    def __getnewargs__(self) -> tuple[Ids, Distances, Metric, Stats | None]:
+        return self.ids, self.distances, self.metric, self.stats
 
     @property
     def ids(self) -> Ids:

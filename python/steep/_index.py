@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steep import _steep
-from steep._hits import Hits, RangeHits
+from steep._hits import Hits, RangeHits, Stats
 from steep._types import Array, Dtype, Metric, Path, Progress
 
 
@@ -24,7 +24,11 @@ class Index:
         What is near: squared Euclidean distance, inner product or cosine.
     spec : str
         How to search: "flat" compares every vector, exactly, with small codes that spare most of the work;
-        "flat-raw" does so without the codes, in less memory; "auto" chooses.
+        "flat-raw" does so without the codes, in less memory; "graph" walks a graph of near vectors, which
+        is approximate and faster the more vectors there are: it takes minutes rather than seconds to build,
+        and `search` trades speed for recall by ef_search. "graph64" gives each vector 64 neighbours, a
+        multiple of 32 up to 256, rather than 32: more memory, and a higher recall at equal ef_search.
+        "auto" chooses.
     dtype : {"f32", "f16", "bf16", "i8", "u8"}
         How a coordinate is kept.
 
@@ -101,9 +105,17 @@ class Index:
         self._core.add(x, ids, threads, progress)
 
     def search(
-        self, q: Array, k: int = 10, *, threads: int | None = None, progress: Progress | None = None
+        self,
+        q: Array,
+        k: int = 10,
+        *,
+        ef_search: int | None = None,
+        rerank: int | None = None,
+        threads: int | None = None,
+        stats: bool = False,
+        progress: Progress | None = None,
     ) -> Hits:
-        """Find the k nearest vectors of each query.
+        """Find the k nearest vectors of each query: all of them, or most of them under a graph.
 
         Parameters
         ----------
@@ -112,8 +124,17 @@ class Index:
         k : int
             How many to find, at least 1. It may exceed ``len(index)``: results are then filled up with
             id -1 at distance inf.
+        ef_search : int, optional
+            Under a graph: how many vectors a search keeps in view, at least 1; fewer than k count as k.
+            The knob between speed and recall: double it until `recall` is what you need.
+        rerank : int, optional
+            Under a graph: how many of the vectors found get their exact distance, at least 1; fewer than k
+            count as k. By default half as many again as k, and a few. The distances returned are always
+            exact.
         threads, progress : optional
             As in `add`. A single query runs on the calling thread.
+        stats : bool
+            Under a graph: also count what each query cost, in ``hits.stats``.
 
         Returns
         -------
@@ -123,7 +144,8 @@ class Index:
         Raises
         ------
         ValueError
-            For a wrong shape, a NaN or infinity, a zero vector under "cosine", or k = 0.
+            For a wrong shape, a NaN or infinity, a zero vector under "cosine", a count of 0, or ef_search
+            or rerank for an index of spec "flat" or "flat-raw", which has no such knob.
         TypeError
             For values of a type that cannot be converted.
 
@@ -138,10 +160,18 @@ class Index:
         >>> distances
         array([[0.0625, 0.5625],
                [0.0625, 0.5625]], dtype=float32)
+
+        More of what a graph finds, for more work:
+
+        >>> x = np.random.default_rng(0).standard_normal((2000, 32), dtype=np.float32)
+        >>> index, truth = steep.build(x, spec="graph"), steep.ground_truth(x, x[:100], k=10)
+        >>> found = [index.search(x[:100], ef_search=ef).ids for ef in (10, 300)]
+        >>> steep.recall(found[0], truth.ids) < steep.recall(found[1], truth.ids)
+        True
         """
         core = self._core
-        ids, distances = core.search(q, k, threads, progress)
-        return Hits(ids, distances, core.metric)
+        ids, distances, costs = core.search(q, k, ef_search, rerank, threads, stats, progress)
+        return Hits(ids, distances, core.metric, None if costs is None else Stats(*costs))
 
     def range_search(
         self,
@@ -275,7 +305,8 @@ def build(
     metric : {"l2", "ip", "cosine"}
         What is near: squared Euclidean distance, inner product or cosine.
     spec : str
-        How to search: "auto", "flat" or "flat-raw"; see `Index`.
+        How to search: "auto", "flat", "flat-raw", or "graph" with or without a degree ("graph64"); see
+        `Index`.
     ids : integers of shape (n,), optional
         Unique ids from 0 to 2**64 - 2; 0 to n - 1 by default.
     threads : int, optional

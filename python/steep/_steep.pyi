@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steep._info import Info
-from steep._types import Array, Distances, Dtype, Ids, Metric, Path, Progress
+from steep._types import Array, Counts, Distances, Dtype, Ids, Metric, Path, Progress
 
 __all__ = ["Index", "Memory", "ground_truth", "info", "read_vectors", "recall", "write_vectors"]
 
@@ -31,8 +31,15 @@ class Index:
         self, x: Array, ids: npt.ArrayLike | None, threads: int | None, progress: Progress | None
     ) -> None: ...
     def search(
-        self, q: Array, k: int, threads: int | None, progress: Progress | None
-    ) -> tuple[Ids, Distances]: ...
+        self,
+        q: Array,
+        k: int,
+        ef_search: int | None,
+        rerank: int | None,
+        threads: int | None,
+        stats: bool,
+        progress: Progress | None,
+    ) -> tuple[Ids, Distances, list[Counts] | None]: ...
     def range_search(
         self, q: Array, radius: float, threads: int | None, progress: Progress | None
     ) -> tuple[Ids, Ids, Distances]: ...

@@ -25,3 +25,4 @@ Progress: TypeAlias = Callable[[str, int, int], object]
 
 Ids: TypeAlias = npt.NDArray[np.int64]
 Distances: TypeAlias = npt.NDArray[np.float32]
+Counts: TypeAlias = npt.NDArray[np.uint64]

@@ -29,6 +29,10 @@ def index(metric="l2"):
     return steep.build(X, metric)
 
 
+def graph():
+    return steep.build(X, spec="graph")
+
+
 CASES = [
     # shape
     ("1-d base", lambda: steep.build(X[0]), ValueError, r"vectors have shape \(4,\)"),
@@ -105,6 +109,25 @@ CASES = [
     ("spec", lambda: steep.build(X, spec="falt"), ValueError, 'spec "falt".*expected'),
     ("empty spec", lambda: steep.Index(4, spec=""), ValueError, 'spec ""'),
     ("progress", lambda: steep.build(X, progress=3), TypeError, "progress = 3"),
+    ("degree", lambda: steep.build(X, spec="graph33"), ValueError, 'spec "graph33".*a multiple of 32'),
+    (
+        "ef_search of flat",
+        lambda: steep.build(X, spec="flat").search(X, ef_search=100),
+        ValueError,
+        'ef_search = 100: an index of spec "flat" has no such knob: leave it out',
+    ),
+    (
+        "rerank of flat-raw",
+        lambda: steep.build(X, spec="flat-raw").search(X, rerank=20),
+        ValueError,
+        'rerank = 20: an index of spec "flat-raw" has no such knob',
+    ),
+    ("ef_search = 0", lambda: graph().search(X, ef_search=0), ValueError, "ef_search = 0: .*at least 1"),
+    ("ef_search < 0", lambda: graph().search(X, ef_search=-1), ValueError, "ef_search = -1"),
+    ("ef_search float", lambda: graph().search(X, ef_search=1.5), TypeError, "ef_search = 1.5"),
+    ("rerank = 0", lambda: graph().search(X, rerank=0), ValueError, "rerank = 0: .*at least 1"),
+    ("stats text", lambda: graph().search(X, stats="yes"), TypeError, "stats"),
+    ("knob by place", lambda: graph().search(X, 3, 100), TypeError, "positional"),
     ("keyword", lambda: index().search(X, ef=3), TypeError, "ef"),
     # ids
     ("too few ids", lambda: steep.build(X, ids=[1, 2]), ValueError, "2 ids for 10 vectors"),

@@ -99,6 +99,7 @@ def test_results_pickle_too(index):
     hits = pickle.loads(pickle.dumps(index.search(Q, 3)))
     assert hits.metric == index.metric
     assert_array_equal(hits.ids, index.search(Q, 3).ids)
+    assert hits.stats is None
     ranges = pickle.loads(pickle.dumps(index.range_search(Q, 1.0)))
     assert_array_equal(ranges.offsets, index.range_search(Q, 1.0).offsets)
 

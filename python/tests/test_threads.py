@@ -29,6 +29,7 @@ LONG = [
     "index.range_search(x, 1.0, threads=2)",
     "steep.ground_truth(x, x, 10, threads=2)",
     "while True: steep.build(x, threads=2)",
+    "while True: steep.build(x, spec='graph', threads=2)",
     "while True: index.add(x[:50_000], threads=2)",
     "while True: index.save(path)",
     "while True: steep.open(path)",

@@ -28,6 +28,13 @@ def main(folder: Path) -> None:
     assert_type(ids, npt.NDArray[np.int64])
     assert_type(distances, npt.NDArray[np.float32])
 
+    walked = steep.build(x, spec="graph64").search(x, k=3, ef_search=50, rerank=10, stats=True)
+    assert_type(walked.stats, steep.Stats | None)
+    if walked.stats is not None:
+        assert_type(walked.stats.hops, npt.NDArray[np.uint64])
+        assert_type(walked.stats.estimates, npt.NDArray[np.uint64])
+        assert_type(walked.stats.reranked, npt.NDArray[np.uint64])
+
     within = index.range_search(x, 0.5)
     assert_type(within.offsets, npt.NDArray[np.int64])
     row_ids, row_distances = within[0]

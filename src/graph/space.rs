@@ -31,6 +31,8 @@ pub(super) const WIDEST: usize = 512;
 const ENERGY: f64 = 0.98;
 /// Vectors encoded at a time.
 const PART: usize = 256;
+/// A query's coordinates reach so many steps at most.
+const FARTHEST: f64 = 1e24;
 /// Coordinates of heads that are summed in registers together.
 const LANES: usize = 32;
 /// Queries that share a pass over the directions: with [`LANES`] sums each, what the registers hold.
@@ -151,13 +153,15 @@ impl Space {
         }
         values.clear();
         queries.dtype().visit(Widen(queries, values));
-        if self.metric != Metric::L2 {
-            let length = if self.metric == Metric::Cosine { 1.0 } else { self.longest };
-            for query in values.chunks_exact_mut(queries.dim()) {
-                let scale = length / norm(query);
-                if scale.is_finite() {
-                    query.iter_mut().for_each(|v| *v = (f64::from(*v) * scale) as f32);
-                }
+        for query in values.chunks_exact_mut(queries.dim()) {
+            let scale = match self.metric {
+                // What is so far off that it could overflow is brought nearer: its order of the vectors stays.
+                Metric::L2 => (FARTHEST * self.step / reach(query)).min(1.0),
+                Metric::Cosine => 1.0 / norm(query),
+                Metric::InnerProduct => self.longest / norm(query),
+            };
+            if scale.is_finite() && scale != 1.0 {
+                query.iter_mut().for_each(|v| *v = (f64::from(*v) * scale) as f32);
             }
         }
         heads.clear();
@@ -216,6 +220,10 @@ fn turn<S: Simd, const Q: usize>(s: S, space: &Space, dim: usize, values: &[f32]
             head.copy_from_slice(&all[..head.len()]);
         }
     }
+}
+
+fn reach(values: &[f32]) -> f64 {
+    values.iter().fold(0f32, |reach, v| reach.max(v.abs())).into()
 }
 
 fn norm(values: &[f32]) -> f64 {

@@ -182,9 +182,10 @@ impl Index {
     /// ties by the lower id. Queries may be of another type than the vectors.
     ///
     /// # Errors
-    /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine; [`Error::Argument`] where `k`
-    /// or `threads` is 0; [`Error::OutOfMemory`]; [`Error::Interrupted`].
+    /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine; [`Error::Argument`] where `k`,
+    /// `ef_search`, `rerank` or `threads` is 0; [`Error::Knob`] where an exact index is given one of the graph's; [`Error::OutOfMemory`]; [`Error::Interrupted`].
     pub fn search(&self, queries: Vectors, k: usize, params: &SearchParams) -> Result<Hits> {
+        self.spec.check(params)?;
         self.searched().nearest(queries, k, params)
     }
 

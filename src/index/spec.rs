@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::search::SearchParams;
 
 /// What kind of index. Parses from and prints as the text in quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -45,6 +46,23 @@ impl Spec {
         ("flat-raw", Self::FlatRaw),
         ("graph", Self::Graph { degree: Self::DEGREE }),
     ];
+}
+
+impl Spec {
+    /// Refuses settings that this kind of index has not: they would do nothing, and say so nowhere. Under `auto`, which chooses
+    /// by the data, they count where there is something to set.
+    pub(super) fn check(self, params: &SearchParams) -> Result<()> {
+        for (name, value) in [("ef_search", params.ef_search), ("rerank", params.rerank)] {
+            match (value, self) {
+                (Some(value), Self::Flat | Self::FlatRaw) => {
+                    return Err(Error::Knob { name, value, spec: self });
+                }
+                (Some(0), _) => return Err(Error::argument(name, 0, "at least 1")),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for Spec {

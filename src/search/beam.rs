@@ -7,6 +7,9 @@
 //! the best of found get their exact distance
 //! ```
 //!
+//! Distances are told less the query's own squared length, which is the same for all: added to that of a far query, what tells
+//! near from far would be rounded away.
+//!
 //! A step reads one row and nothing else, so the next one is known, and asked for, as soon as this one is done. A [`Walk`] can be
 //! left between any two steps: several of them take turns on one core, and each one's row arrives while the others compute.
 
@@ -35,7 +38,6 @@ pub(crate) struct Walk {
     /// The query's head in integers of `unit` each, and its squared length.
     code: Vec<[i16; STRIDE]>,
     unit: f32,
-    norm: f32,
     tables: Tables,
     /// Nodes by estimate; the lowest bit of a key is set where the node was expanded.
     pool: Pool,
@@ -66,13 +68,11 @@ impl Walk {
     /// Starts at the entry of `map`, for the query whose head is `head`. False where there is nothing to walk.
     #[inline(always)]
     pub fn start<S: Simd>(&mut self, s: S, map: Map, head: &[f32], ef: usize, keep: usize) -> bool {
-        let (mut reach, mut norm) = (0f32, 0f32);
+        let mut reach = 0f32;
         for &v in head {
             reach = reach.max(v.abs());
-            norm += v * v;
         }
         self.unit = if reach > 0.0 { reach / REACH } else { 1.0 };
-        self.norm = norm;
         let scale = 1.0 / self.unit;
         self.code.clear();
         for part in head.chunks(STRIDE) {
@@ -88,7 +88,7 @@ impl Walk {
         self.seen.clear(ef);
         self.stats = Stats::default();
         for row in map.entry.0..map.entry.1 {
-            self.scan(s, map, row, norm);
+            self.scan(s, map, row, 0.0);
         }
         self.pool.widen(ef);
         self.aim(s, map)
@@ -102,7 +102,7 @@ impl Walk {
         for (code, query) in row.code().iter().zip(&self.code) {
             acc = s.dot_i16(acc, code, query);
         }
-        let distance = self.norm + row.norm() - 2.0 * self.unit * s.sum_i32(acc) as f32;
+        let distance = row.norm() - 2.0 * self.unit * s.sum_i32(acc) as f32;
         self.found.offer(distance, self.next);
         self.stats.hops += 1;
         self.scan(s, map, self.next as usize, distance);

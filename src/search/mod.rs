@@ -149,8 +149,12 @@ impl Searched<'_> {
         hits: &mut Hits,
     ) -> Result<()> {
         let threads = self.check(queries, params)?;
-        let ef = params.ef_search.unwrap_or(64).max(k);
-        let rerank = params.rerank.unwrap_or(k + k / 4 + 4).max(k);
+        if queries.is_empty() {
+            return Ok(());
+        }
+        let n = self.list.rows.len();
+        let ef = params.ef_search.unwrap_or(64).max(k).min(n);
+        let rerank = params.rerank.unwrap_or(k.saturating_add(k / 4 + ef / 8)).max(k).min(n);
         let walks = Walks { metric: self.metric, graph, list: self.list, ef, rerank };
         let isa = Isa::active();
         hits.stats = vec![Stats::default(); queries.len()];

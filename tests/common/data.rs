@@ -151,3 +151,21 @@ pub fn decaying(rng: &mut Rng, n: usize, dim: usize) -> Vec<f64> {
 pub fn whole(rng: &mut Rng, n: usize, dim: usize, range: usize) -> Vec<f64> {
     (0..n * dim).map(|_| rng.below(range) as f64).collect()
 }
+
+/// n × d values in clusters of which each has directions of its own, as embeddings have them; on the grid.
+pub fn clustered(rng: &mut Rng, n: usize, dim: usize) -> Vec<f64> {
+    const CLUSTERS: usize = 25;
+    const INNER: usize = 8;
+    let centers: Vec<f64> = (0..CLUSTERS * dim).map(|_| 1.5 * rng.normal()).collect();
+    let directions: Vec<f64> = (0..CLUSTERS * INNER * dim).map(|_| rng.normal()).collect();
+    let mut values = Vec::with_capacity(n * dim);
+    for _ in 0..n {
+        let cluster = rng.below(CLUSTERS);
+        let at: [f64; INNER] = std::array::from_fn(|i| 1.5 * rng.normal() / (i + 1) as f64);
+        values.extend((0..dim).map(|j| {
+            let inner: f64 = (0..INNER).map(|i| at[i] * directions[(cluster * INNER + i) * dim + j]).sum();
+            on_grid(centers[cluster * dim + j] + inner + 0.3 * rng.normal())
+        }));
+    }
+    values
+}

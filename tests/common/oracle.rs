@@ -6,7 +6,7 @@ use steep::{BuildParams, Hits, Index, Metric, RangeHits, SearchParams, Spec};
 use super::data::Set;
 
 /// The documented formula, summed from the first coordinate to the last, rounded once; −0 and 0 are one distance.
-fn distance(metric: Metric, q: &[f64], x: &[f64]) -> f32 {
+pub fn distance(metric: Metric, q: &[f64], x: &[f64]) -> f32 {
     let (mut square, mut dot, mut qq, mut xx) = (0.0, 0.0, 0.0, 0.0);
     for (q, x) in q.iter().zip(x) {
         square += (q - x) * (q - x);
@@ -47,7 +47,7 @@ impl Truth {
 
     /// What a search for `k` must return for the first `queries` queries.
     pub fn nearest(&self, queries: usize, k: usize) -> Hits {
-        let mut hits = Hits { k, ids: Vec::new(), distances: Vec::new() };
+        let mut hits = Hits { k, ids: Vec::new(), distances: Vec::new(), stats: Vec::new() };
         for sorted in &self.0[..queries] {
             for rank in 0..k {
                 let (distance, id) = sorted.get(rank).map_or((f32::INFINITY, -1), |&(d, id)| (d, id as i64));

@@ -19,6 +19,7 @@ class Steep(BaseANN):
         self.metric, self.spec = METRICS[metric], spec
         self.name = f"Steep({spec})"
         self.index: steep.Index | None = None
+        self.knobs: dict[str, int] = {}
 
     def fit(self, X: np.ndarray) -> None:
         """Index the rows of X (n, d)."""
@@ -26,17 +27,23 @@ class Steep(BaseANN):
         self.index = steep.build(rows, metric=self.metric, spec=self.spec)
 
     def set_query_arguments(self, *arguments: float) -> None:
-        """Exact search has nothing to choose."""
-        if arguments:
-            raise ValueError(f"spec {self.spec!r} takes no query arguments, got {arguments}")
+        """A graph's ef_search; exact search has nothing to choose."""
+        wanted = ["ef_search"] if self.spec.startswith("graph") else []
+        if len(arguments) != len(wanted):
+            raise ValueError(
+                f"spec {self.spec!r} takes {' and '.join(wanted) or 'no query arguments'}, got {arguments}"
+            )
+        self.knobs = {name: int(value) for name, value in zip(wanted, arguments, strict=True)}
+        knobs = "".join(f", {name}={value}" for name, value in self.knobs.items())
+        self.name = f"Steep({self.spec}{knobs})"
 
     def query(self, q: np.ndarray, n: int) -> np.ndarray:
         """Row numbers of the n nearest of q (d,)."""
-        return self.index.search(q, n, threads=1).ids
+        return self.index.search(q, n, threads=1, **self.knobs).ids
 
     def batch_query(self, X: np.ndarray, n: int) -> None:
         """Answer all rows of X (nq, d) in one call; see `get_batch_results`."""
-        self.results = self.index.search(np.ascontiguousarray(X, np.float32), n).ids
+        self.results = self.index.search(np.ascontiguousarray(X, np.float32), n, **self.knobs).ids
 
     def get_batch_results(self) -> np.ndarray:
         """Row numbers (nq, n) of the last batch."""

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
-use steep::evaluate::{ground_truth, recall};
+use steep::evaluate::ground_truth;
 use steep::{BuildParams, Index, Metric, SearchParams, Spec};
 
 use crate::facts::Facts;
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::figures::duration;
 use crate::files;
 use crate::session::{Report, Session};
-use crate::stopwatch::Speed;
+use crate::sweep::{Knobs, Sweep};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -23,6 +23,8 @@ Examples:
       build, measure on one thread and on all, check against exact neighbours
   steep bench sift.bvecs sift_queries.bvecs --spec flat-raw -k 100 --threads 1 --json
       without the codes that make exact search fast, as JSON
+  steep bench docs.npy questions.npy --metric cosine --spec graph64 --ef-search 20,50,100,200
+      a graph of 64 neighbours a vector, a line for each ef_search: recall beside speed
 
 GMAC/s is billions of coordinate pairs a second, as if each query were compared with each vector in full;
 what the codes save counts in, so that it can pass what the processor could multiply.")]
@@ -41,13 +43,16 @@ pub struct Arguments {
     #[arg(long, short, default_value = "l2", value_parser = super::metric())]
     metric: Metric,
 
-    /// How to index, such as flat or flat-raw; auto chooses
+    /// How to index, such as flat, flat-raw, graph or graph64; auto chooses
     #[arg(long, short, default_value = "auto")]
     spec: Spec,
 
     /// Numbers of threads to measure; the build uses the largest
     #[arg(long, short, value_delimiter = ',', default_value = "1,all", value_parser = super::thread_count)]
     threads: Vec<usize>,
+
+    #[command(flatten)]
+    knobs: Knobs,
 }
 
 #[derive(Serialize)]
@@ -58,9 +63,8 @@ struct Measured {
     build_seconds: f64,
     queries: usize,
     k: usize,
-    recall: f64,
     #[serde(flatten)]
-    speed: Speed,
+    sweep: Sweep,
 }
 
 pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
@@ -84,10 +88,12 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let index = Index::build(base, &params)?;
     let build_seconds = began.elapsed().as_secs_f64();
     progress.clear();
-    let (speed, found) = Speed::measure(&index, queries, k, &threads, session)?;
-    let params = SearchParams { threads: most, monitor: Some(&progress) };
-    let truth = ground_truth(base, queries, k, arguments.metric, &params)?;
-    progress.clear();
+    let truth = || {
+        let progress = session.progress();
+        let params = SearchParams { threads: most, monitor: Some(&progress), ..SearchParams::default() };
+        Ok((ground_truth(base, queries, k, arguments.metric, &params)?.ids, k))
+    };
+    let sweep = Sweep::measure(&index, queries, k, &threads, &arguments.knobs, session, truth)?;
 
     session.print(&Measured {
         base: arguments.base.clone(),
@@ -95,15 +101,13 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
         build_seconds,
         queries: queries.len(),
         k,
-        recall: recall(&found.ids, k, &truth.ids, k)?,
-        speed,
+        sweep,
     })
 }
 
 impl Report for Measured {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}, built in {}", self.facts, duration(self.build_seconds))?;
-        writeln!(out, "recall@{} {:.4} (against `steep groundtruth`)\n", self.k, self.recall)?;
-        self.speed.text(out)
+        self.sweep.text(out, &self.facts, self.k, "against `steep groundtruth`")
     }
 }

@@ -22,7 +22,10 @@ Examples:
   steep build docs.npy -o docs.steep --metric cosine --ids article_ids.npy
       the same, named by ids of your own
   steep build sift.bvecs -o sift.steep --spec flat-raw --threads 1
-      exact search without the codes that make it fast: no byte more than the vectors")]
+      exact search without the codes that make it fast: no byte more than the vectors
+  steep build docs.npy -o graph.steep --metric cosine --spec graph64
+      a graph of 64 neighbours a vector (32 with graph): approximate, and faster the more vectors there are;
+      `steep eval graph.steep ... --ef-search 20,50,100,200` shows what it finds at what speed")]
 pub struct Arguments {
     /// Vectors: .npy, .fvecs, .bvecs, .fbin, .u8bin or .i8bin
     input: PathBuf,
@@ -35,7 +38,7 @@ pub struct Arguments {
     #[arg(long, short, default_value = "l2", value_parser = super::metric())]
     metric: Metric,
 
-    /// How to index, such as flat or flat-raw; auto chooses
+    /// How to index, such as flat, flat-raw, graph or graph64; auto chooses
     #[arg(long, short, default_value = "auto")]
     spec: Spec,
 

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use steep::evaluate::{ground_truth, recall};
+use steep::evaluate::ground_truth;
 use steep::{Index, SearchParams, Vectors};
 
 use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::files;
 use crate::session::{Report, Session};
-use crate::stopwatch::Speed;
+use crate::sweep::{Knobs, Sweep};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -21,10 +21,14 @@ Examples:
       recall@10 against `steep groundtruth`, and speed on one thread and on all
   steep eval docs.steep questions.npy --truth truth.ivecs -k 100 --threads 1,4,all --json
       the same for 100 neighbours on three numbers of threads, as JSON
+  steep eval graph.steep questions.npy --truth truth.ivecs --ef-search 10,20,50,100,200,400
+      what a graph can do, a line for each ef_search: choose the first whose recall is enough
 
 recall@k is the part of the true k nearest that was found. QPS is queries per second. \"one call\" hands all
 queries over at once, best of several runs; \"one query a call\" is what a service sees: its mean, median (p50)
-and the time that 99 of 100 calls stay below (p99).")]
+and the time that 99 of 100 calls stay below (p99). Under a graph, hops are the nodes that a query read, and
+re-ranked the vectors that it was compared with exactly. With several values of --ef-search the JSON holds
+them in \"settings\", each with what is otherwise at the top.")]
 pub struct Arguments {
     /// An index file, as `steep build` writes
     index: PathBuf,
@@ -44,6 +48,9 @@ pub struct Arguments {
     /// Numbers of threads to measure
     #[arg(long, short, value_delimiter = ',', default_value = "1,all", value_parser = super::thread_count)]
     threads: Vec<usize>,
+
+    #[command(flatten)]
+    knobs: Knobs,
 }
 
 #[derive(Serialize)]
@@ -53,11 +60,10 @@ struct Evaluated {
     facts: Facts,
     queries: usize,
     k: usize,
-    recall: f64,
     /// The file of true neighbours; null where they were computed from the index's own vectors.
     truth: Option<PathBuf>,
     #[serde(flatten)]
-    speed: Speed,
+    sweep: Sweep,
 }
 
 pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
@@ -69,26 +75,22 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
 
     let _tidy = session.interrupt.tidy();
     let threads = super::distinct(&arguments.threads);
-    let (speed, found) = Speed::measure(&index, queries, k, &threads, session)?;
-    let (truth, columns) = match given {
-        Some(given) => given,
-        None => (own_truth(&index, queries, k, session)?, k),
-    };
+    let truth = || given.map_or_else(|| Ok((own_truth(&index, queries, k, session)?, k)), Ok);
+    let sweep = Sweep::measure(&index, queries, k, &threads, &arguments.knobs, session, truth)?;
     session.print(&Evaluated {
         index: arguments.index.clone(),
         facts: Facts::of(&index),
         queries: queries.len(),
         k,
-        recall: recall(&found.ids, k, &truth, columns)?,
         truth: arguments.truth.clone(),
-        speed,
+        sweep,
     })
 }
 
 /// The ids of the exact neighbours.
 fn own_truth(index: &Index, queries: Vectors<'_>, k: usize, session: &Session) -> Result<Vec<i64>, Failure> {
     let progress = session.progress();
-    let params = SearchParams { threads: None, monitor: Some(&progress) };
+    let params = SearchParams { monitor: Some(&progress), ..SearchParams::default() };
     let rows = ground_truth(index.vectors(), queries, k, index.metric(), &params)?.ids;
     Ok(rows.into_iter().map(|row| usize::try_from(row).map_or(-1, |row| index.id(row) as i64)).collect())
 }
@@ -100,7 +102,6 @@ impl Report for Evaluated {
             Some(path) => format!("against {}", path.display()),
             None => "against the exact neighbours among the index's own vectors".to_owned(),
         };
-        writeln!(out, "recall@{} {:.4} ({against})\n", self.k, self.recall)?;
-        self.speed.text(out)
+        self.sweep.text(out, &self.facts, self.k, &against)
     }
 }

@@ -75,7 +75,8 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let tidy = session.interrupt.tidy();
     let progress = session.progress();
     let began = Instant::now();
-    let params = SearchParams { threads: arguments.threads, monitor: Some(&progress) };
+    let params =
+        SearchParams { threads: arguments.threads, monitor: Some(&progress), ..SearchParams::default() };
     let hits = ground_truth(base, queries, arguments.k, arguments.metric, &params)?;
     let seconds = began.elapsed().as_secs_f64();
     progress.clear();

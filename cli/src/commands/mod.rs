@@ -54,7 +54,7 @@ fn metric() -> impl TypedValueParser<Value = Metric> {
 }
 
 /// Reads a whole number of at least 1.
-fn positive(text: &str) -> Result<usize, &'static str> {
+pub fn positive(text: &str) -> Result<usize, &'static str> {
     text.parse().map(NonZeroUsize::get).map_err(|_| "expected a whole number, at least 1")
 }
 
@@ -67,7 +67,7 @@ fn thread_count(text: &str) -> Result<usize, &'static str> {
 }
 
 /// Each number once, in the order given.
-fn distinct(numbers: &[usize]) -> Vec<usize> {
+pub fn distinct(numbers: &[usize]) -> Vec<usize> {
     let mut seen = Vec::new();
     for &number in numbers {
         if !seen.contains(&number) {

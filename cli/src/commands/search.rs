@@ -25,6 +25,8 @@ Examples:
       write all neighbours, nearest first, and their distances
   steep search docs.steep questions.npy --json | jq '.results[0].ids'
       all neighbours as JSON
+  steep search graph.steep questions.npy --ef-search 200
+      more of the true neighbours from an index of spec graph, for more time
 
 Distances: l2 is the squared distance, cosine is 1 - cos, ip is the negated inner product: smaller is nearer.")]
 pub struct Arguments {
@@ -50,6 +52,15 @@ pub struct Arguments {
     /// Queries to show [default: 5; with --json all]
     #[arg(long, value_name = "N", conflicts_with = "output")]
     rows: Option<usize>,
+
+    /// Under spec graph: vectors that a search keeps in view, the knob between speed and recall
+    #[arg(long, value_name = "N", value_parser = super::positive)]
+    ef_search: Option<usize>,
+
+    /// Under spec graph: vectors that get their exact distance, at least k [default: half as many again as
+    /// k, and a few]
+    #[arg(long, value_name = "N", value_parser = super::positive)]
+    rerank: Option<usize>,
 
     /// Threads [default: all cores]
     #[arg(long, short, value_parser = super::positive)]
@@ -94,7 +105,8 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let tidy = session.interrupt.tidy();
     let progress = session.progress();
     let began = Instant::now();
-    let params = SearchParams { threads: arguments.threads, monitor: Some(&progress) };
+    let Arguments { threads, ef_search, rerank, .. } = *arguments;
+    let params = SearchParams { threads, monitor: Some(&progress), ef_search, rerank };
     let hits = index.search(queries, k, &params)?;
     let seconds = began.elapsed().as_secs_f64();
     progress.clear();
