@@ -3,7 +3,8 @@
 //! ```text
 //! pool ← the entry's neighbours, by estimate
 //! repeat   v ← the best node of the pool that was not expanded; none: end
-//!          distance of v from its own code → found;   estimates of v's neighbours → pool (the ef best)
+//!          distance of v from its own code → found, and → pool in place of its estimate
+//!          estimates of v's neighbours → pool (the ef best), the mean where there are several of a node
 //! the best of found get their exact distance
 //! ```
 //!
@@ -44,7 +45,9 @@ pub(crate) struct Walk {
     /// Nodes by distance.
     pub found: Pool,
     seen: Seen,
+    /// The node whose row was asked for, and by what estimate it was chosen.
     next: u32,
+    estimate: f32,
     pub stats: Stats,
 }
 
@@ -104,6 +107,8 @@ impl Walk {
         }
         let distance = row.norm() - 2.0 * self.unit * s.sum_i32(acc) as f32;
         self.found.offer(distance, self.next);
+        // An estimate that was too good must not keep others out.
+        self.pool.shift(key(self.estimate, self.next) | 1, key(distance, self.next) | 1);
         self.stats.hops += 1;
         self.scan(s, map, self.next as usize, distance);
         self.aim(s, map)
@@ -149,8 +154,12 @@ impl Walk {
             }
             TAKEN => {}
             old => {
-                *mean = (old + estimate) / 2.0;
-                self.pool.shift(old, *mean, node);
+                let new = (old + estimate) / 2.0;
+                *mean = new;
+                if !self.pool.shift(key(old, node), key(new, node)) {
+                    // It was pushed out.
+                    self.pool.offer(new, node);
+                }
             }
         }
     }
@@ -160,7 +169,7 @@ impl Walk {
     fn aim<S: Simd>(&mut self, s: S, map: Map) -> bool {
         let Some(next) = self.pool.take() else { return false };
         self.next = next;
-        *self.seen.mean(next) = TAKEN;
+        self.estimate = std::mem::replace(self.seen.mean(next), TAKEN);
         for line in map.rows.row(next as usize).bytes().chunks(64) {
             s.prefetch(line);
         }
@@ -235,14 +244,12 @@ impl Pool {
         self.cursor = self.cursor.min(at);
     }
 
-    /// Moves a node that was offered at the distance `old` and has not been taken.
+    /// Replaces the key `old` by `new`. False where it is not there.
     #[inline(always)]
-    fn shift(&mut self, old: f32, new: f32, node: u32) {
-        let (old, new) = (key(old, node), key(new, node));
+    fn shift(&mut self, old: u64, new: u64) -> bool {
         let from = self.keys.partition_point(|&other| other < old);
         if self.keys.get(from) != Some(&old) {
-            // It was pushed out.
-            return self.offer(distance_of(new), node);
+            return false;
         }
         if new < old {
             self.sink(from, new);
@@ -253,10 +260,13 @@ impl Pool {
                 at += 1;
             }
             self.keys[at] = new;
+            // What moved down may not have been taken.
+            self.cursor = self.cursor.min(from);
         }
         if self.keys.len() == self.most {
             self.worst = distance_of(self.keys[self.most - 1]);
         }
+        true
     }
 
     /// The nearest node that was not taken yet.

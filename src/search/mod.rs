@@ -153,7 +153,7 @@ impl Searched<'_> {
             return Ok(());
         }
         let n = self.list.rows.len();
-        let ef = params.ef_search.unwrap_or(64).max(k).min(n);
+        let ef = params.ef_search.unwrap_or(k.saturating_mul(2).saturating_add(32)).max(k).min(n);
         let rerank = params.rerank.unwrap_or(k.saturating_add(k / 4 + ef / 8)).max(k).min(n);
         let walks = Walks { metric: self.metric, graph, list: self.list, ef, rerank };
         let isa = Isa::active();
