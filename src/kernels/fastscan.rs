@@ -37,12 +37,11 @@ pub struct Factors<'a> {
 }
 
 impl Tables {
-    /// Makes the tables of `query`, whole pairs of nibbles.
+    /// Makes the tables of `query`, whole pairs of nibbles. Inlined into a kernel, so that its instructions are used.
     #[inline(always)]
-    pub fn set<S: Simd>(&mut self, _: S, query: &[f32]) {
-        let (nibbles, _) = query.as_chunks::<4>();
+    pub fn set(&mut self, query: &[f32]) {
         let (mut widest, mut lowest, mut sum) = (0f32, 0f32, 0f32);
-        for q in nibbles {
+        for q in query.as_chunks::<4>().0 {
             let (mut span, mut low) = (0.0, 0.0);
             for &v in q {
                 span += v.abs();
@@ -52,26 +51,28 @@ impl Tables {
             widest = widest.max(span);
             lowest += low;
         }
-        self.step = if widest > 0.0 { widest / f32::from(ENTRY_LIMIT) } else { 1.0 };
+        // Entries are added up in units of 1/256, rounded down in the end: half a unit more makes that the nearest, and one
+        // entry less than the limit leaves room for it.
+        self.step = if widest > 0.0 { widest / f32::from(ENTRY_LIMIT - 1) } else { 1.0 };
         self.base = lowest - sum / 2.0;
-        let scale = 1.0 / self.step;
+        let scale = 256.0 / self.step;
         self.pairs.clear();
         for pair in query.chunks_exact(PAIR) {
             let mut tables = [[0u8; 16]; 2];
             for (table, q) in tables.iter_mut().zip(pair.as_chunks::<4>().0) {
-                let mut low = 0.0;
-                for &v in q {
-                    low += v.min(0.0);
+                let q = q.map(|v| (v * scale) as i16);
+                let mut low = 128;
+                for v in q {
+                    low -= v.min(0);
                 }
-                let mut sums = [-low * scale + 0.5; 16];
-                for (bit, &v) in q.iter().enumerate() {
-                    let v = v * scale;
+                let mut sums = [low; 16];
+                for (bit, v) in q.into_iter().enumerate() {
                     for (at, sum) in sums.iter_mut().enumerate() {
-                        *sum += if at >> bit & 1 == 1 { v } else { 0.0 };
+                        *sum += v & -(at as i16 >> bit & 1);
                     }
                 }
                 for (entry, sum) in table.iter_mut().zip(sums) {
-                    *entry = (sum as i32).clamp(0, i32::from(ENTRY_LIMIT)) as u8;
+                    *entry = (sum >> 8) as u8;
                 }
             }
             self.pairs.push(tables);

@@ -85,7 +85,7 @@ impl Walk {
             }
             self.code.push(code);
         }
-        self.tables.set(s, head);
+        self.tables.set(head);
         self.pool.clear(ef.min(STARTS));
         self.found.clear(keep);
         self.seen.clear(ef);
