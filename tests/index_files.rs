@@ -17,13 +17,13 @@ const DIM: usize = 24;
 const LONG: usize = 160;
 
 /// A section's name, and its bytes.
-type Part = (&'static str, Vec<u8>);
+pub type Part = (&'static str, Vec<u8>);
 
 /// The sections of a saved index.
-fn parts(file: &[u8]) -> Vec<Part> {
-    const NAMES: [&str; 13] = [
+pub fn parts(file: &[u8]) -> Vec<Part> {
+    const NAMES: [&str; 17] = [
         "meta", "vectors", "ids", "codes", "mean", "direct", "norms", "tails-0", "tails-1", "panels", "fine",
-        "fine-s", "fine-f",
+        "fine-s", "fine-f", "graph", "g-mean", "g-direct", "g-rows",
     ];
     let sections = Sections::from_bytes(file).unwrap();
     let names =
@@ -32,14 +32,14 @@ fn parts(file: &[u8]) -> Vec<Part> {
 }
 
 /// The file of these sections, with right checksums.
-fn file(parts: &[Part]) -> Vec<u8> {
+pub fn file(parts: &[Part]) -> Vec<u8> {
     let bytes: Vec<[&[u8]; 1]> = parts.iter().map(|(_, bytes)| [bytes.as_slice()]).collect();
     let sections: Vec<_> =
         parts.iter().zip(&bytes).map(|((name, _), b)| (Tag::new(name), b.as_slice())).collect();
     to_bytes(&sections).unwrap()
 }
 
-fn part<'a>(parts: &'a mut [Part], name: &str) -> &'a mut Vec<u8> {
+pub fn part<'a>(parts: &'a mut [Part], name: &str) -> &'a mut Vec<u8> {
     &mut parts.iter_mut().find(|(tag, _)| *tag == name).unwrap().1
 }
 
@@ -234,7 +234,7 @@ fn a_forged_field_with_a_right_checksum_is_refused() {
         ("meta", 0, u32s(3), "unknown metric 3"),
         ("meta", 0, u32s(u32::MAX), "unknown metric 4294967295"),
         ("meta", 4, u32s(3), "unknown kind of index 3"),
-        ("meta", 4, u32s(2), "codes in an index of kind flat-raw"),
+        ("meta", 4, u32s(2), "parts 1 in an index of kind flat-raw"),
         ("meta", 8, u32s(5), "unknown dtype 5"),
         ("meta", 12, u32s(5), "unknown dtype 5"),
         ("meta", 12, u32s(1), "vectors of f32 stored as f16"),
@@ -251,7 +251,8 @@ fn a_forged_field_with_a_right_checksum_is_refused() {
         ("meta", 40, u64s(71), "codes chosen for 71 of 70 vectors"),
         ("meta", 40, u64s(u64::MAX), "codes chosen for 18446744073709551615 of 70"),
         ("meta", 48, u32s(2), "2 sections of ids"),
-        ("meta", 52, u32s(2), "2 sets of codes"),
+        ("meta", 52, u32s(2), "parts 2 in an index of kind flat"),
+        ("meta", 52, u32s(4), "parts 4 in an index of kind flat"),
         ("codes", 0, f64s(f64::NAN), "a step of NaN"),
         ("codes", 0, f64s(0.0), "a step of 0"),
         ("codes", 0, f64s(-1.0), "a step of -1"),

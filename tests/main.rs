@@ -8,6 +8,7 @@ mod determinism;
 mod exact;
 mod files;
 mod graph;
+mod graph_files;
 mod index_files;
 mod monitors;
 mod range;

@@ -62,7 +62,7 @@ pub struct Stats {
     pub reranked: u64,
 }
 
-/// Nodes of the entry that a walk begins with, at most: to sort in more of them costs more than they bring.
+/// Nodes of the entry that a walk begins with: this many or a quarter of `ef`. More of them bring little and cost their sorting in.
 const STARTS: usize = 12;
 /// The largest magnitude of a query's code: 512 products with a byte stay below 2³¹.
 const REACH: f32 = 32000.0;
@@ -86,7 +86,7 @@ impl Walk {
             self.code.push(code);
         }
         self.tables.set(head);
-        self.pool.clear(ef.min(STARTS));
+        self.pool.clear(ef.min(STARTS.max(ef / 4)));
         self.found.clear(keep);
         self.seen.clear(ef);
         self.stats = Stats::default();
