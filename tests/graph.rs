@@ -454,3 +454,59 @@ fn a_search_that_is_stopped_returns_nothing() {
         assert!(matches!(stopped, Err(Error::Interrupted)), "{threads} threads");
     }
 }
+
+#[test]
+fn a_tenth_added_later_costs_at_most_three_tenths_of_a_point() {
+    for metric in Metric::ALL {
+        let (base, queries) = data(81, Dtype::F32, 6000);
+        let fresh = build(&base, metric);
+        let mut grown = build(&base.rows(0..5400), metric);
+        for first in (5400..6000).step_by(150) {
+            grown.add(base.rows(first..first + 150).view(), &AddParams::default()).unwrap();
+        }
+        assert_eq!(grown.len(), 6000);
+        for ef in [20, 60, 200] {
+            let [fresh, grown] = [&fresh, &grown]
+                .map(|index| recall(&search(index, &queries, 10, ef), metric, &base, &queries));
+            // The noise of so few queries beside it.
+            assert!(grown >= fresh - 0.003 - 0.01, "{metric}, ef {ef}: {grown:.4} after {fresh:.4}");
+        }
+    }
+}
+
+#[test]
+fn what_was_added_is_found_and_an_add_that_is_stopped_leaves_no_trace() {
+    struct Stop(std::sync::atomic::AtomicU64, u64);
+    impl steep::Monitor for Stop {
+        fn report(&self, _: &'static str, _: u64, _: u64) -> bool {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < self.1
+        }
+    }
+    let (base, _) = data(82, Dtype::F32, 3000);
+    let mut index = build(&base.rows(0..2000), Metric::L2);
+    let before = index.to_bytes().unwrap();
+    for reports in [0, 1, 2, 3, 4, 5] {
+        let monitor = Stop(std::sync::atomic::AtomicU64::new(0), reports);
+        let params = AddParams { monitor: Some(&monitor), ..AddParams::default() };
+        let done = index.add(base.rows(2000..3000).view(), &params);
+        assert!(matches!(done, Err(steep::Error::Interrupted)), "{reports}: {done:?}");
+        assert!(index.to_bytes().unwrap() == before, "{reports}: something is left");
+    }
+    index.add(base.rows(2000..3000).view(), &AddParams::default()).unwrap();
+    let added = base.rows(2000..3000);
+    let hits = search(&index, &added, 1, 200);
+    let found = (0..).zip(&hits.ids).filter(|(row, id)| **id == 2000 + row).count();
+    assert!(found >= 999, "{found} of 1000");
+}
+
+#[test]
+fn adding_gives_the_same_index_at_any_thread_count() {
+    let (base, _) = data(83, Dtype::F32, 2600);
+    let grown = |threads| {
+        let mut index = build(&base.rows(0..2000), Metric::Cosine);
+        let params = AddParams { threads: Some(threads), ..AddParams::default() };
+        index.add(base.rows(2000..2600).view(), &params).unwrap();
+        index.to_bytes().unwrap()
+    };
+    assert!(grown(1) == grown(2));
+}

@@ -65,6 +65,16 @@ impl Graph {
         self.rows.view()
     }
 
+    /// What it is, for people.
+    pub fn describe(&self) -> String {
+        let (degree, width) = (self.rows.layout.degree, self.space.width());
+        let (row, entry) = (self.rows.layout.size, self.entry().len() * degree);
+        format!(
+            "{degree} neighbours, each 1 bit of {width} directions; rows of {row} bytes; up to {entry} ways in"
+        )
+    }
+
+    /// Memory, in bytes.
     pub fn bytes(&self) -> usize {
         self.rows.buffer.len() + self.space.bytes()
     }

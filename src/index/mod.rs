@@ -274,7 +274,9 @@ impl Index {
             }
             None => "none".to_owned(),
         };
-        vec![("stored dtype", self.rows.stored().to_string()), ("codes", codes)]
+        let mut facts = vec![("stored dtype", self.rows.stored().to_string()), ("codes", codes)];
+        facts.extend(self.graph.as_ref().map(|graph| ("graph", graph.describe())));
+        facts
     }
 }
 

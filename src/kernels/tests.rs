@@ -3,6 +3,7 @@
 //! `PROPTEST_CASES` scales the random part: a few cases are enough where the processor is emulated.
 
 mod distance;
+mod fastscan;
 mod fine;
 mod nearest;
 mod operations;

@@ -33,7 +33,7 @@ const BATCH: usize = 256;
 /// Entries of all the collectors of a batch, at most: 16 bytes each, and half as many again while they are cut back. Where a
 /// single query has more, its batch is that query.
 const ROOM: usize = 1 << 24;
-/// Queries that a thread walks for at a time.
+/// Queries that a thread walks for at a time, at most.
 const WALKS: usize = 64;
 /// Queries below which packing rows for a tile costs more than it saves.
 const FEW: usize = 8;
@@ -158,8 +158,9 @@ impl Searched<'_> {
         let walks = Walks { metric: self.metric, graph, list: self.list, ef, rerank };
         let isa = Isa::active();
         hits.stats = vec![Stats::default(); queries.len()];
-        let batches = hits.ids.chunks_mut(WALKS * k).zip(hits.distances.chunks_mut(WALKS * k));
-        let batches: Vec<_> = batches.zip(hits.stats.chunks_mut(WALKS)).collect();
+        let size = queries.len().div_ceil(threads).min(WALKS);
+        let batches = hits.ids.chunks_mut(size * k).zip(hits.distances.chunks_mut(size * k));
+        let batches: Vec<_> = batches.zip(hits.stats.chunks_mut(size)).collect();
         let batches: Vec<_> = batches.into_iter().map(Mutex::new).collect();
         threads::run(
             threads,
@@ -169,8 +170,8 @@ impl Searched<'_> {
             |at, worker| {
                 let mut batch = batches[at].lock().map_err(|_| Error::Interrupted)?;
                 let ((ids, distances), stats) = &mut *batch;
-                let first = at * WALKS;
-                let queries = queries.rows(first..(first + WALKS).min(queries.len()));
+                let first = at * size;
+                let queries = queries.rows(first..(first + size).min(queries.len()));
                 walks.run(isa, queries, |query, found, cost| {
                     stats[query] = cost;
                     let row = query * k..(query + 1) * k;

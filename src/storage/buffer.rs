@@ -268,6 +268,25 @@ mod tests {
     }
 
     #[test]
+    fn what_outgrows_a_huge_page_stays_what_it_was() {
+        let piece: Vec<u8> = (0..700_001).map(|i| (i % 251) as u8).collect();
+        let (mut buffer, mut model) = (Buffer::new(), Vec::new());
+        for _ in 0..8 {
+            buffer.extend("test", &piece).unwrap();
+            model.extend_from_slice(&piece);
+            assert!(buffer.bytes() == model && !buffer.is_mapped());
+            assert!(buffer.bytes().as_ptr().addr().is_multiple_of(Buffer::ALIGN));
+        }
+        buffer.bytes_mut("test").unwrap()[3_000_000] = 255;
+        let copy = buffer.clone();
+        buffer.truncate(1000);
+        buffer.lengthen("test", 3_000_000).unwrap();
+        assert!(buffer.bytes()[..1000] == model[..1000] && buffer.bytes()[1000..].iter().all(|b| *b == 0));
+        assert!(copy.len() == model.len() && copy.bytes()[3_000_000] == 255);
+        assert!(Buffer::zeroed("test", 5 << 20).unwrap().bytes().iter().all(|b| *b == 0));
+    }
+
+    #[test]
     fn bytes_after_truncation_are_the_new_ones() {
         let mut buffer = Buffer::new();
         buffer.extend("test", &[7; 130]).unwrap();
