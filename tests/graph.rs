@@ -477,7 +477,7 @@ fn a_tenth_added_later_costs_at_most_three_tenths_of_a_point() {
 #[test]
 fn what_was_added_is_found_and_an_add_that_is_stopped_leaves_no_trace() {
     struct Stop(std::sync::atomic::AtomicU64, u64);
-    impl steep::Monitor for Stop {
+    impl Monitor for Stop {
         fn report(&self, _: &'static str, _: u64, _: u64) -> bool {
             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < self.1
         }
@@ -489,7 +489,7 @@ fn what_was_added_is_found_and_an_add_that_is_stopped_leaves_no_trace() {
         let monitor = Stop(std::sync::atomic::AtomicU64::new(0), reports);
         let params = AddParams { monitor: Some(&monitor), ..AddParams::default() };
         let done = index.add(base.rows(2000..3000).view(), &params);
-        assert!(matches!(done, Err(steep::Error::Interrupted)), "{reports}: {done:?}");
+        assert!(matches!(done, Err(Error::Interrupted)), "{reports}: {done:?}");
         assert!(index.to_bytes().unwrap() == before, "{reports}: something is left");
     }
     index.add(base.rows(2000..3000).view(), &AddParams::default()).unwrap();
