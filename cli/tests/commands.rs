@@ -109,7 +109,7 @@ fn ids_of_64_bits_go_in_and_out_as_npy() {
 #[test]
 fn an_evaluation_states_recall_speed_and_bytes() {
     let place = Place::new();
-    place.steep("groundtruth base.fvecs queries.fvecs -m cosine -o truth.npy").good();
+    place.steep("groundtruth base.fvecs queries.fvecs -m cosine -k 10 -o truth.npy").good();
     let json = place.steep("eval docs.steep queries.fvecs --truth truth.npy -t 1,2,1 --json").json();
     has(
         &json,
@@ -183,7 +183,7 @@ fn a_graph_is_built_searched_evaluated_and_described() {
     let place = Place::new();
     let text = place.steep("build base.fvecs -o graph.steep -m cosine -s graph").good();
     assert!(text.contains("metric cosine, spec graph\n"), "{text}");
-    place.steep("groundtruth base.fvecs queries.fvecs -m cosine -o truth.npy").good();
+    place.steep("groundtruth base.fvecs queries.fvecs -m cosine -k 10 -o truth.npy").good();
     let all = "search graph.steep queries.fvecs --ef-search 300 --rerank 300";
     place.steep(&format!("{all} -o found.npy -d found.fvecs")).good();
     assert_eq!(place.read("found.npy"), place.read("truth.npy"));

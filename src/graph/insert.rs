@@ -123,16 +123,15 @@ impl Graph {
             let center = graph.rows.row(*node as usize).node(*node);
             let mut ids: Vec<u32> = graph.rows.row(*node as usize).ids().to_vec();
             ids.retain(|&id| id != NONE && (id as usize) < graph.nodes);
-            ids.extend(arrived.iter().filter(|new| !ids.contains(new)).copied().collect::<Vec<_>>());
-            let old = ids.clone();
+            let full = ids.len() == layout.degree;
+            let missing: Vec<u32> = arrived.iter().filter(|new| !ids.contains(new)).copied().collect();
+            ids.extend(missing);
             let near: Vec<Near> = ids.iter().map(|&id| Near::new(0, id)).collect();
             let mut around = Around::new(graph, heads, before, &near);
             around.measure(isa, center.code);
             let list = around.prune(isa, layout.degree);
-            // The entry's rows know every node they need; a node that nothing new belongs to keeps its row.
-            if list.iter().all(|near| !arrived.contains(&near.id()))
-                && old.len() - arrived.len() == layout.degree
-            {
+            // A full row that nothing new belongs to stays as it is.
+            if full && list.iter().all(|near| !arrived.contains(&near.id())) {
                 return Ok(());
             }
             let around = Around::new(graph, heads, before, &list);
