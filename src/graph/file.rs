@@ -78,15 +78,8 @@ impl Graph {
         let entry = usize::try_from(meta.entry).unwrap_or(usize::MAX);
         let rows = nodes.checked_add(entry).filter(|_| entry <= nodes.max(1));
         let rows = rows.ok_or_else(|| wrong(format!("{entry} rows of entry for {nodes} vectors")))?;
-        let floats = |tag, shape: &[usize]| -> Result<Vec<f32>> {
-            file.array::<f32>(tag, shape)?;
-            let values = file.small(tag)?.as_slice::<f32>().to_vec();
-            match values.iter().all(|v| v.is_finite()) {
-                true => Ok(values),
-                false => Err(file.error(tag, "a value that is not finite")),
-            }
-        };
-        let projection = Projection::new(floats(MEAN, &[dims])?, floats(DIRECTIONS, &[directions, dims])?);
+        let projection =
+            Projection::new(file.floats(MEAN, &[dims])?, file.floats(DIRECTIONS, &[directions, dims])?);
         let layout = Layout::new(degree, directions.next_multiple_of(STEP));
         let buffer = file.array::<u8>(ROWS, &[rows, layout.size])?;
         let space = Space::new(metric, meta.longest, projection, meta.step);

@@ -119,20 +119,12 @@ impl HeadCodes {
             let problem = format!("{fine_width} fine coordinates, not {width} to {}", dim.min(WIDEST));
             return Err(file.error(META, &problem));
         }
-        let floats = |tag, shape: &[usize]| -> Result<Vec<f32>> {
-            file.array::<f32>(tag, shape)?;
-            let values = file.small(tag)?.as_slice::<f32>().to_vec();
-            match values.iter().all(|v| v.is_finite()) {
-                true => Ok(values),
-                false => Err(file.error(tag, "a value that is not finite")),
-            }
-        };
-        let directions = floats(DIRECTIONS, &[width.max(fine_width), dim])?;
-        let projection = Projection::new(floats(MEAN, &[dim])?, directions);
+        let directions = file.floats(DIRECTIONS, &[width.max(fine_width), dim])?;
+        let projection = Projection::new(file.floats(MEAN, &[dim])?, directions);
         let fine = match fine_width {
             0 => None,
             _ => Some(FineCodes {
-                steps: floats(FINE_STEPS, &[fine_width])?,
+                steps: file.floats(FINE_STEPS, &[fine_width])?,
                 codes: file.array::<u8>(FINE, &[len, FineCodes::stride(fine_width)])?,
                 factors: file.array::<bf16>(FINE_FACTORS, &[len, 2])?,
             }),

@@ -109,6 +109,19 @@ impl<'a> Sections<'a> {
         self.lend(entry)
     }
 
+    /// The section `tag` as finite floats of a shape, checked: for tables that every search depends on.
+    ///
+    /// # Errors
+    /// As [`Sections::array`]; [`Error::Format`] where a value is not finite.
+    pub(crate) fn floats(&self, tag: Tag, shape: &[usize]) -> Result<Vec<f32>> {
+        self.array::<f32>(tag, shape)?;
+        let values = self.small(tag)?.as_slice::<f32>().to_vec();
+        match values.iter().all(|v| v.is_finite()) {
+            true => Ok(values),
+            false => Err(self.error(tag, "a value that is not finite")),
+        }
+    }
+
     /// The section `tag`, always read, checked and owned: for the few bytes that everything else depends on.
     ///
     /// # Errors
