@@ -456,7 +456,8 @@ fn a_search_that_is_stopped_returns_nothing() {
 }
 
 #[test]
-fn a_tenth_added_later_costs_at_most_three_tenths_of_a_point() {
+fn a_tenth_added_later_costs_at_most_three_tenths_of_a_point_on_average() {
+    let mut lost = Vec::new();
     for metric in Metric::ALL {
         let (base, queries) = data(81, Dtype::F32, 6000);
         let fresh = build(&base, metric);
@@ -468,10 +469,45 @@ fn a_tenth_added_later_costs_at_most_three_tenths_of_a_point() {
         for ef in [20, 60, 200] {
             let [fresh, grown] = [&fresh, &grown]
                 .map(|index| recall(&search(index, &queries, 10, ef), metric, &base, &queries));
-            // The noise of so few queries beside it.
-            assert!(grown >= fresh - 0.003 - 0.01, "{metric}, ef {ef}: {grown:.4} after {fresh:.4}");
+            lost.push(fresh - grown);
         }
     }
+    // One figure of so few queries is noise; their mean is less so.
+    let mean = lost.iter().sum::<f64>() / lost.len() as f64;
+    assert!(mean <= 0.003 && lost.iter().all(|lost| *lost < 0.02), "{lost:.4?}");
+}
+
+#[test]
+fn vectors_of_any_size_are_found() {
+    // The smallest are below f32's normal numbers, the largest near its end; the last lie far from the origin. Powers of two
+    // keep the oracle's sums exact, but for the norms of vectors far away.
+    let near = [Metric::L2, Metric::Cosine];
+    for (power, shift, metrics) in
+        [(-130, 0.0, &near[..]), (-66, 0.0, &near), (56, 0.0, &near), (-10, 1e3, &near[..1])]
+    {
+        let size = 2f64.powi(power);
+        let (base, _) = data(84, Dtype::F32, 600);
+        let values = base.rows(0..600);
+        let scaled: Vec<f64> =
+            (0..600).flat_map(|row| values.row(row).to_vec()).map(|v| v * size + shift).collect();
+        let base = Set::new(Dtype::F32, DIM, scaled);
+        for &metric in metrics {
+            let hits = search(&build(&base, metric), &base.rows(0..100), 10, 300);
+            assert_full(&hits, &format!("{metric}, {size} and {shift}"));
+            let recall = recall(&hits, metric, &base, &base.rows(0..100));
+            assert!(recall >= 0.99, "{metric}, {size} and {shift}: {recall:.4}");
+        }
+    }
+}
+
+#[test]
+fn too_many_dimensions_for_a_graph_are_refused_by_name() {
+    for dim in [4097, 20_000, 65_536] {
+        let spec = Spec::Graph { degree: 32 };
+        let error = Index::new(dim, Metric::L2, Dtype::F32, spec).unwrap_err().to_string();
+        assert!(error.contains(&dim.to_string()) && error.contains("4,096"), "{error}");
+    }
+    Index::new(4096, Metric::L2, Dtype::F32, Spec::Graph { degree: 32 }).unwrap();
 }
 
 #[test]

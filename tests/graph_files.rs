@@ -22,6 +22,7 @@ fn a_forged_graph_with_a_right_checksum_is_refused() {
         ("meta", 4, (3u32 | 31 << 8).to_le_bytes().to_vec(), "unknown kind of index"),
         ("meta", 4, (3u32 | 64 << 8).to_le_bytes().to_vec(), "a degree of 32, not 64"),
         ("meta", 4, 1u32.to_le_bytes().to_vec(), "parts 2 in an index of kind flat"),
+        ("meta", 16, u64s(4097), "dimension 4097 of a graph"),
         ("meta", 52, 0u32.to_le_bytes().to_vec(), "no graph"),
         ("graph", 0, u64s(64), "a degree of 64, not 32"),
         ("graph", 8, u64s(0), "0 directions, not 1 to 25"),

@@ -126,11 +126,10 @@ class Index:
             id -1 at distance inf.
         ef_search : int, optional
             Under a graph: how many vectors a search keeps in view, at least 1; fewer than k count as k.
-            The knob between speed and recall: double it until `recall` is what you need.
+            2 * k + 32 by default. The knob between speed and recall: double it until `recall` is what you need.
         rerank : int, optional
             Under a graph: how many of the vectors found get their exact distance, at least 1; fewer than k
-            count as k. By default half as many again as k, and a few. The distances returned are always
-            exact.
+            count as k. By default k + k // 4 + ef_search // 8. The distances returned are always exact.
         threads, progress : optional
             As in `add`. A single query runs on the calling thread.
         stats : bool

@@ -14,7 +14,9 @@
 use nalgebra::DMatrix;
 
 use super::STRIDE;
+use super::build::filled;
 use crate::error::Result;
+use crate::kernels::distance::squared_norm;
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::threads::{self, Monitor};
@@ -47,9 +49,8 @@ pub(crate) struct Space {
     pub(super) projection: Projection,
     /// The distance between two codes.
     pub(super) step: f64,
-    /// P in units of the step, [`LANES`] rows at a time, coordinate by coordinate; and −Pμ.
+    /// P, [`LANES`] rows at a time, coordinate by coordinate.
     turned: Vec<f32>,
-    origin: Vec<f32>,
 }
 
 /// Points: `stride` bytes each, of which the head is the first and zeros the rest, and the squared lengths of their tails, all
@@ -89,15 +90,12 @@ impl Space {
         let (dims, width) = (projection.mean().len(), projection.width());
         let lanes = width.next_multiple_of(LANES);
         let mut turned = vec![0.0; dims * lanes];
-        let mut origin = vec![0f64; lanes];
         for (i, row) in projection.rows().chunks_exact(dims).enumerate() {
-            for (j, (&p, &mean)) in row.iter().zip(projection.mean()).enumerate() {
-                turned[(i / LANES * dims + j) * LANES + i % LANES] = (f64::from(p) / step) as f32;
-                origin[i] -= f64::from(p) * f64::from(mean) / step;
+            for (j, &p) in row.iter().enumerate() {
+                turned[(i / LANES * dims + j) * LANES + i % LANES] = p;
             }
         }
-        let origin = origin.into_iter().map(|v| v as f32).collect();
-        Self { metric, longest, projection, step, turned, origin }
+        Self { metric, longest, projection, step, turned }
     }
 
     /// True where `vectors` are not much longer than those that the space was made for.
@@ -111,15 +109,14 @@ impl Space {
     }
 
     pub fn bytes(&self) -> usize {
-        (self.turned.len() + self.origin.len() + self.projection.rows().len() + self.projection.mean().len())
-            * 4
+        (self.turned.len() + self.projection.rows().len() + self.projection.mean().len()) * 4
     }
 
     /// The points of `vectors`.
     pub fn encode(&self, vectors: Vectors, threads: usize, monitor: Option<&dyn Monitor>) -> Result<Heads> {
         let stride = self.width().next_multiple_of(STRIDE);
         let n = vectors.len();
-        let mut heads = Heads { codes: vec![0; n * stride], stride, tails: vec![0.0; n] };
+        let mut heads = Heads { codes: filled(n * stride, 0)?, stride, tails: filled(n, 0.0)? };
         let parts: Vec<_> = heads.codes.chunks_mut(PART * stride).zip(heads.tails.chunks_mut(PART)).collect();
         let parts: Vec<_> = parts.into_iter().map(std::sync::Mutex::new).collect();
         threads::run(threads, monitor, "encode", (parts.len(), n as u64), |at, worker| {
@@ -143,37 +140,44 @@ impl Space {
 
     /// Replaces `heads` by those of `queries`, [`Space::width`] values each, in units of the step. `values` is memory to work in.
     pub fn heads(&self, isa: Isa, queries: Vectors, values: &mut Vec<f32>, heads: &mut Vec<f32>) {
-        struct Widen<'a>(Vectors<'a>, &'a mut Vec<f32>);
-        impl DtypeVisitor for Widen<'_> {
+        struct Points<'a>(&'a Space, Vectors<'a>, &'a mut Vec<f32>);
+        impl DtypeVisitor for Points<'_> {
             type Out = ();
             fn visit<E: Element>(self) {
-                let values = self.0.as_slice::<E>().unwrap_or_default();
-                self.1.extend(values.iter().map(|v| v.to_f64() as f32));
+                let Self(space, queries, values) = self;
+                let all = queries.as_slice::<E>().unwrap_or_default();
+                all.chunks_exact(queries.dim()).for_each(|query| space.point(query, values));
             }
         }
         values.clear();
-        queries.dtype().visit(Widen(queries, values));
-        for query in values.chunks_exact_mut(queries.dim()) {
-            let scale = match self.metric {
-                // What is so far off that it could overflow is brought nearer: its order of the vectors stays.
-                Metric::L2 => (FARTHEST * self.step / reach(query)).min(1.0),
-                Metric::Cosine => 1.0 / norm(query),
-                Metric::InnerProduct => self.longest / norm(query),
-            };
-            if scale.is_finite() && scale != 1.0 {
-                query.iter_mut().for_each(|v| *v = (f64::from(*v) * scale) as f32);
-            }
-        }
+        queries.dtype().visit(Points(self, queries, values));
         heads.clear();
         heads.resize(queries.len() * self.width(), 0.0);
-        isa.run(Turn { space: self, dim: queries.dim(), values, heads });
+        isa.run(Turn { space: self, values, heads });
+    }
+
+    /// Appends where `query` is in the space, from its centre and in units of the step: numbers that f32 holds whatever
+    /// the size of the data.
+    fn point<E: Element>(&self, query: &[E], values: &mut Vec<f32>) {
+        let reach = || query.iter().fold(0.0, |reach: f64, v| reach.max(v.to_f64().abs()));
+        let norm = || squared_norm(query).sqrt();
+        let scale = match self.metric {
+            // What is so far off that it could overflow is brought nearer: its order of the vectors stays.
+            Metric::L2 => (FARTHEST * self.step / reach()).min(1.0),
+            Metric::Cosine => 1.0 / norm(),
+            Metric::InnerProduct => self.longest / norm(),
+        };
+        let scale = if scale.is_finite() { scale } else { 1.0 };
+        // Under ip the last coordinate of a query is zero.
+        let all = query.iter().map(|v| v.to_f64() * scale).chain(std::iter::repeat(0.0));
+        let (mean, unit) = (self.projection.mean(), 1.0 / self.step);
+        values.extend(mean.iter().zip(all).map(|(&mean, v)| ((v - f64::from(mean)) * unit) as f32));
     }
 }
 
-/// y = P(q − μ) for all queries.
+/// y = Px for all points.
 struct Turn<'a> {
     space: &'a Space,
-    dim: usize,
     values: &'a [f32],
     heads: &'a mut [f32],
 }
@@ -182,30 +186,28 @@ impl Kernel for Turn<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { space, dim, values, heads } = self;
-        let width = space.width();
-        let mut values = values.chunks_exact(QUERIES * dim);
+        let Self { space, values, heads } = self;
+        let (dims, width) = (space.projection.mean().len(), space.width());
+        let mut values = values.chunks_exact(QUERIES * dims);
         let mut heads = heads.chunks_exact_mut(QUERIES * width);
         for (values, heads) in (&mut values).zip(&mut heads) {
-            turn::<S, QUERIES>(s, space, dim, values, heads);
+            turn::<S, QUERIES>(s, space, values, heads);
         }
-        let rest = values.remainder().chunks_exact(dim);
+        let rest = values.remainder().chunks_exact(dims);
         for (values, heads) in rest.zip(heads.into_remainder().chunks_exact_mut(width)) {
-            turn::<S, 1>(s, space, dim, values, heads);
+            turn::<S, 1>(s, space, values, heads);
         }
     }
 }
 
-/// The heads of Q queries.
+/// The heads of Q points.
 #[inline(always)]
-fn turn<S: Simd, const Q: usize>(s: S, space: &Space, dim: usize, values: &[f32], heads: &mut [f32]) {
+fn turn<S: Simd, const Q: usize>(s: S, space: &Space, values: &[f32], heads: &mut [f32]) {
     let (dims, width) = (space.projection.mean().len(), space.width());
-    let values: [&[f32]; Q] = std::array::from_fn(|q| &values[q * dim..][..dim]);
-    let panels = space.turned.chunks_exact(LANES * dims).zip(space.origin.chunks_exact(LANES));
-    for (panel, (lines, origin)) in panels.enumerate() {
-        let (start, _) = origin.as_chunks::<16>();
-        let mut sums = [[s.load_f32(&start[0]), s.load_f32(&start[1])]; Q];
-        for (j, line) in lines.as_chunks::<LANES>().0[..dim].iter().enumerate() {
+    let values: [&[f32]; Q] = std::array::from_fn(|q| &values[q * dims..][..dims]);
+    for (panel, lines) in space.turned.chunks_exact(LANES * dims).enumerate() {
+        let mut sums = [[s.zero_f32(); 2]; Q];
+        for (j, line) in lines.as_chunks::<LANES>().0[..dims].iter().enumerate() {
             let (line, _) = line.as_chunks::<16>();
             let (low, high) = (s.load_f32(&line[0]), s.load_f32(&line[1]));
             for q in 0..Q {
@@ -222,14 +224,6 @@ fn turn<S: Simd, const Q: usize>(s: S, space: &Space, dim: usize, values: &[f32]
     }
 }
 
-fn reach(values: &[f32]) -> f64 {
-    values.iter().fold(0f32, |reach, v| reach.max(v.abs())).into()
-}
-
-fn norm(values: &[f32]) -> f64 {
-    values.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt()
-}
-
 /// The length of the longest vector.
 fn longest(vectors: Vectors) -> f64 {
     struct Longest(usize);
@@ -237,11 +231,7 @@ fn longest(vectors: Vectors) -> f64 {
         type Out = f64;
         fn visit<E: Element>(self) -> f64 {
             let values = self.1.as_slice::<E>().unwrap_or_default();
-            values
-                .chunks_exact(self.0.0)
-                .map(crate::kernels::distance::squared_norm)
-                .fold(0.0, f64::max)
-                .sqrt()
+            values.chunks_exact(self.0.0).map(squared_norm).fold(0.0, f64::max).sqrt()
         }
     }
     vectors.dtype().visit((Longest(vectors.dim()), vectors))

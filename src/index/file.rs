@@ -162,6 +162,9 @@ impl Index {
             return Err(wrong(format!("dimension {}, not 1 to {MAX_DIM}", meta.dim)));
         }
         let dim = meta.dim as usize;
+        if matches!(spec, Spec::Graph { .. }) && dim > Spec::MAX_GRAPH_DIM {
+            return Err(wrong(format!("dimension {dim} of a graph, not 1 to {}", Spec::MAX_GRAPH_DIM)));
+        }
         let len = usize::try_from(meta.len).map_err(|_| wrong(format!("{} vectors", meta.len)))?;
         let vectors = file.array::<u8>(VECTORS, &[len, dim, stored.size()])?;
         let ids = match meta.ids {

@@ -16,7 +16,7 @@ use crate::quantizer::HeadCodes;
 use crate::rows::Rows;
 use crate::search::{Hits, List, RangeHits, SearchParams, Searched};
 use crate::threads::Monitor;
-use crate::vectors::{Dtype, Vectors, check_dim};
+use crate::vectors::{Dtype, Vectors};
 
 /// Vectors that a graph can hold: a node's number shares a word with a bit.
 const MOST_NODES: usize = 1 << 30;
@@ -85,9 +85,9 @@ impl Index {
     /// An empty index for vectors of `dim` coordinates of type `dtype`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a dimension of 0 or above 65,536.
+    /// [`Error::Argument`] for a dimension of 0 or above 65,536, or above [`Spec::MAX_GRAPH_DIM`] under `graph`.
     pub fn new(dim: usize, metric: Metric, dtype: Dtype, spec: Spec) -> Result<Self> {
-        check_dim(dim)?;
+        spec.check_dim(dim)?;
         let rows = Rows::new(dim, dtype);
         Ok(Self { metric, spec, seed: 0, rows, ids: Ids::Rows, codes: None, graph: None, fitted: 0 })
     }

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::search::SearchParams;
+use crate::vectors::check_dim;
 
 /// What kind of index. Parses from and prints as the text in quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -34,6 +35,9 @@ impl Spec {
     /// The largest degree there is.
     pub const MAX_DEGREE: usize = 256;
 
+    /// The largest dimension of a graph: its directions are learned from a covariance of d² numbers.
+    pub const MAX_GRAPH_DIM: usize = 4096;
+
     /// True where a graph can have so many neighbours.
     pub(crate) fn has_degree(degree: usize) -> bool {
         (32..=Self::MAX_DEGREE).contains(&degree) && degree.is_multiple_of(32)
@@ -49,6 +53,17 @@ impl Spec {
 }
 
 impl Spec {
+    /// Refuses dimensions that this kind of index cannot hold.
+    pub(super) fn check_dim(self, dim: usize) -> Result<()> {
+        match self {
+            Self::Graph { .. } if dim > Self::MAX_GRAPH_DIM => {
+                let expected = "at most 4,096 dimensions under spec \"graph\"; \"flat\" takes up to 65,536";
+                Err(Error::argument("dim", dim, expected))
+            }
+            _ => check_dim(dim),
+        }
+    }
+
     /// Refuses settings that this kind of index has not: they would do nothing, and say so nowhere. Under `auto`, which chooses
     /// by the data, they count where there is something to set.
     pub(super) fn check(self, params: &SearchParams) -> Result<()> {

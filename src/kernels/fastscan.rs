@@ -61,14 +61,15 @@ impl Tables {
             let mut tables = [[0u8; 16]; 2];
             for (table, q) in tables.iter_mut().zip(pair.as_chunks::<4>().0) {
                 let q = q.map(|v| (v * scale) as i16);
-                let mut low = 128;
+                // Wrapping: a query that overflowed has NaN for an estimate, whatever its tables.
+                let mut low = 128i16;
                 for v in q {
-                    low -= v.min(0);
+                    low = low.wrapping_sub(v.min(0));
                 }
                 let mut sums = [low; 16];
                 for (bit, v) in q.into_iter().enumerate() {
                     for (at, sum) in sums.iter_mut().enumerate() {
-                        *sum += v & -(at as i16 >> bit & 1);
+                        *sum = sum.wrapping_add(v & -(at as i16 >> bit & 1));
                     }
                 }
                 for (entry, sum) in table.iter_mut().zip(sums) {

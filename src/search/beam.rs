@@ -310,17 +310,24 @@ struct Seen {
     len: usize,
 }
 
+/// Slots that a walk begins with at most; it gets more when it needs them.
+const LARGE: usize = 1 << 16;
 /// The mean of a node that was not met before: no estimate is infinite.
 const NEW: f32 = f32::INFINITY;
 /// The mean of a node that needs no estimate any more.
 const TAKEN: f32 = f32::NEG_INFINITY;
 
 impl Seen {
-    /// Empties it, for a walk with a pool of `ef`: a small table, which is quick to empty and stays in L1.
+    /// Empties it, for a walk with a pool of `ef`: a small table, which is quick to empty and stays in L1. What an uncommon walk
+    /// made large is given back.
     fn clear(&mut self, ef: usize) {
         self.len = 0;
+        if self.slots.capacity() > LARGE {
+            self.slots = Vec::new();
+        }
         self.slots.clear();
-        self.slots.resize((16 * ef).next_power_of_two().max(512), (NONE, NEW));
+        let len = ef.saturating_mul(16).clamp(512, LARGE).next_power_of_two();
+        self.slots.resize(len, (NONE, NEW));
     }
 
     /// The mean of `node`.

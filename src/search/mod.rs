@@ -35,6 +35,8 @@ const BATCH: usize = 256;
 const ROOM: usize = 1 << 24;
 /// Queries that a thread walks for at a time, at most.
 const WALKS: usize = 64;
+/// Nodes in the pool of a walk from which on it counts for several.
+const LONG: usize = 512;
 /// Queries below which packing rows for a tile costs more than it saves.
 const FEW: usize = 8;
 
@@ -45,9 +47,10 @@ pub struct SearchParams<'a> {
     pub threads: Option<usize>,
     /// Watches the call and may end it.
     pub monitor: Option<&'a dyn Monitor>,
-    /// Under `graph`: how many vectors a search keeps in view. More find more, and cost more.
+    /// Under `graph`: how many vectors a search keeps in view, at least k; 2k + 32 where nothing is said. More find more, and cost
+    /// more.
     pub ef_search: Option<usize>,
-    /// Under `graph`: how many candidates get their exact distance; at least k.
+    /// Under `graph`: how many candidates get their exact distance, at least k; k + k/4 + `ef_search`/8 where nothing is said.
     pub rerank: Option<usize>,
 }
 
@@ -158,7 +161,9 @@ impl Searched<'_> {
         let walks = Walks { metric: self.metric, graph, list: self.list, ef, rerank };
         let isa = Isa::active();
         hits.stats = vec![Stats::default(); queries.len()];
-        let size = queries.len().div_ceil(threads).min(WALKS);
+        // A long walk is many queries' worth of work: the monitor is heard between batches.
+        let most = (WALKS * LONG / ef.max(LONG)).max(1);
+        let size = queries.len().div_ceil(threads).min(most);
         let batches = hits.ids.chunks_mut(size * k).zip(hits.distances.chunks_mut(size * k));
         let batches: Vec<_> = batches.zip(hits.stats.chunks_mut(size)).collect();
         let batches: Vec<_> = batches.into_iter().map(Mutex::new).collect();

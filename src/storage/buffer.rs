@@ -27,10 +27,8 @@ struct Line([u8; Buffer::ALIGN]);
 /// assert_eq!(rows.as_slice::<f32>(), [1.5]);
 /// # Ok::<(), steep::Error>(())
 /// ```
-#[derive(Clone)]
 pub struct Buffer(Bytes);
 
-#[derive(Clone)]
 enum Bytes {
     /// The first `len` bytes of `lines`, which holds no line more than they need.
     Owned { lines: Vec<Line>, len: usize },
@@ -223,6 +221,21 @@ impl Buffer {
             *self = owned;
         }
         Ok(())
+    }
+}
+
+impl Clone for Buffer {
+    fn clone(&self) -> Self {
+        match &self.0 {
+            Bytes::Owned { lines, len } => Self(Bytes::Owned { lines: lines.clone(), len: *len }),
+            Bytes::Mapped { map, range } => Self(Bytes::Mapped { map: map.clone(), range: range.clone() }),
+            Bytes::Huge { pages, len } => {
+                // As a vector's clone does, this panics where there is no memory.
+                let mut copy = Pages::new((*len).max(1)).expect("memory for a copy");
+                copy.bytes_mut()[..*len].copy_from_slice(&pages.bytes()[..*len]);
+                Self(Bytes::Huge { pages: copy, len: *len })
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ impl Pages {
 
     /// `None` where the system has no such memory.
     pub fn new(bytes: usize) -> Option<Self> {
-        // A huge page begins at a multiple of its size: one more makes sure that all bytes can lie in such.
+        // Whole huge pages; where the system begins the map is its own choice, and where that does not suit, the ends are small pages.
         let map = MmapMut::map_anon(bytes.checked_next_multiple_of(Self::SIZE)?).ok()?;
         // Without huge pages all works the same, slower.
         #[cfg(target_os = "linux")]
@@ -37,13 +37,5 @@ impl Pages {
 
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.0
-    }
-}
-
-impl Clone for Pages {
-    fn clone(&self) -> Self {
-        let mut copy = Self::new(self.0.len()).expect("as much memory as there was before");
-        copy.0.copy_from_slice(&self.0);
-        copy
     }
 }

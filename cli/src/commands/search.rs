@@ -57,8 +57,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = super::positive)]
     ef_search: Option<usize>,
 
-    /// Under spec graph: vectors that get their exact distance, at least k [default: half as many again as
-    /// k, and a few]
+    /// Under spec graph: vectors that get their exact distance, at least k [default: k + k/4 +
+    /// ef-search/8]
     #[arg(long, value_name = "N", value_parser = super::positive)]
     rerank: Option<usize>,
 

@@ -193,7 +193,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// `len` times `value`.
-fn filled<T: Clone>(len: usize, value: T) -> Result<Vec<T>> {
+///
+/// # Errors
+/// [`Error::OutOfMemory`].
+pub(super) fn filled<T: Clone>(len: usize, value: T) -> Result<Vec<T>> {
     let mut values = Vec::new();
     let bytes = (len * size_of::<T>()) as u64;
     values.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { what: "the graph", bytes })?;
