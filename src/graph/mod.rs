@@ -13,7 +13,7 @@ use crate::vectors::Vectors;
 
 pub(crate) use build::NONE;
 use rows::Rows;
-pub(crate) use rows::{STRIDE, View};
+pub(crate) use rows::{Row, STRIDE, View};
 pub(crate) use space::Space;
 
 /// A walkable graph over vectors that are stored elsewhere.

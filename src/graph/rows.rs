@@ -112,6 +112,11 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    /// Neighbours of a row.
+    pub fn degree(self) -> usize {
+        self.layout.degree
+    }
+
     #[inline(always)]
     pub fn row(self, at: usize) -> Row<'a> {
         let size = self.layout.size;

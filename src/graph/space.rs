@@ -11,6 +11,8 @@
 //! the squared length of its tail: distances between points are those of the heads plus both tails, as if tails were
 //! at right angles. What that leaves out is made good by exact distances in the end.
 
+use std::ops::Range;
+
 use nalgebra::DMatrix;
 
 use super::STRIDE;
@@ -36,8 +38,10 @@ const PART: usize = 256;
 /// A query's coordinates reach so many steps at most.
 const FARTHEST: f64 = 1e24;
 /// Coordinates of heads that are summed in registers together.
-const LANES: usize = 32;
-/// Queries that share a pass over the directions: with [`LANES`] sums each, what the registers hold.
+const LANES: usize = 16;
+/// Sums of each of them: products are added in turn, so that an addition need not wait for the one before.
+const SUMS: usize = 2;
+/// Queries that share a pass over the directions: with all these sums each, what the registers hold.
 const QUERIES: usize = 3;
 
 /// How vectors become points.
@@ -168,10 +172,17 @@ impl Space {
             Metric::InnerProduct => self.longest / norm(),
         };
         let scale = if scale.is_finite() { scale } else { 1.0 };
-        // Under ip the last coordinate of a query is zero.
-        let all = query.iter().map(|v| v.to_f64() * scale).chain(std::iter::repeat(0.0));
         let (mean, unit) = (self.projection.mean(), 1.0 / self.step);
-        values.extend(mean.iter().zip(all).map(|(&mean, v)| ((v - f64::from(mean)) * unit) as f32));
+        let at = values.len();
+        values.resize(at + mean.len(), 0.0);
+        let values = &mut values[at..];
+        for ((value, v), &mean) in values.iter_mut().zip(query).zip(mean) {
+            *value = ((v.to_f64() * scale - f64::from(mean)) * unit) as f32;
+        }
+        // Under ip the last coordinate of a query is zero.
+        for (value, &mean) in values.iter_mut().zip(mean).skip(query.len()) {
+            *value = (-f64::from(mean) * unit) as f32;
+        }
     }
 }
 
@@ -188,39 +199,51 @@ impl Kernel for Turn<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { space, values, heads } = self;
         let (dims, width) = (space.projection.mean().len(), space.width());
-        let mut values = values.chunks_exact(QUERIES * dims);
-        let mut heads = heads.chunks_exact_mut(QUERIES * width);
-        for (values, heads) in (&mut values).zip(&mut heads) {
-            turn::<S, QUERIES>(s, space, values, heads);
-        }
-        let rest = values.remainder().chunks_exact(dims);
-        for (values, heads) in rest.zip(heads.into_remainder().chunks_exact_mut(width)) {
-            turn::<S, 1>(s, space, values, heads);
+        // A panel stays in L1 while all points meet it.
+        for (panel, lines) in space.turned.chunks_exact(LANES * dims).enumerate() {
+            let lines = lines.as_chunks::<LANES>().0;
+            let columns = panel * LANES..width.min((panel + 1) * LANES);
+            let mut values = values.chunks_exact(QUERIES * dims);
+            let mut heads = heads.chunks_exact_mut(QUERIES * width);
+            for (values, heads) in (&mut values).zip(&mut heads) {
+                turn::<S, QUERIES>(s, lines, values, heads, (width, columns.clone()));
+            }
+            let rest = values.remainder().chunks_exact(dims);
+            for (values, heads) in rest.zip(heads.into_remainder().chunks_exact_mut(width)) {
+                turn::<S, 1>(s, lines, values, heads, (width, columns.clone()));
+            }
         }
     }
 }
 
-/// The heads of Q points.
+/// The coordinates `columns` of the heads of Q points.
 #[inline(always)]
-fn turn<S: Simd, const Q: usize>(s: S, space: &Space, values: &[f32], heads: &mut [f32]) {
-    let (dims, width) = (space.projection.mean().len(), space.width());
-    let values: [&[f32]; Q] = std::array::from_fn(|q| &values[q * dims..][..dims]);
-    for (panel, lines) in space.turned.chunks_exact(LANES * dims).enumerate() {
-        let mut sums = [[s.zero_f32(); 2]; Q];
-        for (j, line) in lines.as_chunks::<LANES>().0[..dims].iter().enumerate() {
-            let (line, _) = line.as_chunks::<16>();
-            let (low, high) = (s.load_f32(&line[0]), s.load_f32(&line[1]));
+fn turn<S: Simd, const Q: usize>(
+    s: S,
+    lines: &[[f32; LANES]],
+    values: &[f32],
+    heads: &mut [f32],
+    (width, columns): (usize, Range<usize>),
+) {
+    let values: [&[f32]; Q] = std::array::from_fn(|q| &values[q * lines.len()..][..lines.len()]);
+    let mut sums = [[s.zero_f32(); SUMS]; Q];
+    let (groups, rest) = lines.as_chunks::<SUMS>();
+    for (at, group) in groups.iter().enumerate() {
+        for (k, line) in group.iter().enumerate() {
+            let line = s.load_f32(line);
             for q in 0..Q {
-                let v = s.splat_f32(values[q][j]);
-                sums[q] = [s.mul_add_f32(low, v, sums[q][0]), s.mul_add_f32(high, v, sums[q][1])];
+                sums[q][k] = s.mul_add_f32(line, s.splat_f32(values[q][at * SUMS + k]), sums[q][k]);
             }
         }
-        for q in 0..Q {
-            let all: [f32; LANES] = bytemuck::must_cast([s.lanes_f32(sums[q][0]), s.lanes_f32(sums[q][1])]);
-            let first = panel * LANES;
-            let head = &mut heads[q * width..][first..width.min(first + LANES)];
-            head.copy_from_slice(&all[..head.len()]);
+    }
+    for q in 0..Q {
+        let [mut sum, other] = sums[q];
+        for (line, &v) in rest.iter().zip(&values[q][groups.len() * SUMS..]) {
+            sum = s.mul_add_f32(s.load_f32(line), s.splat_f32(v), sum);
         }
+        let sum = s.lanes_f32(s.mul_add_f32(other, s.splat_f32(1.0), sum));
+        let head = &mut heads[q * width..][columns.clone()];
+        head.copy_from_slice(&sum[..head.len()]);
     }
 }
 

@@ -33,56 +33,77 @@ const AHEAD: usize = 1024;
 pub struct Query {
     metric: Metric,
     dim: usize,
-    values: Values,
+    /// Which of the two below the kernel reads; both are padded with zeros to whole steps.
+    form: Form,
+    wide: Vec<f64>,
+    bytes: Vec<u8>,
     /// Σ qⱼ².
     norm: f64,
 }
 
-/// The query's coordinates in the form that its kernel reads, padded with zeros to whole steps.
-#[derive(Clone, Debug)]
-enum Values {
-    F64(Vec<f64>),
-    U8(Vec<u8>),
-    I8(Vec<i8>),
+/// The type of a query's coordinates.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    F64,
+    U8,
+    I8,
 }
 
 impl Query {
     /// Row `row` of `queries`, for rows of type `dtype`.
     pub fn new(metric: Metric, queries: Vectors, row: usize, dtype: Dtype) -> Self {
-        struct Widened<'a>(Vectors<'a>);
+        let mut query = Self::empty(metric);
+        query.set(queries, row, dtype);
+        query
+    }
+
+    /// A query without coordinates, to be [set](Self::set).
+    pub fn empty(metric: Metric) -> Self {
+        Self { metric, dim: 0, form: Form::F64, wide: Vec::new(), bytes: Vec::new(), norm: 0.0 }
+    }
+
+    /// Becomes row `row` of `queries`, for rows of type `dtype`; what it was before leaves its memory.
+    pub fn set(&mut self, queries: Vectors, row: usize, dtype: Dtype) {
+        struct Widened<'a>(Vectors<'a>, &'a mut Vec<f64>);
         impl DtypeVisitor for Widened<'_> {
-            type Out = Vec<f64>;
-            fn visit<E: Element>(self) -> Vec<f64> {
-                self.0.as_slice::<E>().into_iter().flatten().map(|v| v.to_f64()).collect()
+            type Out = f64;
+            fn visit<E: Element>(self) -> f64 {
+                let values = self.0.as_slice::<E>().unwrap_or_default();
+                self.1.extend(values.iter().map(|v| v.to_f64()));
+                squared_norm(values)
             }
         }
         let one = queries.rows(row..row + 1);
-        let mut values = one.dtype().visit(Widened(one));
-        let norm = values.iter().map(|v| v * v).sum();
-        let dim = values.len();
+        let Self { wide, bytes, .. } = self;
+        wide.clear();
+        self.norm = one.dtype().visit(Widened(one, wide));
+        self.dim = wide.len();
         // Float queries over integer rows are integers more often than not: images, histograms, their files.
-        let fits = |low, high| values.iter().all(|v: &f64| v.fract() == 0.0 && (low..=high).contains(v));
-        let values = match dtype {
-            Dtype::U8 if fits(0.0, 255.0) => Values::U8(padded(values.iter().map(|&v| v as u8), BYTE_STEP)),
-            Dtype::I8 if fits(-128.0, 127.0) => {
-                Values::I8(padded(values.iter().map(|&v| v as i8), BYTE_STEP))
-            }
-            _ => {
-                values.resize(dim.next_multiple_of(STEP), 0.0);
-                Values::F64(values)
-            }
+        let fits = |low, high| wide.iter().all(|v: &f64| v.fract() == 0.0 && (low..=high).contains(v));
+        self.form = match dtype {
+            Dtype::U8 if fits(0.0, 255.0) => Form::U8,
+            Dtype::I8 if fits(-128.0, 127.0) => Form::I8,
+            _ => Form::F64,
         };
-        Self { metric, dim, values, norm }
+        bytes.clear();
+        match self.form {
+            Form::F64 => wide.resize(self.dim.next_multiple_of(STEP), 0.0),
+            Form::U8 => bytes.extend(wide.iter().map(|&v| v as u8)),
+            Form::I8 => bytes.extend(wide.iter().map(|&v| v as i8 as u8)),
+        }
+        bytes.resize(bytes.len().next_multiple_of(BYTE_STEP), 0);
     }
 
     /// Appends to `out` the distances to the rows `list` of `rows`, which are of the type given to
     /// [`Query::new`] and of the query's dimension.
     pub fn distances(&self, isa: Isa, rows: Vectors, list: &[u32], out: &mut Vec<f32>) {
         assert_eq!(rows.dim(), self.dim, "rows and query have the same dimension");
-        match &self.values {
-            Values::U8(query) => self.dispatch(isa, Bytes(query), rows, list, out),
-            Values::I8(query) => self.dispatch(isa, Bytes(query), rows, list, out),
-            Values::F64(query) => {
+        match self.form {
+            Form::U8 => self.dispatch(isa, Bytes(&self.bytes[..]), rows, list, out),
+            Form::I8 => {
+                self.dispatch(isa, Bytes(bytemuck::cast_slice::<u8, i8>(&self.bytes)), rows, list, out)
+            }
+            Form::F64 => {
                 struct Wide<'a> {
                     q: &'a Query,
                     isa: Isa,
@@ -98,7 +119,7 @@ impl Query {
                         self.q.dispatch(self.isa, operand, self.rows, self.list, self.out);
                     }
                 }
-                rows.dtype().visit(Wide { q: self, isa, query, rows, list, out });
+                rows.dtype().visit(Wide { q: self, isa, query: &self.wide, rows, list, out });
             }
         }
     }
@@ -118,13 +139,15 @@ impl Query {
 
 /// Σ xⱼ² of one row, in f64.
 pub fn squared_norm<E: Element>(row: &[E]) -> f64 {
-    row.iter().map(|v| v.to_f64() * v.to_f64()).sum()
-}
-
-fn padded<T: Copy + Default>(values: impl Iterator<Item = T>, step: usize) -> Vec<T> {
-    let mut values: Vec<T> = values.collect();
-    values.resize(values.len().next_multiple_of(step), T::default());
-    values
+    const SUMS: usize = 8;
+    let (groups, rest) = row.as_chunks::<SUMS>();
+    let mut sums = [0.0; SUMS];
+    for group in groups {
+        for (sum, v) in sums.iter_mut().zip(group) {
+            *sum += v.to_f64() * v.to_f64();
+        }
+    }
+    sums.into_iter().chain(rest.iter().map(|v| v.to_f64() * v.to_f64())).sum()
 }
 
 /// How the pairs of one query type and one row type are summed.

@@ -1,8 +1,10 @@
 //! What is asked, and the answers.
 
 pub(crate) mod beam;
+mod pool;
 mod scan;
 mod screen;
+mod seen;
 mod topk;
 pub(crate) mod walks;
 

@@ -12,6 +12,8 @@ use crate::vectors::Vectors;
 
 /// Walks that take turns on one core: while one computes, the rows of the others are on their way.
 const RING: usize = 4;
+/// Bytes of vectors that are asked for before their exact distances are computed, at most: half of a small L1.
+const EARLY: usize = 16 << 10;
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -20,12 +22,31 @@ thread_local! {
 /// What a thread keeps from call to call.
 #[derive(Default)]
 struct Scratch {
-    walks: [Walk; RING],
+    seats: [Seat; RING],
     values: Vec<f32>,
     heads: Vec<f32>,
-    list: Vec<u32>,
     distances: Vec<f32>,
     best: Vec<(f32, u64)>,
+}
+
+/// A walk and the query that it is for.
+#[derive(Default)]
+struct Seat {
+    walk: Walk,
+    query: usize,
+    phase: Phase,
+    /// Where it has ended: the nodes that get their exact distance.
+    nodes: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Phase {
+    /// No query.
+    #[default]
+    Free,
+    Walking,
+    /// The vectors of its nodes were asked for.
+    Ended,
 }
 
 /// What is walked, and how far.
@@ -57,14 +78,16 @@ pub(crate) fn nearest(isa: Isa, graph: &Graph, code: &[i8], ef: usize, each: imp
             let Self(graph, code, ef, walk, each) = self;
             let map = Map::new(graph);
             let head: Vec<f32> = code[..graph.space.width()].iter().map(|&c| f32::from(c)).collect();
-            let mut going = walk.start(s, map, &head, ef, ef);
+            let mut going = walk.start(s, map, &head, ef);
             while going {
                 going = walk.step(s, map);
             }
-            walk.found.nodes().for_each(each);
+            let mut found = Vec::new();
+            walk.best(ef, &mut found);
+            found.into_iter().for_each(each);
         }
     }
-    SCRATCH.with_borrow_mut(|scratch| isa.run(Alone(graph, code, ef, &mut scratch.walks[0], each)));
+    SCRATCH.with_borrow_mut(|scratch| isa.run(Alone(graph, code, ef, &mut scratch.seats[0].walk, each)));
 }
 
 struct Ring<'a, F> {
@@ -81,44 +104,58 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
     fn run<S: Simd>(self, s: S) {
         let Self { walks, isa, queries, scratch, mut finish } = self;
         let Walks { metric, graph, list, ef, rerank } = walks;
-        let Scratch { walks, values, heads, list: nodes, distances, best } = scratch;
+        let Scratch { seats, values, heads, distances, best } = scratch;
         let (map, width) = (Map::new(graph), graph.space.width());
         graph.space.heads(isa, queries, values, heads);
-        // The query of each walk; none where it has ended.
-        let mut owners = [None; RING];
-        let mut next = 0;
-        let mut live = 0;
+        let mut exact = Query::empty(metric);
+        let mut heads = heads.chunks_exact(width).enumerate();
+        let mut busy = 0;
+        // A call that was stopped may have left a walk on its way.
+        seats.iter_mut().for_each(|seat| seat.phase = Phase::Free);
         loop {
-            for (walk, owner) in walks.iter_mut().zip(&mut owners) {
-                let going = match *owner {
-                    Some(_) => walk.step(s, map),
-                    None if next < queries.len() => {
-                        let head = &heads[next * width..][..width];
-                        *owner = Some(next);
-                        next += 1;
-                        live += 1;
-                        walk.start(s, map, head, ef, rerank)
+            for Seat { walk, query, phase, nodes } in &mut *seats {
+                if *phase == Phase::Ended {
+                    exact.set(queries, *query, list.rows.dtype());
+                    distances.clear();
+                    exact.distances(isa, list.rows, nodes, distances);
+                    walk.stats.reranked = nodes.len() as u64;
+                    best.clear();
+                    let ids = nodes.iter().map(|&node| list.ids.get(node as usize));
+                    best.extend(distances.iter().copied().zip(ids));
+                    best.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+                    finish(*query, best, walk.stats);
+                    *phase = Phase::Free;
+                    busy -= 1;
+                }
+                let going = match phase {
+                    Phase::Walking => walk.step(s, map),
+                    _ => {
+                        let Some((next, head)) = heads.next() else { continue };
+                        (*query, *phase) = (next, Phase::Walking);
+                        busy += 1;
+                        walk.start(s, map, head, ef)
                     }
-                    None => continue,
                 };
-                let Some(query) = owner.take_if(|_| !going) else { continue };
-                live -= 1;
-                nodes.clear();
-                nodes.extend(walk.found.nodes());
-                distances.clear();
-                Query::new(metric, queries, query, list.rows.dtype())
-                    .distances(isa, list.rows, nodes, distances);
-                walk.stats.reranked = nodes.len() as u64;
-                best.clear();
-                best.extend(
-                    nodes.iter().zip(&*distances).map(|(&node, &d)| (d, list.ids.get(node as usize))),
-                );
-                best.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-                finish(query, best, walk.stats);
+                if !going {
+                    *phase = Phase::Ended;
+                    walk.best(rerank, nodes);
+                    ask(s, list.rows, nodes);
+                }
             }
-            if live == 0 && next == queries.len() {
+            if busy == 0 {
                 return;
             }
+        }
+    }
+}
+
+/// Asks for the vectors `nodes`, as far as they are few.
+#[inline(always)]
+fn ask<S: Simd>(s: S, rows: Vectors, nodes: &[u32]) {
+    let size = rows.dim() * rows.dtype().size();
+    for &node in nodes.iter().take(EARLY / size) {
+        for line in rows.bytes()[node as usize * size..][..size].chunks(64) {
+            s.prefetch(line);
         }
     }
 }
