@@ -23,8 +23,7 @@ pub struct Knobs {
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive)]
     ef_search: Vec<usize>,
 
-    /// Under spec graph: vectors that get their exact distance, at least k [default: k + k/4 +
-    /// ef-search/8]
+    /// Under spec graph: vectors that get their exact distance, at least k [default: those that need it]
     #[arg(long, value_name = "N", value_parser = positive)]
     rerank: Option<usize>,
 }

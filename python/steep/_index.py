@@ -129,7 +129,8 @@ class Index:
             2 * k + 32 by default. The knob between speed and recall: double it until `recall` is what you need.
         rerank : int, optional
             Under a graph: how many of the vectors found get their exact distance, at least 1; fewer than k
-            count as k. By default k + k // 4 + ef_search // 8. The distances returned are always exact.
+            count as k. By default as many as could be among the k nearest by the errors of their codes. The distances
+            returned are always exact.
         threads, progress : optional
             As in `add`. A single query runs on the calling thread.
         stats : bool

@@ -32,7 +32,9 @@ const SAMPLE: usize = 8192;
 /// Coordinates of a head at most.
 pub(super) const WIDEST: usize = 512;
 /// The part of the variance that heads hold, where they may be wide enough.
-const ENERGY: f64 = 0.98;
+const HELD: f64 = 0.96;
+/// Pairs of vectors from which that is learned, at most.
+const PAIRS: usize = 512;
 /// Vectors encoded at a time.
 const PART: usize = 256;
 /// A query's coordinates reach so many steps at most.
@@ -79,7 +81,7 @@ impl Space {
         let dims = columns.nrows();
         let widest = dims.next_multiple_of(STEP).min(WIDEST);
         let projection = Projection::train(&mut columns, widest.min(dims), seed, monitor)?;
-        let width = holding(&projection, &columns, ENERGY);
+        let width = holding(&projection, &columns, HELD);
         let projection = projection.narrowed(width.min(projection.width()));
         let projection = projection.mixed(&[projection.width()], seed);
         let heads = projection.apply(&columns);
@@ -110,6 +112,19 @@ impl Space {
     /// Coordinates of a head, padded to whole steps.
     pub fn width(&self) -> usize {
         self.projection.width().next_multiple_of(STEP)
+    }
+
+    /// The factor and the summand that make a metric's distance from a query, of the squared length `norm`, a squared distance of
+    /// points, in units of the step.
+    pub fn units(&self, norm: f64) -> (f64, f64) {
+        let unit = 1.0 / (self.step * self.step);
+        match self.metric {
+            Metric::L2 => (unit, 0.0),
+            Metric::Cosine => (2.0 * unit, 0.0),
+            Metric::InnerProduct => {
+                (2.0 * unit * self.longest / norm.sqrt(), 2.0 * unit * self.longest * self.longest)
+            }
+        }
     }
 
     pub fn bytes(&self) -> usize {
@@ -274,16 +289,32 @@ fn lifted(columns: DMatrix<f64>, metric: Metric, longest: f64) -> DMatrix<f64> {
     lifted
 }
 
-/// The fewest steps of leading directions that hold `part` of the variance.
+/// The fewest steps of leading directions that hold `part` of what tells a vector from its nearest. That is not the variance: of
+/// clusters, the variance is how they lie to each other.
 fn holding(projection: &Projection, columns: &DMatrix<f64>, part: f64) -> usize {
-    let all = columns.norm_squared();
     let heads = projection.apply(columns);
-    let mut sum = 0.0;
-    for (i, row) in heads.row_iter().enumerate() {
-        sum += row.norm_squared();
-        if sum >= part * all {
-            return (i + 1).next_multiple_of(STEP).min(heads.nrows());
+    let norms: Vec<f64> = heads.column_iter().map(|head| head.norm_squared()).collect();
+    let step = heads.ncols().div_ceil(PAIRS).max(1);
+    let some: Vec<usize> = (0..heads.ncols()).step_by(step).collect();
+    let products = heads.select_columns(&some).transpose() * &heads;
+    let mut held = vec![0.0; heads.nrows()];
+    let mut all = 0.0;
+    for (row, &i) in products.row_iter().zip(&some) {
+        // Copies of a vector are told from it by nothing.
+        let least = 1e-9 * norms[i];
+        let distances = row.iter().enumerate().map(|(j, product)| (norms[i] + norms[j] - 2.0 * product, j));
+        let near = distances.filter(|&(d, j)| j != i && d > least).min_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((_, j)) = near else { continue };
+        let distance = columns.column(i).metric_distance(&columns.column(j)).powi(2);
+        all += 1.0;
+        for (held, (a, b)) in held.iter_mut().zip(heads.column(i).iter().zip(heads.column(j).iter())) {
+            *held += (a - b).powi(2) / distance;
         }
     }
-    heads.nrows()
+    let mut sum = 0.0;
+    let enough = held.iter().position(|held| {
+        sum += held;
+        sum >= part * all
+    });
+    enough.map_or(heads.nrows(), |last| (last + 1).next_multiple_of(STEP).min(heads.nrows()))
 }

@@ -49,21 +49,24 @@ enum Form {
     I8,
 }
 
+impl Default for Query {
+    /// A query without coordinates, to be [set](Query::set).
+    fn default() -> Self {
+        let (wide, bytes) = (Vec::new(), Vec::new());
+        Self { metric: Metric::L2, dim: 0, form: Form::F64, wide, bytes, norm: 0.0 }
+    }
+}
+
 impl Query {
     /// Row `row` of `queries`, for rows of type `dtype`.
     pub fn new(metric: Metric, queries: Vectors, row: usize, dtype: Dtype) -> Self {
-        let mut query = Self::empty(metric);
-        query.set(queries, row, dtype);
+        let mut query = Self::default();
+        query.set(metric, queries, row, dtype);
         query
     }
 
-    /// A query without coordinates, to be [set](Self::set).
-    pub fn empty(metric: Metric) -> Self {
-        Self { metric, dim: 0, form: Form::F64, wide: Vec::new(), bytes: Vec::new(), norm: 0.0 }
-    }
-
     /// Becomes row `row` of `queries`, for rows of type `dtype`; what it was before leaves its memory.
-    pub fn set(&mut self, queries: Vectors, row: usize, dtype: Dtype) {
+    pub fn set(&mut self, metric: Metric, queries: Vectors, row: usize, dtype: Dtype) {
         struct Widened<'a>(Vectors<'a>, &'a mut Vec<f64>);
         impl DtypeVisitor for Widened<'_> {
             type Out = f64;
@@ -77,7 +80,7 @@ impl Query {
         let Self { wide, bytes, .. } = self;
         wide.clear();
         self.norm = one.dtype().visit(Widened(one, wide));
-        self.dim = wide.len();
+        (self.metric, self.dim) = (metric, wide.len());
         // Float queries over integer rows are integers more often than not: images, histograms, their files.
         let fits = |low, high| wide.iter().all(|v: &f64| v.fract() == 0.0 && (low..=high).contains(v));
         self.form = match dtype {
@@ -92,6 +95,11 @@ impl Query {
             Form::I8 => bytes.extend(wide.iter().map(|&v| v as i8 as u8)),
         }
         bytes.resize(bytes.len().next_multiple_of(BYTE_STEP), 0);
+    }
+
+    /// Σ qⱼ².
+    pub fn norm(&self) -> f64 {
+        self.norm
     }
 
     /// Appends to `out` the distances to the rows `list` of `rows`, which are of the type given to

@@ -141,10 +141,10 @@ impl Walk {
         self.aim(s, map)
     }
 
-    /// Replaces `nodes` by the nearest `most` that were expanded, in no order.
-    pub fn best(&mut self, most: usize, nodes: &mut Vec<u32>) {
-        nodes.clear();
-        nodes.extend(self.pool.best(most));
+    /// Replaces `keys` by the nodes that were expanded, as [`key`]s.
+    pub fn found(&self, keys: &mut Vec<u64>) {
+        keys.clear();
+        keys.extend(self.pool.settled());
     }
 
     /// Chooses the next node and asks for its row.

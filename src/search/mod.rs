@@ -2,6 +2,7 @@
 
 pub(crate) mod beam;
 mod pool;
+mod rerank;
 mod scan;
 mod screen;
 mod seen;
@@ -52,7 +53,8 @@ pub struct SearchParams<'a> {
     /// Under `graph`: how many vectors a search keeps in view, at least k; 2k + 32 where nothing is said. More find more, and cost
     /// more.
     pub ef_search: Option<usize>,
-    /// Under `graph`: how many candidates get their exact distance, at least k; k + k/4 + `ef_search`/8 where nothing is said.
+    /// Under `graph`: how many candidates get their exact distance, at least k; where nothing is said, as many as could be among the
+    /// k nearest by the errors of their codes.
     pub rerank: Option<usize>,
 }
 
@@ -159,8 +161,8 @@ impl Searched<'_> {
         }
         let n = self.list.rows.len();
         let ef = params.ef_search.unwrap_or(k.saturating_mul(2).saturating_add(32)).max(k).min(n);
-        let rerank = params.rerank.unwrap_or(k.saturating_add(k / 4 + ef / 8)).max(k).min(n);
-        let walks = Walks { metric: self.metric, graph, list: self.list, ef, rerank };
+        let rerank = params.rerank.map(|rerank| rerank.max(k));
+        let walks = Walks { metric: self.metric, graph, list: self.list, ef, k, rerank };
         let isa = Isa::active();
         hits.stats = vec![Stats::default(); queries.len()];
         // A long walk is many queries' worth of work: the monitor is heard between batches.

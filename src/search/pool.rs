@@ -140,16 +140,9 @@ impl Pool {
         self.expanded.push(node);
     }
 
-    /// The nearest `most` of the nodes that were expanded, in no order.
-    pub fn best(&mut self, most: usize) -> impl Iterator<Item = u32> {
-        self.keys.clear();
-        self.keys
-            .extend(self.settled.iter().zip(&self.expanded).map(|(&distance, &node)| key(distance, node)));
-        if most < self.keys.len() {
-            self.keys.select_nth_unstable(most);
-            self.keys.truncate(most);
-        }
-        self.keys.iter().map(|&key| key as u32)
+    /// The nodes that were expanded, as [`key`]s.
+    pub fn settled(&self) -> impl Iterator<Item = u64> {
+        self.settled.iter().zip(&self.expanded).map(|(&distance, &node)| key(distance, node))
     }
 
     /// How many of the expanded nodes are nearer than `distance`.

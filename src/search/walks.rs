@@ -4,16 +4,14 @@ use std::cell::RefCell;
 
 use super::List;
 use super::beam::{Map, Stats, Walk};
+use super::rerank::{Found, Ranking, Rerank};
 use crate::graph::Graph;
-use crate::kernels::distance::Query;
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::vectors::Vectors;
 
 /// Walks that take turns on one core: while one computes, the rows of the others are on their way.
 const RING: usize = 4;
-/// Bytes of vectors that are asked for before their exact distances are computed, at most: half of a small L1.
-const EARLY: usize = 16 << 10;
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -25,8 +23,7 @@ struct Scratch {
     seats: [Seat; RING],
     values: Vec<f32>,
     heads: Vec<f32>,
-    distances: Vec<f32>,
-    best: Vec<(f32, u64)>,
+    ranking: Ranking,
 }
 
 /// A walk and the query that it is for.
@@ -35,8 +32,7 @@ struct Seat {
     walk: Walk,
     query: usize,
     phase: Phase,
-    /// Where it has ended: the nodes that get their exact distance.
-    nodes: Vec<u32>,
+    found: Found,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -57,8 +53,10 @@ pub(super) struct Walks<'a> {
     pub list: List<'a>,
     /// Nodes in the pool.
     pub ef: usize,
-    /// Nodes that get an exact distance.
-    pub rerank: usize,
+    /// Neighbours that are wanted.
+    pub k: usize,
+    /// Nodes that get an exact distance; where nothing is said, those that need it.
+    pub rerank: Option<usize>,
 }
 
 impl Walks<'_> {
@@ -75,7 +73,7 @@ pub(crate) fn nearest(isa: Isa, graph: &Graph, code: &[i8], ef: usize, each: imp
         type Out = ();
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
-            let Self(graph, code, ef, walk, each) = self;
+            let Self(graph, code, ef, walk, mut each) = self;
             let map = Map::new(graph);
             let head: Vec<f32> = code[..graph.space.width()].iter().map(|&c| f32::from(c)).collect();
             let mut going = walk.start(s, map, &head, ef);
@@ -83,8 +81,8 @@ pub(crate) fn nearest(isa: Isa, graph: &Graph, code: &[i8], ef: usize, each: imp
                 going = walk.step(s, map);
             }
             let mut found = Vec::new();
-            walk.best(ef, &mut found);
-            found.into_iter().for_each(each);
+            walk.found(&mut found);
+            found.into_iter().for_each(|key| each(key as u32));
         }
     }
     SCRATCH.with_borrow_mut(|scratch| isa.run(Alone(graph, code, ef, &mut scratch.seats[0].walk, each)));
@@ -103,27 +101,20 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { walks, isa, queries, scratch, mut finish } = self;
-        let Walks { metric, graph, list, ef, rerank } = walks;
-        let Scratch { seats, values, heads, distances, best } = scratch;
+        let Walks { metric, graph, list, ef, k, rerank } = walks;
+        let rerank = Rerank { metric, space: &graph.space, list, k, fixed: rerank };
+        let Scratch { seats, values, heads, ranking } = scratch;
         let (map, width) = (Map::new(graph), graph.space.width());
         graph.space.heads(isa, queries, values, heads);
-        let mut exact = Query::empty(metric);
         let mut heads = heads.chunks_exact(width).enumerate();
         let mut busy = 0;
         // A call that was stopped may have left a walk on its way.
         seats.iter_mut().for_each(|seat| seat.phase = Phase::Free);
         loop {
-            for Seat { walk, query, phase, nodes } in &mut *seats {
+            for Seat { walk, query, phase, found } in &mut *seats {
                 if *phase == Phase::Ended {
-                    exact.set(queries, *query, list.rows.dtype());
-                    distances.clear();
-                    exact.distances(isa, list.rows, nodes, distances);
-                    walk.stats.reranked = nodes.len() as u64;
-                    best.clear();
-                    let ids = nodes.iter().map(|&node| list.ids.get(node as usize));
-                    best.extend(distances.iter().copied().zip(ids));
-                    best.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-                    finish(*query, best, walk.stats);
+                    rerank.rank(isa, (queries, *query), found, ranking, &mut walk.stats);
+                    finish(*query, &ranking.best, walk.stats);
                     *phase = Phase::Free;
                     busy -= 1;
                 }
@@ -138,24 +129,13 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
                 };
                 if !going {
                     *phase = Phase::Ended;
-                    walk.best(rerank, nodes);
-                    ask(s, list.rows, nodes);
+                    walk.found(&mut found.keys);
+                    rerank.ask(s, found);
                 }
             }
             if busy == 0 {
                 return;
             }
-        }
-    }
-}
-
-/// Asks for the vectors `nodes`, as far as they are few.
-#[inline(always)]
-fn ask<S: Simd>(s: S, rows: Vectors, nodes: &[u32]) {
-    let size = rows.dim() * rows.dtype().size();
-    for &node in nodes.iter().take(EARLY / size) {
-        for line in rows.bytes()[node as usize * size..][..size].chunks(64) {
-            s.prefetch(line);
         }
     }
 }

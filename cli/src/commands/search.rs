@@ -57,8 +57,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = super::positive)]
     ef_search: Option<usize>,
 
-    /// Under spec graph: vectors that get their exact distance, at least k [default: k + k/4 +
-    /// ef-search/8]
+    /// Under spec graph: vectors that get their exact distance, at least k [default: those that need it]
     #[arg(long, value_name = "N", value_parser = super::positive)]
     rerank: Option<usize>,
 

@@ -43,13 +43,13 @@ pub(super) struct Root {
 
 /// Divides the points `ids` for the first time.
 pub(super) fn root(isa: Isa, points: Points, ids: Vec<u32>, params: &BuildGraph) -> Result<Root> {
-    let leaders = leaders(&ids, 0, params.seed);
-    let step = leaders.len().div_ceil(ENTRIES).max(1);
-    let place = |id: &u32| ids.binary_search(id).unwrap_or(0) as u32;
-    let entries: Vec<u32> = leaders.iter().step_by(step).map(place).collect();
     if ids.len() <= LEAF {
-        return Ok(Root { cells: vec![(0..ids.len() as u32).collect()], order: ids, entries });
+        let all: Vec<u32> = (0..ids.len() as u32).collect();
+        return Ok(Root { cells: vec![all.clone()], order: ids, entries: all });
     }
+    let leaders = leaders(&ids, 0, params.seed);
+    let place = |id: u32| ids.binary_search(&id).unwrap_or(0) as u32;
+    let entries: Vec<u32> = spread(&ids, ENTRIES, params.seed).map(place).collect();
     let overlap = overlap(0).min(leaders.len());
     let mut found = filled(ids.len() * overlap, 0u16)?;
     let parts = chunks(&mut found, BLOCK * overlap);
@@ -161,10 +161,16 @@ impl Work<'_> {
 
 /// Leaders for `ids`, one at random from each of as many equal parts.
 fn leaders(ids: &[u32], depth: usize, seed: u64) -> Vec<u32> {
-    let count = (ids.len() * overlap(depth)).div_ceil(LEAF / 2).clamp(2, LEADERS).min(ids.len());
+    let count = (ids.len() * overlap(depth)).div_ceil(LEAF / 2).clamp(2, LEADERS);
+    spread(ids, count, seed).collect()
+}
+
+/// At most `count` of `ids`: one of each part of the same length, by chance.
+fn spread(ids: &[u32], count: usize, seed: u64) -> impl Iterator<Item = u32> {
+    let count = count.min(ids.len());
     let mut random = Random(seed);
-    let part = |i: usize| i * ids.len() / count;
-    (0..count).map(|i| ids[part(i) + random.below(part(i + 1) - part(i))]).collect()
+    let part = move |i: usize| i * ids.len() / count;
+    (0..count).map(move |i| ids[part(i) + random.below(part(i + 1) - part(i))])
 }
 
 /// Leaders, and memory to find the nearest of them in.

@@ -1,0 +1,156 @@
+//! Exact distances for what a walk has found: for how many of it?
+//!
+//! In the graph a node is as far as its code d̂. The exact distance d, in the same units, is off by an error e = d − d̂ whose mean μ
+//! and deviation σ the nearest few tell: they get their exact distance in any case. Of the others, only those get it that could
+//! still be among the k nearest,
+//!
+//! ```text
+//! d̂ + μ − zσ ≤ the k-th exact distance so far,   z = √(2 ln n) + ½
+//! ```
+//!
+//! where √(2 ln n) is about the largest of n normal errors, in deviations. What is near by its code is so in part by its error, so
+//! that the first few say too much of μ: it is corrected by each further exact distance, until none is asked for any more.
+//!
+//! Where codes tell the vectors apart well, that is hardly one more; where they do not, as among vectors that lie much closer to each
+//! other than the data is wide, it may be all that was found.
+
+use super::List;
+use super::beam::Stats;
+use super::pool::distance_of;
+use crate::graph::Space;
+use crate::kernels::distance::Query;
+use crate::kernels::{Isa, Simd};
+use crate::metric::Metric;
+use crate::vectors::Vectors;
+
+/// Errors from which a deviation is learned, at least.
+const ERRORS: usize = 12;
+/// Times that more may be ranked.
+const ROUNDS: usize = 16;
+/// Bytes of vectors that are asked for before their exact distances are computed, at most: half of a small L1.
+const EARLY: usize = 16 << 10;
+
+/// What a walk has found, on its way to exact distances.
+#[derive(Default)]
+pub(super) struct Found {
+    /// All of it, as [`key`](super::pool::key)s; the first `near` of them are the nearest.
+    pub keys: Vec<u64>,
+    near: usize,
+}
+
+/// How the found are ranked.
+#[derive(Clone, Copy)]
+pub(super) struct Rerank<'a> {
+    pub metric: Metric,
+    pub space: &'a Space,
+    pub list: List<'a>,
+    pub k: usize,
+    /// Exact distances, where that is fixed.
+    pub fixed: Option<usize>,
+}
+
+/// One query's exact distances, and memory for them.
+#[derive(Default)]
+pub(super) struct Ranking {
+    query: Query,
+    nodes: Vec<u32>,
+    distances: Vec<f32>,
+    order: Vec<f32>,
+    /// Exact distances and ids.
+    pub best: Vec<(f32, u64)>,
+}
+
+impl Rerank<'_> {
+    /// Chooses the nearest few and asks for their vectors.
+    #[inline(always)]
+    pub fn ask<S: Simd>(&self, s: S, found: &mut Found) {
+        let near = self.fixed.unwrap_or((self.k + self.k / 8).max(ERRORS));
+        found.near = near.min(found.keys.len());
+        if found.near < found.keys.len() {
+            found.keys.select_nth_unstable(found.near);
+        }
+        let rows = self.list.rows;
+        let size = rows.dim() * rows.dtype().size();
+        for &key in found.keys[..found.near].iter().take(EARLY / size) {
+            for line in rows.bytes()[key as u32 as usize * size..][..size].chunks(64) {
+                s.prefetch(line);
+            }
+        }
+    }
+
+    /// Ranks what was found for row `row` of `queries`: the nearest first, ties by the lower id.
+    pub fn rank(
+        &self,
+        isa: Isa,
+        (queries, row): (Vectors, usize),
+        found: &Found,
+        ranking: &mut Ranking,
+        stats: &mut Stats,
+    ) {
+        let Ranking { query, nodes, distances, order, best } = ranking;
+        let rows = self.list.rows;
+        query.set(self.metric, queries, row, rows.dtype());
+        let (near, far) = found.keys.split_at(found.near);
+        nodes.clear();
+        nodes.extend(near.iter().map(|&key| key as u32));
+        distances.clear();
+        query.distances(isa, rows, nodes, distances);
+        if self.fixed.is_none() && !near.is_empty() {
+            let (unit, rest) = self.space.units(query.norm());
+            let z = (2.0 * (found.keys.len() as f64).ln()).sqrt() + 0.5;
+            let (mut errors, mut bound) = (Errors::NONE, f64::NEG_INFINITY);
+            near.iter().zip(&*distances).for_each(|(&key, &d)| errors.add(key, d, unit));
+            for _ in 0..ROUNDS {
+                order.clear();
+                order.extend_from_slice(distances);
+                let kth = self.k.min(order.len()) - 1;
+                let (_, &mut last, _) = order.select_nth_unstable_by(kth, f32::total_cmp);
+                let last = f64::from(last) * unit;
+                // Codes are rounded: each coordinate by 1/√12 in the mean, which meets q − x and itself.
+                let rounding = (self.space.width() as f64 / 30.0 + (last + rest) / 3.0).max(0.0).sqrt();
+                let next = last - errors.least(z, rounding);
+                let first = nodes.len();
+                let more = far.iter().filter(|&&key| (bound..=next).contains(&f64::from(distance_of(key))));
+                more.clone().for_each(|&key| nodes.push(key as u32));
+                if nodes.len() == first {
+                    break;
+                }
+                query.distances(isa, rows, &nodes[first..], distances);
+                more.zip(&distances[first..]).for_each(|(&key, &d)| errors.add(key, d, unit));
+                bound = next.next_up();
+            }
+        }
+        stats.reranked = nodes.len() as u64;
+        best.clear();
+        let ids = nodes.iter().map(|&node| self.list.ids.get(node as usize));
+        best.extend(distances.iter().copied().zip(ids));
+        best.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    }
+}
+
+/// The errors of codes.
+struct Errors {
+    count: f64,
+    sum: f64,
+    squares: f64,
+    least: f64,
+}
+
+impl Errors {
+    const NONE: Self = Self { count: 0.0, sum: 0.0, squares: 0.0, least: f64::INFINITY };
+
+    fn add(&mut self, key: u64, distance: f32, unit: f64) {
+        let error = f64::from(distance) * unit - f64::from(distance_of(key));
+        self.count += 1.0;
+        self.sum += error;
+        self.squares += error * error;
+        self.least = self.least.min(error);
+    }
+
+    /// What a further one may be: `z` deviations, which are at least `rounding`, below the mean, or less where there was less.
+    fn least(&self, z: f64, rounding: f64) -> f64 {
+        let mean = self.sum / self.count;
+        let deviation = (self.squares / self.count - mean * mean).max(0.0).sqrt().max(rounding);
+        self.least.min(mean - z * deviation)
+    }
+}
