@@ -35,6 +35,18 @@ fn a_forged_graph_with_a_right_checksum_is_refused() {
         ("graph", 24, f64s(-1.0), "a length of -1"),
         ("graph", 32, f64s(0.0), "a step of 0"),
         ("graph", 32, f64s(f64::INFINITY), "a step of inf"),
+        (
+            "g-order",
+            4,
+            300u32.to_le_bytes().to_vec(),
+            "section g-order: vector 300 is out of range or comes twice among 300",
+        ),
+        (
+            "g-order",
+            0,
+            [7u32, 7].map(u32::to_le_bytes).concat(),
+            "section g-order: vector 7 is out of range or comes twice",
+        ),
         ("g-mean", 4, f32::NAN.to_le_bytes().to_vec(), "section g-mean: a value that is not finite"),
         ("g-direct", 8, f32::INFINITY.to_le_bytes().to_vec(), "section g-direct: a value that is not finite"),
     ];
@@ -80,4 +92,26 @@ fn a_graph_answers_the_same_after_it_was_saved() {
             assert_eq!(opened.len(), 303);
         }
     }
+}
+
+/// Version 1 of the format, as [`write_the_golden_graph`] wrote it once.
+#[test]
+fn the_golden_graph_is_read_as_it_was_written() {
+    let index = Index::from_bytes(include_bytes!("data/v1-graph.steep")).unwrap();
+    assert_eq!(format!("{index:?}"), "Index(300 × 24 f32, l2, graph)");
+    let facts = index.info();
+    assert!(facts.contains(&("reachable", "300 of 300".to_owned())), "{facts:?}");
+    let exact = Index::build(index.vectors(), &BuildParams::default()).unwrap();
+    let queries = index.vectors().rows(0..20);
+    let params = SearchParams { ef_search: Some(300), ..SearchParams::default() };
+    let hits = index.search(queries, 10, &params).unwrap();
+    let truth = exact.search(queries, 10, &SearchParams::default()).unwrap();
+    assert_eq!((hits.ids, hits.distances), (truth.ids, truth.distances));
+}
+
+#[test]
+#[ignore = "writes tests/data/v1-graph.steep, which must not change"]
+fn write_the_golden_graph() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/v1-graph.steep");
+    std::fs::write(path, small_graph(Metric::L2)).unwrap();
 }

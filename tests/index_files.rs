@@ -21,9 +21,9 @@ pub type Part = (&'static str, Vec<u8>);
 
 /// The sections of a saved index.
 pub fn parts(file: &[u8]) -> Vec<Part> {
-    const NAMES: [&str; 17] = [
+    const NAMES: [&str; 18] = [
         "meta", "vectors", "ids", "codes", "mean", "direct", "norms", "tails-0", "tails-1", "panels", "fine",
-        "fine-s", "fine-f", "graph", "g-mean", "g-direct", "g-rows",
+        "fine-s", "fine-f", "graph", "g-mean", "g-direct", "g-rows", "g-order",
     ];
     let sections = Sections::from_bytes(file).unwrap();
     let names =

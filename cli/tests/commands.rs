@@ -194,6 +194,8 @@ fn a_graph_is_built_searched_evaluated_and_described() {
     let json = place.steep("info graph.steep --json").json();
     assert_eq!(json["spec"], "graph");
     assert!(json["parts"]["graph"].is_number(), "{json}");
+    assert_eq!(json["details"]["reachable"], "300 of 300", "{json}");
+    assert!(json["details"]["mean hops"].as_str().unwrap().ends_with("at ef_search 64"), "{json}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ fn use_all(file: &[u8]) {
         let hits = index.range_search(queries.rows(rows), 1.0, &params).expect("a well-formed question");
         assert_eq!(hits.offsets[hits.offsets.len() - 1], hits.ids.len());
     }
+    index.info();
     assert_eq!(Index::from_bytes(&index.to_bytes().expect("small")).expect("saved a moment ago").len(), len);
     // Forged ids may be used up, and forged bytes may not be of the stated type.
     let threads = Some(1);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytemuck::{Pod, Zeroable};
 
 use super::Graph;
+use super::build::filled;
 use super::rows::{Layout, Rows};
 use super::space::{STEP, Space, WIDEST};
 use crate::error::Result;
@@ -17,6 +18,7 @@ const META: Tag = Tag::new("graph");
 const MEAN: Tag = Tag::new("g-mean");
 const DIRECTIONS: Tag = Tag::new("g-direct");
 const ROWS: Tag = Tag::new("g-rows");
+const VECTORS: Tag = Tag::new("g-order");
 
 /// Section `graph`. All little-endian.
 #[repr(C)]
@@ -47,6 +49,7 @@ impl Graph {
             (MEAN, Cow::Borrowed(bytemuck::cast_slice(space.projection.mean()))),
             (DIRECTIONS, Cow::Borrowed(bytemuck::cast_slice(space.projection.rows()))),
             (ROWS, Cow::Borrowed(self.rows.buffer.bytes())),
+            (VECTORS, Cow::Borrowed(self.vectors.bytes())),
         ]
     }
 
@@ -82,7 +85,16 @@ impl Graph {
             Projection::new(file.floats(MEAN, &[dims])?, file.floats(DIRECTIONS, &[directions, dims])?);
         let layout = Layout::new(degree, directions.next_multiple_of(STEP));
         let buffer = file.array::<u8>(ROWS, &[rows, layout.size])?;
+        let vectors = file.array::<u32>(VECTORS, &[nodes])?;
+        let mut met = filled(nodes, false)?;
+        for &vector in vectors.as_slice::<u32>() {
+            if met.get(vector as usize).is_none_or(|met| *met) {
+                let problem = format!("vector {vector} is out of range or comes twice among {nodes}");
+                return Err(file.error(VECTORS, &problem));
+            }
+            met[vector as usize] = true;
+        }
         let space = Space::new(metric, meta.longest, projection, meta.step);
-        Ok(Self { space, rows: Rows { layout, buffer }, nodes })
+        Ok(Self { space, rows: Rows { layout, buffer }, nodes, vectors })
     }
 }

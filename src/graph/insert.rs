@@ -41,6 +41,8 @@ impl Graph {
             let end = all.len() - entry * size;
             all[end..].copy_from_slice(&entries);
             self.nodes += vectors.len();
+            let numbers: Vec<u32> = (before as u32..self.nodes as u32).collect();
+            self.vectors.extend("graph", bytemuck::cast_slice(&numbers))?;
             for first in (0..vectors.len()).step_by(GROUP) {
                 threads::pause(monitor, "insert", first as u64, vectors.len() as u64)?;
                 let group = first..(first + GROUP).min(vectors.len());
@@ -51,6 +53,7 @@ impl Graph {
         let done = link();
         if done.is_err() {
             self.nodes = before;
+            self.vectors.truncate(before * size_of::<u32>());
             self.rows.buffer.truncate((before + entry) * size);
             if let Ok(all) = self.rows.buffer.bytes_mut("graph") {
                 undo.0

@@ -3,11 +3,15 @@
 pub(crate) mod build;
 mod file;
 mod insert;
+mod order;
 mod rows;
 mod space;
 
 use crate::error::Result;
+use crate::kernels::Isa;
 use crate::metric::Metric;
+use crate::search::walks;
+use crate::storage::Buffer;
 use crate::threads::Monitor;
 use crate::vectors::Vectors;
 
@@ -16,6 +20,10 @@ use rows::Rows;
 pub(crate) use rows::{Row, STRIDE, View};
 pub(crate) use space::Space;
 
+/// Nodes in the pool of the walks whose hops are told, and how many walks these are at most.
+const USUAL: usize = 64;
+const WALKS: usize = 128;
+
 /// A walkable graph over vectors that are stored elsewhere.
 #[derive(Clone)]
 pub(crate) struct Graph {
@@ -23,6 +31,8 @@ pub(crate) struct Graph {
     rows: Rows,
     /// Nodes; the rows after them are the entry.
     nodes: usize,
+    /// Which vector each node is, as u32.
+    vectors: Buffer,
 }
 
 /// How a graph is made.
@@ -42,13 +52,18 @@ impl Graph {
         let GraphParams { metric, degree, seed, threads, monitor } = *params;
         let space = Space::train(vectors, metric, seed, monitor)?;
         let heads = space.encode(vectors, threads, monitor)?;
+        let points = build::Points { codes: &heads.codes, width: heads.stride };
+        let order = order::order(points, seed, threads, monitor)?;
+        let heads = heads.in_order(&order)?;
         let width = space.width();
         let made = build::build(
             build::Points { codes: &heads.codes, width: heads.stride },
             &build::BuildGraph { degree, seed, threads, monitor },
         )?;
         let rows = Rows::pack(degree, width, &heads, &made.neighbours, &made.entries, threads, monitor)?;
-        Ok(Self { space, rows, nodes: vectors.len() })
+        let mut vectors = Buffer::new();
+        vectors.extend("graph", bytemuck::cast_slice(&order))?;
+        Ok(Self { space, rows, nodes: order.len(), vectors })
     }
 
     /// True where vectors as long as those of `vectors` can be added: under ip, the space has an end.
@@ -65,17 +80,63 @@ impl Graph {
         self.rows.view()
     }
 
-    /// What it is, for people.
-    pub fn describe(&self) -> String {
+    /// The number of the vector that each node is.
+    pub fn vectors(&self) -> &[u32] {
+        self.vectors.as_slice()
+    }
+
+    /// What it is, for people. Reads all rows.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
         let (degree, width) = (self.rows.layout.degree, self.space.width());
         let (row, entry) = (self.rows.layout.size, self.entry().len() * degree);
-        format!(
-            "{degree} neighbours, each 1 bit of {width} directions; rows of {row} bytes; up to {entry} ways in"
-        )
+        vec![
+            (
+                "graph",
+                format!(
+                    "{degree} neighbours, each 1 bit of {width} directions; rows of {row} bytes; up to {entry} ways in"
+                ),
+            ),
+            ("reachable", format!("{} of {}", self.reachable(), self.nodes)),
+            ("mean hops", format!("{:.0} at ef_search {USUAL}", self.mean_hops())),
+        ]
+    }
+
+    /// How many nodes can be come to from the entry.
+    fn reachable(&self) -> usize {
+        let rows = self.rows();
+        let mut met = vec![false; self.nodes];
+        let mut open: Vec<u32> = Vec::new();
+        let mut count = 0;
+        let mut visit = |at: usize, open: &mut Vec<u32>| {
+            for &next in rows.row(at).ids() {
+                if let Some(met) = met.get_mut(next as usize).filter(|met| !**met) {
+                    *met = true;
+                    count += 1;
+                    open.push(next);
+                }
+            }
+        };
+        self.entry().for_each(|at| visit(at, &mut open));
+        while let Some(at) = open.pop() {
+            visit(at as usize, &mut open);
+        }
+        count
+    }
+
+    /// Hops of a walk to a node of the graph, in the mean of some of them.
+    fn mean_hops(&self) -> f64 {
+        let (isa, rows) = (Isa::active(), self.rows());
+        let step = self.nodes.div_ceil(WALKS).max(1);
+        let some = (0..self.nodes).step_by(step);
+        let walk = |node| {
+            let code = rows.row(node).node(node as u32).code;
+            walks::nearest(isa, self, code, USUAL.min(self.nodes), |_| {}).hops as f64
+        };
+        some.clone().map(walk).sum::<f64>() / some.len().max(1) as f64
     }
 
     /// Memory, in bytes.
     pub fn bytes(&self) -> usize {
-        self.rows.buffer.len() + self.space.bytes()
+        self.rows.buffer.len() + self.vectors.len() + self.space.bytes()
     }
 }

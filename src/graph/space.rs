@@ -68,6 +68,18 @@ pub(crate) struct Heads {
     pub tails: Vec<f32>,
 }
 
+impl Heads {
+    /// The points `order`, in this order.
+    pub fn in_order(&self, order: &[u32]) -> Result<Self> {
+        let mut codes = filled(order.len() * self.stride, 0)?;
+        for (to, &id) in codes.chunks_exact_mut(self.stride).zip(order) {
+            to.copy_from_slice(&self.codes[id as usize * self.stride..][..self.stride]);
+        }
+        let tails = order.iter().map(|&id| self.tails[id as usize]).collect();
+        Ok(Self { codes, stride: self.stride, tails })
+    }
+}
+
 impl Space {
     /// Learns from a sample of `vectors`.
     pub fn train(vectors: Vectors, metric: Metric, seed: u64, monitor: Option<&dyn Monitor>) -> Result<Self> {

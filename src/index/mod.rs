@@ -263,7 +263,7 @@ impl Index {
         ]
     }
 
-    /// More facts, for people.
+    /// More facts, for people. Under `graph` all of it is read: which vectors a walk can come to, and how many steps it takes.
     pub fn info(&self) -> Vec<(&'static str, String)> {
         let codes = match &self.codes {
             Some(codes) => {
@@ -275,7 +275,7 @@ impl Index {
             None => "none".to_owned(),
         };
         let mut facts = vec![("stored dtype", self.rows.stored().to_string()), ("codes", codes)];
-        facts.extend(self.graph.as_ref().map(|graph| ("graph", graph.describe())));
+        facts.extend(self.graph.as_ref().map(Graph::facts).unwrap_or_default());
         facts
     }
 }

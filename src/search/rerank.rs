@@ -16,8 +16,8 @@
 
 use super::List;
 use super::beam::Stats;
-use super::pool::distance_of;
-use crate::graph::Space;
+use super::pool::{distance_of, key};
+use crate::graph::Graph;
 use crate::kernels::distance::Query;
 use crate::kernels::{Isa, Simd};
 use crate::metric::Metric;
@@ -42,7 +42,7 @@ pub(super) struct Found {
 #[derive(Clone, Copy)]
 pub(super) struct Rerank<'a> {
     pub metric: Metric,
-    pub space: &'a Space,
+    pub graph: &'a Graph,
     pub list: List<'a>,
     pub k: usize,
     /// Exact distances, where that is fixed.
@@ -53,9 +53,10 @@ pub(super) struct Rerank<'a> {
 #[derive(Default)]
 pub(super) struct Ranking {
     query: Query,
-    nodes: Vec<u32>,
+    vectors: Vec<u32>,
     distances: Vec<f32>,
     order: Vec<f32>,
+    more: Vec<u64>,
     /// Exact distances and ids.
     pub best: Vec<(f32, u64)>,
 }
@@ -72,10 +73,16 @@ impl Rerank<'_> {
         let rows = self.list.rows;
         let size = rows.dim() * rows.dtype().size();
         for &key in found.keys[..found.near].iter().take(EARLY / size) {
-            for line in rows.bytes()[key as u32 as usize * size..][..size].chunks(64) {
+            for line in rows.bytes()[self.vector(key) as usize * size..][..size].chunks(64) {
                 s.prefetch(line);
             }
         }
+    }
+
+    /// The number of the vector that a found node is.
+    #[inline(always)]
+    fn vector(&self, key: u64) -> u32 {
+        self.graph.vectors()[key as u32 as usize]
     }
 
     /// Ranks what was found for row `row` of `queries`: the nearest first, ties by the lower id.
@@ -87,18 +94,18 @@ impl Rerank<'_> {
         ranking: &mut Ranking,
         stats: &mut Stats,
     ) {
-        let Ranking { query, nodes, distances, order, best } = ranking;
+        let Ranking { query, vectors, distances, order, more, best } = ranking;
         let rows = self.list.rows;
         query.set(self.metric, queries, row, rows.dtype());
         let (near, far) = found.keys.split_at(found.near);
-        nodes.clear();
-        nodes.extend(near.iter().map(|&key| key as u32));
+        vectors.clear();
+        vectors.extend(near.iter().map(|&key| self.vector(key)));
         distances.clear();
-        query.distances(isa, rows, nodes, distances);
+        query.distances(isa, rows, vectors, distances);
         if self.fixed.is_none() && !near.is_empty() {
-            let (unit, rest) = self.space.units(query.norm());
+            let (unit, rest) = self.graph.space.units(query.norm());
             let z = (2.0 * (found.keys.len() as f64).ln()).sqrt() + 0.5;
-            let (mut errors, mut bound) = (Errors::NONE, f64::NEG_INFINITY);
+            let (mut errors, mut from) = (Errors::NONE, 0);
             near.iter().zip(&*distances).for_each(|(&key, &d)| errors.add(key, d, unit));
             for _ in 0..ROUNDS {
                 order.clear();
@@ -107,22 +114,27 @@ impl Rerank<'_> {
                 let (_, &mut last, _) = order.select_nth_unstable_by(kth, f32::total_cmp);
                 let last = f64::from(last) * unit;
                 // Codes are rounded: each coordinate by 1/√12 in the mean, which meets q − x and itself.
-                let rounding = (self.space.width() as f64 / 30.0 + (last + rest) / 3.0).max(0.0).sqrt();
-                let next = last - errors.least(z, rounding);
-                let first = nodes.len();
-                let more = far.iter().filter(|&&key| (bound..=next).contains(&f64::from(distance_of(key))));
-                more.clone().for_each(|&key| nodes.push(key as u32));
-                if nodes.len() == first {
+                let rounding = (self.graph.space.width() as f64 / 30.0 + (last + rest) / 3.0).max(0.0).sqrt();
+                let bound = last - errors.least(z, rounding);
+                if bound.is_nan() {
                     break;
                 }
-                query.distances(isa, rows, &nodes[first..], distances);
-                more.zip(&distances[first..]).for_each(|(&key, &d)| errors.add(key, d, unit));
-                bound = next.next_up();
+                let to = key(bound as f32, u32::MAX);
+                more.clear();
+                more.extend(far.iter().filter(|&&key| from < key && key <= to));
+                if more.is_empty() {
+                    break;
+                }
+                let first = vectors.len();
+                vectors.extend(more.iter().map(|&key| self.vector(key)));
+                query.distances(isa, rows, &vectors[first..], distances);
+                more.iter().zip(&distances[first..]).for_each(|(&key, &d)| errors.add(key, d, unit));
+                from = to;
             }
         }
-        stats.reranked = nodes.len() as u64;
+        stats.reranked = vectors.len() as u64;
         best.clear();
-        let ids = nodes.iter().map(|&node| self.list.ids.get(node as usize));
+        let ids = vectors.iter().map(|&vector| self.list.ids.get(vector as usize));
         best.extend(distances.iter().copied().zip(ids));
         best.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     }

@@ -66,13 +66,13 @@ impl Walks<'_> {
     }
 }
 
-/// Calls `each` with the `ef` nodes nearest to the point `code` that a walk finds, for who wants to become one.
-pub(crate) fn nearest(isa: Isa, graph: &Graph, code: &[i8], ef: usize, each: impl FnMut(u32)) {
+/// Calls `each` with the nodes that a walk with a pool of `ef` finds near the point `code`, for who wants to become one; what it cost.
+pub(crate) fn nearest(isa: Isa, graph: &Graph, code: &[i8], ef: usize, each: impl FnMut(u32)) -> Stats {
     struct Alone<'a, F>(&'a Graph, &'a [i8], usize, &'a mut Walk, F);
     impl<F: FnMut(u32)> Kernel for Alone<'_, F> {
-        type Out = ();
+        type Out = Stats;
         #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
+        fn run<S: Simd>(self, s: S) -> Stats {
             let Self(graph, code, ef, walk, mut each) = self;
             let map = Map::new(graph);
             let head: Vec<f32> = code[..graph.space.width()].iter().map(|&c| f32::from(c)).collect();
@@ -83,9 +83,10 @@ pub(crate) fn nearest(isa: Isa, graph: &Graph, code: &[i8], ef: usize, each: imp
             let mut found = Vec::new();
             walk.found(&mut found);
             found.into_iter().for_each(|key| each(key as u32));
+            walk.stats
         }
     }
-    SCRATCH.with_borrow_mut(|scratch| isa.run(Alone(graph, code, ef, &mut scratch.seats[0].walk, each)));
+    SCRATCH.with_borrow_mut(|scratch| isa.run(Alone(graph, code, ef, &mut scratch.seats[0].walk, each)))
 }
 
 struct Ring<'a, F> {
@@ -102,7 +103,7 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
     fn run<S: Simd>(self, s: S) {
         let Self { walks, isa, queries, scratch, mut finish } = self;
         let Walks { metric, graph, list, ef, k, rerank } = walks;
-        let rerank = Rerank { metric, space: &graph.space, list, k, fixed: rerank };
+        let rerank = Rerank { metric, graph, list, k, fixed: rerank };
         let Scratch { seats, values, heads, ranking } = scratch;
         let (map, width) = (Map::new(graph), graph.space.width());
         graph.space.heads(isa, queries, values, heads);

@@ -53,7 +53,7 @@ impl Near {
 }
 
 /// Random numbers, the same for the same seed: SplitMix64 (Steele, Lea, Flood 2014).
-pub(super) struct Random(pub u64);
+pub(in crate::graph) struct Random(pub u64);
 
 impl Random {
     pub fn next(&mut self) -> u64 {
