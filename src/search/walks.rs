@@ -140,3 +140,30 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::GraphParams;
+    use crate::ids::Ids;
+
+    /// Small enough for Miri (`scripts/miri.sh`), large enough for every step of the build and of a walk.
+    #[test]
+    fn a_small_graph_is_built_and_walked_and_each_vector_finds_itself() {
+        const DIM: usize = 6;
+        let values: Vec<f32> = (0..48 * DIM).map(|i| ((i * i) as f32 * 0.37).sin()).collect();
+        let rows = Vectors::new(&values, DIM).unwrap();
+        let metric = Metric::L2;
+        let params = GraphParams { metric, degree: 32, seed: 1, threads: 1, monitor: None };
+        let graph = Graph::build(rows, &params).unwrap();
+        let list = List { rows, ids: &Ids::Rows };
+        let walks = Walks { metric, graph: &graph, list, ef: 24, k: 3, rerank: None };
+        let mut answered = 0;
+        walks.run(Isa::active(), rows.rows(0..7), |query, best, stats| {
+            assert_eq!(best[0], (0.0, query as u64));
+            assert!(best.len() >= 3 && stats.hops >= 24, "{stats:?}");
+            answered += 1;
+        });
+        assert_eq!(answered, 7);
+    }
+}
