@@ -126,11 +126,12 @@ class Index:
             id -1 at distance inf.
         ef_search : int, optional
             Under a graph: how many vectors a search keeps in view, at least 1; fewer than k count as k.
-            2 * k + 32 by default. The knob between speed and recall: double it until `recall` is what you need.
+            2 * k + 32 by default. The knob between speed and recall: double it until `recall` is what
+            you need.
         rerank : int, optional
             Under a graph: how many of the vectors found get their exact distance, at least 1; fewer than k
-            count as k. By default as many as could be among the k nearest by the errors of their codes. The distances
-            returned are always exact.
+            count as k. By default as many as could be among the k nearest by the errors of their codes.
+            The distances returned are always exact.
         threads, progress : optional
             As in `add`. A single query runs on the calling thread.
         stats : bool
