@@ -15,8 +15,7 @@ if ! cargo +nightly miri --version >/dev/null 2>&1; then
     exit 0
 fi
 [ $# -gt 0 ] || set -- index::spec search::topk \
-    pieces_of_every_length bytes_after_truncation memory_that_cannot_be_had \
-    a_small_graph_is_built_and_walked
+    pieces_of_every_length bytes_after_truncation memory_that_cannot_be_had
 # Isolation would hide STEEP_ISA and forbid temporary files.
 export STEEP_ISA=scalar PROPTEST_CASES=4 MIRIFLAGS="-Zmiri-disable-isolation ${MIRIFLAGS:-}"
 exec cargo +nightly miri test --package steep --lib -- "$@"

@@ -147,7 +147,7 @@ mod tests {
     use crate::graph::GraphParams;
     use crate::ids::Ids;
 
-    /// Small enough for Miri (`scripts/miri.sh`), large enough for every step of the build and of a walk.
+    /// Small, but large enough for every step of the build and of a walk.
     #[test]
     fn a_small_graph_is_built_and_walked_and_each_vector_finds_itself() {
         const DIM: usize = 6;
