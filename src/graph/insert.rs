@@ -87,7 +87,10 @@ impl Graph {
             walks::nearest(isa, graph, code, EF, |node| near.push(Near::new(0, node)));
             let mut around = Around::new(graph, heads, before, &near);
             around.measure(isa, code);
+            // A walk expands more nodes than its pool holds.
             let mut near = around.list;
+            near.sort_unstable();
+            near.truncate(EF);
             let others: Vec<u32> = (0..group.len() as u32).filter(|&other| other != i as u32).collect();
             let mut distances = Vec::new();
             squares::to_list(isa, code, codes, &others, &mut distances);

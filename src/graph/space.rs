@@ -31,7 +31,7 @@ pub(super) const STEP: usize = crate::kernels::fastscan::PAIR;
 const SAMPLE: usize = 8192;
 /// Coordinates of a head at most.
 pub(super) const WIDEST: usize = 512;
-/// The part of the variance that heads hold, where they may be wide enough.
+/// The part of what tells a vector from its nearest that heads hold, where they may be wide enough.
 const HELD: f64 = 0.96;
 /// Pairs of vectors from which that is learned, at most.
 const PAIRS: usize = 512;

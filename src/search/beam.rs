@@ -3,9 +3,9 @@
 //! ```text
 //! pool ← the entry's neighbours, by estimate
 //! repeat   v ← the best node of the pool that was not expanded; none: end
-//!          distance of v from its own code → found, and → pool in place of its estimate
+//!          distance of v from its own code → pool in place of its estimate
 //!          estimates of v's neighbours → pool (the ef best), the mean where there are several of a node
-//! the best of found get their exact distance
+//! those that could be among the k nearest get their exact distance
 //! ```
 //!
 //! Distances are told less the query's own squared length, which is the same for all: added to that of a far query, what tells
@@ -38,7 +38,7 @@ impl<'a> Map<'a> {
 /// One query on its way through a graph. Reused for the next one, so that nothing is allocated.
 #[derive(Default)]
 pub(crate) struct Walk {
-    /// The query's head in integers of `unit` each, and its squared length.
+    /// The query's head in integers of `unit` each.
     code: Vec<[i16; STRIDE]>,
     unit: f32,
     tables: Tables,
