@@ -35,6 +35,9 @@ fn a_forged_graph_with_a_right_checksum_is_refused() {
         ("graph", 24, f64s(-1.0), "a length of -1"),
         ("graph", 32, f64s(0.0), "a step of 0"),
         ("graph", 32, f64s(f64::INFINITY), "a step of inf"),
+        ("graph", 40, f64s(f64::NAN), "a growth of NaN"),
+        ("graph", 40, f64s(0.5), "a growth of 0.5"),
+        ("graph", 40, f64s(65.0), "a growth of 65"),
         (
             "g-order",
             4,

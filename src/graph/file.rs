@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::Graph;
 use super::build::filled;
 use super::rows::{Layout, Rows};
 use super::space::{STEP, Space, WIDEST};
+use super::{GROWTHS, Graph};
 use crate::error::Result;
 use crate::index::Spec;
 use crate::metric::Metric;
@@ -31,6 +31,7 @@ struct Meta {
     entry: u64,
     longest: f64,
     step: f64,
+    growth: f64,
 }
 
 impl Graph {
@@ -43,6 +44,7 @@ impl Graph {
             entry: self.entry().len() as u64,
             longest: space.longest,
             step: space.step,
+            growth: f64::from(self.growth),
         };
         vec![
             (META, Cow::Owned(bytemuck::bytes_of(&meta).to_vec())),
@@ -78,6 +80,9 @@ impl Graph {
         if !(good(meta.longest) && good(meta.step) && meta.step > 0.0) {
             return Err(wrong(format!("a step of {} and a length of {}", meta.step, meta.longest)));
         }
+        if !GROWTHS.contains(&(meta.growth as f32)) {
+            return Err(wrong(format!("a growth of {}", meta.growth)));
+        }
         let entry = usize::try_from(meta.entry).unwrap_or(usize::MAX);
         let rows = nodes.checked_add(entry).filter(|_| entry <= nodes.max(1));
         let rows = rows.ok_or_else(|| wrong(format!("{entry} rows of entry for {nodes} vectors")))?;
@@ -95,6 +100,7 @@ impl Graph {
             met[vector as usize] = true;
         }
         let space = Space::new(metric, meta.longest, projection, meta.step);
-        Ok(Self { space, rows: Rows { layout, buffer }, nodes, vectors })
+        let rows = Rows { layout, buffer };
+        Ok(Self { space, rows, nodes, vectors, growth: meta.growth as f32 })
     }
 }

@@ -84,7 +84,7 @@ impl Graph {
         threads::run(threads, None, "insert", (group.len(), group.len() as u64), |i, _| {
             let code = &codes[i * stride..][..stride];
             let mut near = Vec::new();
-            walks::nearest(isa, graph, code, EF, |node| near.push(Near::new(0, node)));
+            walks::nearest(isa, graph, code, EF, |node, _| near.push(Near::new(0, node)));
             let mut around = Around::new(graph, heads, before, &near);
             around.measure(isa, code);
             // A walk expands more nodes than its pool holds.

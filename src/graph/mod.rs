@@ -7,10 +7,12 @@ mod order;
 mod rows;
 mod space;
 
+use std::ops::RangeInclusive;
+
 use crate::error::Result;
 use crate::kernels::Isa;
 use crate::metric::Metric;
-use crate::search::walks;
+use crate::search::{Stats, walks};
 use crate::storage::Buffer;
 use crate::threads::Monitor;
 use crate::vectors::Vectors;
@@ -23,6 +25,10 @@ pub(crate) use space::Space;
 /// Nodes in the pool of the walks whose hops are told, and how many walks these are at most.
 const USUAL: usize = 64;
 const WALKS: usize = 128;
+/// The nearest neighbour from which on β is learned.
+const NEAREST: usize = 10;
+/// What β may be. The least, which ends walks latest, where nothing can be learned.
+const GROWTHS: RangeInclusive<f32> = 1.0..=64.0;
 
 /// A walkable graph over vectors that are stored elsewhere.
 #[derive(Clone)]
@@ -33,6 +39,8 @@ pub(crate) struct Graph {
     nodes: usize,
     /// Which vector each node is, as u32.
     vectors: Buffer,
+    /// β: the number of nodes within a squared distance grows as its power.
+    pub growth: f32,
 }
 
 /// How a graph is made.
@@ -63,7 +71,9 @@ impl Graph {
         let rows = Rows::pack(degree, width, &heads, &made.neighbours, &made.entries, threads, monitor)?;
         let mut vectors = Buffer::new();
         vectors.extend("graph", bytemuck::cast_slice(&order))?;
-        Ok(Self { space, rows, nodes: order.len(), vectors })
+        let mut graph = Self { space, rows, nodes: order.len(), vectors, growth: *GROWTHS.start() };
+        graph.growth = graph.learned_growth();
+        Ok(graph)
     }
 
     /// True where vectors as long as those of `vectors` can be added: under ip, the space has an end.
@@ -125,14 +135,47 @@ impl Graph {
 
     /// Hops of a walk to a node of the graph, in the mean of some of them.
     fn mean_hops(&self) -> f64 {
-        let (isa, rows) = (Isa::active(), self.rows());
-        let step = self.nodes.div_ceil(WALKS).max(1);
-        let some = (0..self.nodes).step_by(step);
-        let walk = |node| {
-            let code = rows.row(node).node(node as u32).code;
-            walks::nearest(isa, self, code, USUAL.min(self.nodes), |_| {}).hops as f64
+        let hops: Vec<f64> = self.some().map(|node| self.near(node, USUAL, |_, _| {}).hops as f64).collect();
+        hops.iter().sum::<f64>() / hops.len().max(1) as f64
+    }
+
+    /// β from the distances of some nodes to their 10th and their 64th nearest: ln(64/10) / ln(their ratio), the median.
+    fn learned_growth(&self) -> f32 {
+        let (first, last) = (NEAREST, USUAL);
+        let mut found = Vec::new();
+        let growth = |node: usize| {
+            found.clear();
+            self.near(node, USUAL + USUAL / 4, |other, distance| {
+                if other as usize != node {
+                    found.push(distance);
+                }
+            });
+            if found.len() < last {
+                return None;
+            }
+            found.sort_unstable_by(f32::total_cmp);
+            let code = self.rows().row(node).node(node as u32).code;
+            let own: f32 = code.iter().map(|&c| f32::from(c) * f32::from(c)).sum();
+            let ratio = (found[last - 1] + own) / (found[first - 1] + own);
+            let growth = (last as f32 / first as f32).ln() / ratio.ln();
+            // Copies of a vector say nothing.
+            growth.is_finite().then_some(growth)
         };
-        some.clone().map(walk).sum::<f64>() / some.len().max(1) as f64
+        let mut growths: Vec<f32> = self.some().filter_map(growth).collect();
+        growths.sort_unstable_by(f32::total_cmp);
+        let median = growths.get(growths.len() / 2).copied().unwrap_or_default();
+        median.clamp(*GROWTHS.start(), *GROWTHS.end())
+    }
+
+    /// Some nodes, from all over the graph.
+    fn some(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..self.nodes).step_by(self.nodes.div_ceil(WALKS).max(1))
+    }
+
+    /// Calls `each` with nodes near `node`, see [`walks::nearest`].
+    fn near(&self, node: usize, ef: usize, each: impl FnMut(u32, f32)) -> Stats {
+        let code = self.rows().row(node).node(node as u32).code;
+        walks::nearest(Isa::active(), self, code, ef.min(self.nodes), each)
     }
 
     /// Memory, in bytes.

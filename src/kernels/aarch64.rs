@@ -207,6 +207,10 @@ impl Simd for Neon {
         unsafe { four!(vfmaq_f32(c, a, b)) }
     }
     #[inline(always)]
+    fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        unsafe { four!(vminq_f32(a, b)) }
+    }
+    #[inline(always)]
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
         // A bit for each lane, cleared where it is less (which no NaN is), and all of them added up.
         unsafe {

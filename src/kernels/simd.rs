@@ -94,6 +94,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn splat_f32(self, v: f32) -> Self::F32;
     /// a · b + c.
     fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// The lesser in each lane, where neither is NaN.
+    fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// A bit set for every lane of `a` that is not less than that of `b`; a NaN on either side sets it. Which bit is
     /// whose say [`Simd::LANE_OF_BIT`] and [`Simd::LANE_BITS`].
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32;

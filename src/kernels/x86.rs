@@ -207,6 +207,10 @@ impl Simd for Avx2 {
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
     #[inline(always)]
+    fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
         unsafe {
             let low = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_NLT_UQ>(a[0], b[0]));
@@ -461,6 +465,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        unsafe { _mm512_min_ps(a, b) }
     }
     #[inline(always)]
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {

@@ -16,6 +16,7 @@
 
 use super::pool::{Pool, distance_of, key};
 use super::seen::{NEW, Seen, TAKEN};
+use super::stop::{Effort, Stop};
 use crate::graph::{Graph, Row, STRIDE, View};
 use crate::kernels::Simd;
 use crate::kernels::fastscan::{BLOCK, Tables};
@@ -46,6 +47,7 @@ pub(crate) struct Walk {
     /// The nearest of the entry, as [`key`]s.
     starts: Vec<u64>,
     seen: Seen,
+    stop: Stop,
     /// The node whose row was asked for.
     next: u32,
     pub stats: Stats,
@@ -72,10 +74,11 @@ const REACH: f32 = 32000.0;
 impl Walk {
     /// Starts at the entry of `map`, for the query whose head is `head`. False where there is nothing to walk.
     #[inline(always)]
-    pub fn start<S: Simd>(&mut self, s: S, map: Map, head: &[f32], ef: usize) -> bool {
-        let mut reach = 0f32;
+    pub fn start<S: Simd>(&mut self, s: S, map: Map, head: &[f32], effort: Effort) -> bool {
+        let (mut reach, mut square) = (0f32, 0f32);
         for &v in head {
             reach = reach.max(v.abs());
+            square += v * v;
         }
         self.unit = if reach > 0.0 { reach / REACH } else { 1.0 };
         let scale = 1.0 / self.unit;
@@ -88,10 +91,12 @@ impl Walk {
             self.code.push(code);
         }
         self.tables.set(head);
-        self.pool.clear(ef, map.rows.degree());
-        self.seen.clear(ef);
+        // What differs by less than a step a coordinate is told apart by the rounding of its codes.
+        self.stop.clear(effort, square + head.len() as f32);
+        self.pool.clear(effort.most(), map.rows.degree());
+        self.seen.clear(effort.ef);
         self.stats = Stats::default();
-        self.enter(s, map, ef.min(STARTS.max(ef / 4)));
+        self.enter(s, map, effort.ef.min(STARTS.max(effort.ef / 4)));
         self.aim(s, map)
     }
 
@@ -132,6 +137,7 @@ impl Walk {
         let distance = row.norm() - 2.0 * self.unit * s.sum_i32(acc) as f32;
         // An estimate that was too good must not keep others out.
         self.pool.settle(self.next, distance);
+        self.pool.narrow(self.stop.settle(distance));
         self.stats.hops += 1;
         self.pool.make_room(map.rows.degree());
         let bound = self.pool.worst();
@@ -150,7 +156,7 @@ impl Walk {
     /// Chooses the next node and asks for its row.
     #[inline(always)]
     fn aim<S: Simd>(&mut self, s: S, map: Map) -> bool {
-        let Some(next) = self.pool.take() else { return false };
+        let Some(next) = self.pool.take(s, &mut self.stop) else { return false };
         self.next = next;
         self.seen.entry(next).mean = TAKEN;
         for line in map.rows.row(next as usize).bytes().as_chunks::<64>().0 {

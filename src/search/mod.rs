@@ -6,6 +6,7 @@ mod rerank;
 mod scan;
 mod screen;
 mod seen;
+mod stop;
 mod topk;
 pub(crate) mod walks;
 

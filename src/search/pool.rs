@@ -4,7 +4,9 @@
 //! hundred is found by a few vector instructions, which is cheaper than keeping them sorted while a dozen change in each step. There
 //! are more slots than nodes that count: leaving out the farthest is done for many at once.
 
+use super::stop::Stop;
 use crate::graph::NONE;
+use crate::kernels::Simd;
 
 /// Distances that are compared at a time.
 const LANES: usize = 16;
@@ -20,6 +22,8 @@ pub(super) struct Pool {
     nodes: Vec<u32>,
     /// Slots without a node.
     free: Vec<u32>,
+    /// Groups of slots that were ever taken.
+    used: usize,
     /// Distances of the nodes that were expanded, and these.
     settled: Vec<f32>,
     expanded: Vec<u32>,
@@ -33,13 +37,14 @@ pub(super) struct Pool {
 impl Pool {
     /// Empties it, for the best `most` nodes that come in batches of up to `batch`.
     pub fn clear(&mut self, most: usize, batch: usize) {
-        let slots = (most + batch + (most / 2).max(SLACK)).next_multiple_of(LANES);
+        let slots = (most + batch + (most / 2).max(SLACK)).next_multiple_of(2 * LANES);
         self.open.clear();
         self.open.resize(slots / LANES, [f32::INFINITY; LANES]);
         self.nodes.clear();
         self.nodes.resize(slots, NONE);
         self.free.clear();
         self.free.extend((0..slots as u32).rev());
+        self.used = 0;
         self.settled.clear();
         self.expanded.clear();
         (self.most, self.worst) = (most, f32::MAX);
@@ -49,6 +54,12 @@ impl Pool {
     #[inline(always)]
     pub fn worst(&self) -> f32 {
         self.worst
+    }
+
+    /// What is farther than `reach` does not count.
+    #[inline(always)]
+    pub fn narrow(&mut self, reach: f32) {
+        self.worst = if reach < self.worst { reach } else { self.worst };
     }
 
     /// Makes sure that there is room for `more` nodes, by leaving out what does not count.
@@ -62,7 +73,7 @@ impl Pool {
     /// Leaves out all but the nearest, ties by the lower node.
     #[inline(never)]
     fn shrink(&mut self) {
-        let Self { open, nodes, free, settled, expanded, keys, .. } = self;
+        let Self { open, nodes, free, settled, expanded, keys, worst, .. } = self;
         let open = open.as_flattened_mut();
         keys.resize(nodes.len() + settled.len(), 0);
         let mut len = 0;
@@ -74,13 +85,14 @@ impl Pool {
             *to = key(distance, node);
         }
         let keys = &mut keys[..len + settled.len()];
-        if keys.len() <= self.most {
-            return;
+        let mut out = key(*worst, NONE);
+        if self.most < keys.len() {
+            let (_, &mut last, _) = keys.select_nth_unstable(self.most);
+            out = out.min(last);
+            *worst = distance_of(out);
         }
-        let (_, &mut out, _) = keys.select_nth_unstable(self.most);
-        self.worst = distance_of(out);
-        for (slot, (open, node)) in open.iter_mut().zip(nodes).enumerate() {
-            if *open >= self.worst && *node != NONE && key(*open, *node) >= out {
+        for (slot, (open, node)) in open.iter_mut().zip(nodes).enumerate().rev() {
+            if *node != NONE && key(*open, *node) >= out {
                 (*open, *node) = (f32::INFINITY, NONE);
                 free.push(slot as u32);
             }
@@ -98,6 +110,7 @@ impl Pool {
     pub fn insert(&mut self, node: u32, distance: f32) -> u32 {
         let slot = self.free.pop().expect("room was made");
         self.nodes[slot as usize] = node;
+        self.used = self.used.max(slot as usize / LANES / 2 * 2 + 2);
         self.update(slot, distance);
         slot
     }
@@ -108,29 +121,35 @@ impl Pool {
         self.open.as_flattened_mut()[slot as usize] = distance;
     }
 
-    /// Takes out the nearest node that waits, ties by the lower slot, if it is among those that count.
+    /// Takes out the nearest node that waits, ties by the lower slot, unless the walk ends there.
     #[inline(always)]
-    pub fn take(&mut self) -> Option<u32> {
-        let (mut least, mut slots) = ([f32::INFINITY; LANES], [0u32; LANES]);
-        for (first, distances) in (0u32..).step_by(LANES).zip(&self.open) {
-            for i in 0..LANES {
-                let less = distances[i] < least[i];
-                least[i] = if less { distances[i] } else { least[i] };
-                slots[i] = if less { first } else { slots[i] };
+    pub fn take<S: Simd>(&mut self, s: S, stop: &mut Stop) -> Option<u32> {
+        let open = &self.open[..self.used];
+        let mut least = [s.splat_f32(f32::INFINITY); 2];
+        for [first, second] in open.as_chunks::<2>().0 {
+            least = [s.min_f32(least[0], s.load_f32(first)), s.min_f32(least[1], s.load_f32(second))];
+        }
+        let mut least = s.lanes_f32(s.min_f32(least[0], least[1]));
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                least[i] = if least[i + half] < least[i] { least[i + half] } else { least[i] };
             }
         }
-        let best = fold(least, |a, b| if b < a { b } else { a });
+        let best = least[0];
         // The nodes that are nearer than the nearest that waits were all expanded.
-        if best == f32::INFINITY || self.settled.len() >= self.most && self.nearer(best) >= self.most {
+        if best == f32::INFINITY || stop.may_end(best) && stop.ends(best, self.nearer(best)) {
             return None;
         }
-        for i in 0..LANES {
-            slots[i] = if least[i] == best { slots[i] + i as u32 } else { u32::MAX };
+        let bound = s.splat_f32(best);
+        let (mut at, mut mask) = (0, 0);
+        while mask == 0 {
+            mask = s.not_less_f32(bound, s.load_f32(&open[at]));
+            at += 1;
         }
-        let slot = fold(slots, |a, b| if b < a { b } else { a });
-        self.open.as_flattened_mut()[slot as usize] = f32::INFINITY;
-        self.free.push(slot);
-        Some(std::mem::replace(&mut self.nodes[slot as usize], NONE))
+        let slot = (at - 1) * LANES + usize::from(S::LANE_OF_BIT[mask.trailing_zeros() as usize]);
+        self.open.as_flattened_mut()[slot] = f32::INFINITY;
+        self.free.push(slot as u32);
+        Some(std::mem::replace(&mut self.nodes[slot], NONE))
     }
 
     /// The node that was taken is `distance` away.
@@ -150,17 +169,6 @@ impl Pool {
     fn nearer(&self, distance: f32) -> usize {
         self.settled.iter().map(|&settled| u32::from(settled < distance)).sum::<u32>() as usize
     }
-}
-
-/// One value of all lanes, by halves.
-#[inline(always)]
-fn fold<T: Copy>(mut lanes: [T; LANES], of: impl Fn(T, T) -> T) -> T {
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            lanes[i] = of(lanes[i], lanes[i + half]);
-        }
-    }
-    lanes[0]
 }
 
 /// Ordered as distances are, then as nodes are.

@@ -26,6 +26,8 @@ const EMPTY: Entry = Entry { node: NONE, mean: NEW, slot: 0 };
 #[derive(Default)]
 pub(super) struct Seen {
     entries: Vec<Entry>,
+    /// Memory for entries that move to a larger table.
+    moving: Vec<Entry>,
     len: usize,
 }
 
@@ -35,10 +37,10 @@ impl Seen {
     pub fn clear(&mut self, ef: usize) {
         self.len = 0;
         if self.entries.capacity() > LARGE {
-            self.entries = Vec::new();
+            (self.entries, self.moving) = (Vec::new(), Vec::new());
         }
         self.entries.clear();
-        let len = ef.saturating_mul(16).clamp(512, LARGE).next_power_of_two();
+        let len = ef.saturating_mul(24).clamp(512, LARGE).next_power_of_two();
         self.entries.resize(len, EMPTY);
     }
 
@@ -68,12 +70,15 @@ impl Seen {
 
     #[cold]
     fn grow(&mut self) {
-        let entries = vec![EMPTY; self.entries.len() * 2];
-        for entry in std::mem::replace(&mut self.entries, entries) {
-            if entry.node != NONE {
-                let at = self.place(entry.node);
-                self.entries[at] = entry;
-            }
+        let len = self.entries.len() * 2;
+        self.moving.clear();
+        self.moving.extend(self.entries.iter().filter(|entry| entry.node != NONE));
+        self.entries.clear();
+        self.entries.resize(len, EMPTY);
+        for at in 0..self.moving.len() {
+            let entry = self.moving[at];
+            let place = self.place(entry.node);
+            self.entries[place] = entry;
         }
     }
 }

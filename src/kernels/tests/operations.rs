@@ -39,6 +39,12 @@ fn not_less(isa: Isa, a: [f32; 16], b: [f32; 16]) -> u32 {
     on!(isa, |s: S, a: [f32; 16], b: [f32; 16]| -> u32 { s.not_less_f32(s.load_f32(&a), s.load_f32(&b)) })
 }
 
+fn lesser(isa: Isa, a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+    on!(isa, |s: S, a: [f32; 16], b: [f32; 16]| -> [f32; 16] {
+        s.lanes_f32(s.min_f32(s.load_f32(&a), s.load_f32(&b)))
+    })
+}
+
 /// The lanes whose bits are set, where each lane's must all be set or all clear.
 fn lanes_of(isa: Isa, mask: u32) -> [bool; 16] {
     let (lane_of_bit, _, all) = lane_bits(isa);
@@ -75,6 +81,19 @@ proptest! {
         let want: [bool; 16] = from_fn(|i| a[i].is_nan() || b[i].is_nan() || a[i] >= b[i]);
         for isa in Isa::available() {
             prop_assert_eq!(lanes_of(isa, not_less(isa, a, b)), want, "{}", isa.name());
+        }
+    }
+
+    #[test]
+    fn the_lesser_of_numbers_is_taken_lane_by_lane(
+        a in proptest::array::uniform16(special()),
+        b in proptest::array::uniform16(special()),
+    ) {
+        for isa in Isa::available() {
+            let lesser = lesser(isa, a, b);
+            for i in (0..16).filter(|&i| !a[i].is_nan() && !b[i].is_nan()) {
+                prop_assert_eq!(lesser[i], a[i].min(b[i]), "{} lane {}", isa.name(), i);
+            }
         }
     }
 

@@ -1,0 +1,169 @@
+//! When a walk ends: easy queries early, hard ones late.
+//!
+//! Let r be how many times as far as the k-th nearest found so far the nearest that waits is, in squared distance, and `near` how many
+//! nearer ones were expanded. A plain beam ends at near = ef. But that many may be near because the walk is in the middle of them,
+//! or because it goes round and round among vectors that are hardly farther than the k-th: then r tells that there is more to find.
+//! Where the number of vectors within a squared distance grows as its power β, about k·r^β of them should be nearer. A walk ends
+//! when the geometric mean of what was found and twice what should be is ef,
+//!
+//! ```text
+//! near · (k r^β)² ≥ ef³
+//! ```
+//!
+//! and in any case at near = 2 ef. β, half the intrinsic dimension near a vector, is learned from the graph when it is built
+//! (`Graph::growth`); no query is needed for it. That r decides, not a count alone, is the idea of Al-Jazzazi and others, "Distance Adaptive
+//! Beam Search for Provably Accurate Graph-Based Nearest Neighbor Search" (2025).
+
+/// How many times `ef` a hard query may have in view.
+const HARD: usize = 2;
+
+/// What a walk should find, and how far it goes.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(crate) struct Effort {
+    pub ef: usize,
+    pub k: usize,
+    /// β.
+    pub growth: f32,
+}
+
+impl Effort {
+    /// A beam of `ef`.
+    pub fn plain(ef: usize) -> Self {
+        Self { ef, k: ef, growth: 1.0 }
+    }
+
+    /// Nodes that a walk has in view, at most.
+    pub fn most(self) -> usize {
+        if self.k < self.ef { self.ef.saturating_mul(HARD) } else { self.ef }
+    }
+
+    /// The r at which near · (k r^β)² = ef³.
+    fn ratio(self, near: usize) -> f32 {
+        let [ef, k, near] = [self.ef, self.k, near].map(|v| v as f32);
+        (ef * (ef / k) * (ef / k) / near).powf(0.5 / self.growth)
+    }
+}
+
+/// The rule for one walk, and what it has to know.
+#[derive(Default)]
+pub(super) struct Stop {
+    effort: Effort,
+    /// The r at which a walk ends that has expanded k nearer nodes, k + 1 and so on, as far as this was asked for.
+    ratios: Vec<f32>,
+    /// What turns a walk's distances into squared ones.
+    offset: f32,
+    /// The k nearest nodes that were expanded, in order.
+    best: Vec<f32>,
+    /// How many nodes nearer than the nearest that waits were expanded, the last time that was asked.
+    near: usize,
+    /// Where nodes are too far to be expanded.
+    reach: f32,
+}
+
+impl Stop {
+    /// Forgets what was found. Distances are told less `offset`.
+    pub fn clear(&mut self, effort: Effort, offset: f32) {
+        if self.effort != effort {
+            self.effort = effort;
+            self.ratios.clear();
+        }
+        (self.offset, self.near, self.reach) = (offset, effort.k, f32::MAX);
+        self.best.clear();
+    }
+
+    /// A node `distance` away was expanded. Beyond what distance none will be any more.
+    #[inline(always)]
+    pub fn settle(&mut self, distance: f32) -> f32 {
+        let k = self.effort.k;
+        if self.best.len() == k {
+            if distance >= self.best[k - 1] {
+                return self.reach;
+            }
+            self.best.pop();
+        }
+        let at = self.best.partition_point(|&nearer| nearer <= distance);
+        self.best.insert(at, distance);
+        if self.best.len() == k {
+            self.reach = self.farthest(self.near);
+        }
+        self.reach
+    }
+
+    /// True where the nearest that waits is so far that the walk may have ended: it has if [`Stop::ends`] says so.
+    #[inline(always)]
+    pub fn may_end(&self, distance: f32) -> bool {
+        let k = self.effort.k;
+        self.best.len() == k && distance > self.best[k - 1]
+    }
+
+    /// True where the walk has ended: the nearest that waits is `distance` away, and `near` nearer ones were expanded, k or more.
+    #[inline(always)]
+    pub fn ends(&mut self, distance: f32, near: usize) -> bool {
+        self.near = near;
+        self.reach = self.farthest(near);
+        near >= self.effort.most() || distance > self.reach
+    }
+
+    /// How far a walk goes that has expanded `near` nearer nodes.
+    #[inline(always)]
+    fn farthest(&mut self, near: usize) -> f32 {
+        let k = self.effort.k;
+        let at = near.saturating_sub(k);
+        if self.ratios.len() <= at {
+            self.learn(at);
+        }
+        self.ratios[at] * (self.best[k - 1] + self.offset) - self.offset
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn learn(&mut self, at: usize) {
+        for more in self.ratios.len()..=at {
+            self.ratios.push(self.effort.ratio(self.effort.k + more));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Against the formula in f64; at its very border both are right.
+        #[test]
+        fn a_walk_ends_where_the_formula_says(
+            (k, more) in (1usize..20, 1usize..100),
+            growth in 1f32..64.0,
+            distances in prop::collection::vec(0f32..100.0, 1..200),
+            next in 0f32..1000.0,
+            offset in 1f32..1e4,
+        ) {
+            let effort = Effort { ef: k + more, k, growth };
+            let mut stop = Stop::default();
+            stop.clear(effort, offset);
+            // Distances are told less the offset.
+            distances.iter().for_each(|d| {
+                stop.settle(d - offset);
+            });
+            let mut sorted = distances.clone();
+            sorted.sort_unstable_by(f32::total_cmp);
+            let near = sorted.iter().filter(|d| **d - offset < next - offset).count();
+            let ended = stop.may_end(next - offset) && stop.ends(next - offset, near);
+            if near < k {
+                prop_assert!(!ended);
+            } else if near >= effort.most() {
+                prop_assert!(ended);
+            } else {
+                let r = f64::from(next) / f64::from(sorted[k - 1]);
+                let expected = k as f64 * r.powf(f64::from(growth));
+                let mean = (near as f64 * expected * expected).cbrt() / effort.ef as f64;
+                // f32 knows a ratio of distances to the offset's precision.
+                let blur = 1.0 + 4.0 * f64::from(growth * offset) * f64::from(f32::EPSILON) / f64::from(sorted[k - 1]);
+                if !(mean < blur * 1.01 && mean > 0.99 / blur) {
+                    prop_assert_eq!(ended, mean >= 1.0, "near {}, r {}, mean {}", near, r, mean);
+                }
+            }
+        }
+    }
+}
