@@ -3,7 +3,7 @@
 use steep::{AddParams, BuildParams, Dtype, Error, Index, Metric, SearchParams, Spec};
 
 use crate::common::data::{Rng, Set, low_rank, whole};
-use crate::common::oracle::{Truth, check, codes, expect_codes};
+use crate::common::oracle::{Truth, check, codes, exact, expect_codes};
 
 const CODED: usize = 4096 + 107;
 
@@ -114,7 +114,7 @@ fn another_type_is_taken_where_it_fits_exactly_and_refused_whole_where_not() {
     ];
     for (dtype, other, good, bad, expected) in cases {
         let base = Set::new(dtype, 2, [1.0, 2.0, 3.0, 4.0]);
-        let mut index = Index::build(base.view(), &BuildParams::default()).unwrap();
+        let mut index = Index::build(base.view(), &exact()).unwrap();
         let before = index.to_bytes().unwrap();
         let refused = index.add(Set::new(other, 2, [1.0, 1.0, 1.0, bad]).view(), &AddParams::default());
         let error = refused.unwrap_err();
@@ -152,7 +152,7 @@ fn a_value_that_does_not_fit_is_named_with_its_row_and_column_however_far_it_lie
 #[test]
 fn ids_go_on_from_the_largest() {
     let x = Set::new(Dtype::F32, 1, [0.0, 1.0, 2.0]);
-    let params = BuildParams { ids: Some(&[7, 100, 3]), ..BuildParams::default() };
+    let params = BuildParams { ids: Some(&[7, 100, 3]), ..exact() };
     let mut index = Index::build(x.view(), &params).unwrap();
     add(&mut index, &Set::new(Dtype::F32, 1, [3.0, 4.0]));
     let given = Set::new(Dtype::F32, 1, [5.0]);

@@ -3,13 +3,13 @@
 use steep::{BuildParams, Dtype, Hits, Index, Metric, SearchParams, evaluate};
 
 use crate::common::data::{Rng, Set, low_rank};
-use crate::common::oracle::{Truth, check, expect_codes};
+use crate::common::oracle::{Truth, check, exact, expect_codes};
 
 const N: usize = 9000;
 const DIM: usize = 48;
 
 fn build(base: &Set, metric: Metric, seed: u64, threads: usize) -> Index {
-    let params = BuildParams { metric, seed, threads: Some(threads), ..BuildParams::default() };
+    let params = BuildParams { metric, seed, threads: Some(threads), ..exact() };
     Index::build(base.view(), &params).unwrap()
 }
 

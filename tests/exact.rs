@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use steep::{BuildParams, Dtype, Index, Metric};
 
 use crate::common::data::{Rng, Set, decaying, low_rank, noise, whole};
-use crate::common::oracle::{Truth, both, check, codes, expect_codes};
+use crate::common::oracle::{Truth, both, check, codes, exact, expect_codes};
 
 /// Vectors above which codes are made, and a few more: the last panel is not full.
 const CODED: usize = 4096 + 107;
@@ -101,7 +101,7 @@ fn each_level_of_the_codes_agrees_with_the_oracle() {
     let queries = Set::new(Dtype::F32, dim, decaying(&mut rng, 9, dim));
     for metric in Metric::ALL {
         let truth = Truth::new(metric, &base, None, &queries);
-        let index = Index::build(base.view(), &BuildParams { metric, ..BuildParams::default() }).unwrap();
+        let index = Index::build(base.view(), &BuildParams { metric, ..exact() }).unwrap();
         assert!(codes(&index).contains(" or "), "{metric}: one level only, of {}", codes(&index));
         let opened = Index::from_bytes(&index.to_bytes().unwrap()).unwrap();
         for (k, batch) in [1, 10, 100, 1000].into_iter().flat_map(|k| [(k, 1), (k, 9)]) {

@@ -6,7 +6,7 @@ use steep::storage::{Sections, Tag, to_bytes};
 use steep::{AddParams, BuildParams, Dtype, Index, Metric, SearchParams, Spec, Vectors};
 
 use crate::common::data::{Rng, Set, decaying, low_rank, whole};
-use crate::common::oracle::{Truth, check, codes, expect_codes, expect_fine_codes};
+use crate::common::oracle::{Truth, check, codes, exact, expect_codes, expect_fine_codes};
 use crate::common::{problem, refused};
 
 const CODED: usize = 4096 + 107;
@@ -128,8 +128,7 @@ fn every_kind_of_index_comes_back_as_it_was_read_or_mapped() {
 fn whole_numbers_kept_as_bytes_come_back_as_floats() {
     let mut rng = Rng(73);
     let base = Set::new(Dtype::F32, 4, whole(&mut rng, 50, 4, 256));
-    let index =
-        Index::from_bytes(&Index::build(base.view(), &BuildParams::default()).unwrap().to_bytes().unwrap());
+    let index = Index::from_bytes(&Index::build(base.view(), &exact()).unwrap().to_bytes().unwrap());
     let mut index = index.unwrap();
     assert_eq!((index.dtype(), index.vectors().dtype()), (Dtype::F32, Dtype::U8));
     index.add(Set::new(Dtype::F32, 4, [0.5; 4]).view(), &AddParams::default()).unwrap();
@@ -147,8 +146,7 @@ fn an_opened_index_grows_and_the_file_stays() {
     let truth = Truth::new(Metric::L2, &all, Some(&ids), &queries);
     let (old, new) = ids.split_at(CODED);
     let mut index =
-        Index::build(all.view().rows(0..CODED), &BuildParams { ids: Some(old), ..BuildParams::default() })
-            .unwrap();
+        Index::build(all.view().rows(0..CODED), &BuildParams { ids: Some(old), ..exact() }).unwrap();
     index.save(&path).unwrap();
     let before = fs::read(&path).unwrap();
     let add = |index: &mut Index| {
@@ -178,7 +176,7 @@ fn handles_on_one_file_search_at_the_same_time() {
     let mut rng = Rng(75);
     let base = Set::new(Dtype::F32, 32, low_rank(&mut rng, CODED, 32));
     let queries = base.rows(0..40);
-    Index::build(base.view(), &BuildParams::default()).unwrap().save(&path).unwrap();
+    Index::build(base.view(), &exact()).unwrap().save(&path).unwrap();
     let truth = Truth::new(Metric::L2, &base, None, &queries);
     std::thread::scope(|scope| {
         for _ in 0..2 {

@@ -6,7 +6,7 @@ use std::thread::{ThreadId, current};
 use steep::{AddParams, BuildParams, Dtype, Error, Index, Metric, Monitor, SearchParams, Spec};
 
 use crate::common::data::{Rng, Set, decaying, low_rank};
-use crate::common::oracle::{expect_codes, expect_fine_codes};
+use crate::common::oracle::{exact, expect_codes, expect_fine_codes};
 
 const CODED: usize = 4096 + 107;
 
@@ -45,7 +45,7 @@ fn reports_come_on_the_calling_thread_and_never_go_back() {
     for threads in [1, 2] {
         let monitor = Recorder::new(usize::MAX);
         let (threads, watch) = (Some(threads), Some(&monitor as &dyn Monitor));
-        let params = BuildParams { threads, monitor: watch, ..BuildParams::default() };
+        let params = BuildParams { threads, monitor: watch, ..exact() };
         let index = Index::build(base.view(), &params).unwrap();
         let params = SearchParams { threads, monitor: watch, ..SearchParams::default() };
         index.search(base.view().rows(0..600), 5, &params).unwrap();
@@ -72,7 +72,7 @@ fn a_search_that_is_stopped_returns_nothing_and_can_be_repeated() {
     let mut rng = Rng(52);
     for n in [100, CODED] {
         let base = Set::new(Dtype::F32, 48, low_rank(&mut rng, n, 48));
-        let index = Index::build(base.view(), &BuildParams::default()).unwrap();
+        let index = Index::build(base.view(), &exact()).unwrap();
         let queries = base.view().rows(0..60);
         let whole = index.search(queries, 10, &SearchParams::default()).unwrap();
         for (stop_at, threads) in [(1, 1), (1, 2), (2, 1)] {
@@ -111,7 +111,7 @@ fn an_add_that_is_stopped_at_any_report_leaves_every_byte_as_it_was() {
         (&whole, 4 * CODED, 2 * CODED),
     ] {
         for metric in [Metric::L2, Metric::Cosine] {
-            let mut index = Index::new(data.dim, metric, Dtype::F32, Spec::Auto).unwrap();
+            let mut index = Index::new(data.dim, metric, Dtype::F32, Spec::Flat).unwrap();
             index.add(data.view().rows(0..n), &AddParams::default()).unwrap();
             let before = index.to_bytes().unwrap();
             let added = data.view().rows(data.len() - more..data.len());
@@ -149,6 +149,6 @@ fn a_build_that_is_stopped_is_an_error() {
     let mut rng = Rng(54);
     let base = Set::new(Dtype::F32, 48, low_rank(&mut rng, CODED, 48));
     let monitor = Recorder::new(1);
-    let params = BuildParams { monitor: Some(&monitor), threads: Some(1), ..BuildParams::default() };
+    let params = BuildParams { monitor: Some(&monitor), threads: Some(1), ..exact() };
     assert!(is_interrupted(Index::build(base.view(), &params)));
 }

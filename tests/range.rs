@@ -3,7 +3,7 @@
 use steep::{BuildParams, Dtype, Error, Index, Metric, SearchParams};
 
 use crate::common::data::{Rng, Set, low_rank, whole};
-use crate::common::oracle::{Truth, both};
+use crate::common::oracle::{Truth, both, exact};
 
 fn agree(metric: Metric, base: &Set, ids: Option<&[u64]>, queries: &Set, radii: &[f32]) {
     let truth = Truth::new(metric, base, ids, queries);
@@ -80,7 +80,7 @@ fn nothing_in_gives_nothing_out_in_the_same_shape() {
     for (base, queries, offsets) in
         [(&none, &some, vec![0, 0, 0]), (&some, &none, vec![0]), (&none, &none, vec![0])]
     {
-        let index = Index::build(base.view(), &BuildParams::default()).unwrap();
+        let index = Index::build(base.view(), &exact()).unwrap();
         let hits = index.range_search(queries.view(), f32::INFINITY, &params).unwrap();
         assert_eq!((hits.offsets, hits.ids.len(), hits.distances.len()), (offsets, 0, 0));
         let hits = index.search(queries.view(), 5, &params).unwrap();
@@ -91,7 +91,7 @@ fn nothing_in_gives_nothing_out_in_the_same_shape() {
 #[test]
 fn a_radius_that_is_no_number_is_refused() {
     let x = Set::new(Dtype::F32, 1, [1.0]);
-    let index = Index::build(x.view(), &BuildParams::default()).unwrap();
+    let index = Index::build(x.view(), &exact()).unwrap();
     let error = index.range_search(x.view(), f32::NAN, &SearchParams::default()).unwrap_err();
     assert!(
         matches!(error, Error::Argument { name: "radius", .. }) && error.to_string().contains("NaN"),
