@@ -144,26 +144,27 @@ def own_vectors(data: Path, queries: Path, metric: str) -> None:
 
 
 def build(base: measure.Array, folder: Path, metric: Any) -> steep.Index:
-    """Build an index, save it, and open it again as another process would."""
+    """Build an index of each kind, save it, and open it again as another process would; the graph."""
     heading(3, "Build, save, open")
-    path = folder / "index.steep"
-    began = time.perf_counter()
-    index = steep.build(base, metric=metric, progress=Progress())
-    built = time.perf_counter()
-    index.save(path)
-    saved = time.perf_counter()
-    index = steep.open(path, mmap=True)
-    opened = time.perf_counter()
-    size, open_ms = megabytes(path.stat().st_size), (opened - saved) * 1e3
-    say(f"built in {built - began:.2f} s, saved in {saved - built:.2f} s ({size}),")
-    say(f"opened in {open_ms:.1f} ms: the file is mapped, not read, and searched where it lies.")
-    say(faint(repr(index)))
+    for spec, what in (("flat", "exact search"), ("graph", "a graph, which finds most of the nearest")):
+        path = folder / f"{spec}.steep"
+        began = time.perf_counter()
+        index = steep.build(base, metric=metric, spec=spec, progress=Progress())
+        built = time.perf_counter()
+        index.save(path)
+        saved = time.perf_counter()
+        index = steep.open(path, mmap=True)
+        opened = time.perf_counter()
+        size, open_ms = megabytes(path.stat().st_size), (opened - saved) * 1e3
+        say(f"{what}: built in {built - began:.2f} s, saved in {saved - built:.2f} s ({size}),")
+        say(f"opened in {open_ms:.1f} ms: the file is mapped, not read, and searched where it lies.")
+        say(faint(repr(index)))
     return index
 
 
 def compare(folder: Path, metric: str, queries: str, truth: str) -> None:
     """Measure the engines, one after the other, and print what each number means."""
-    heading(5, f"Exact search, the {measure.K} nearest of {queries}")
+    heading(5, f"The {measure.K} nearest of {queries}")
     say(faint("Each engine in a process of its own, in turn, two rounds: about a minute."))
     say()
     results = measure.all_engines(folder, metric, Progress())
@@ -189,7 +190,7 @@ def compare(folder: Path, metric: str, queries: str, truth: str) -> None:
         ("QPS", "queries a second, all in one call; the best of six calls, in two rounds"),
         ("p50, p99 µs", "one query a call: the median, and what 99 of 100 calls stay below"),
         ("speed-up", "over NumPy on as many threads: in one call; one query a call (p50)"),
-        ("bytes/vector", "memory: the vectors, and with Steep codes that rule most of them out"),
+        ("bytes/vector", "memory: the vectors, and with Steep codes that rule most of them out, or the graph"),
         ("recall", f"part of the true {measure.K} nearest that was found; the truth: {truth}"),
     ):
         say(faint(f"{name:<13}  {meaning}"))

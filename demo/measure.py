@@ -1,9 +1,10 @@
 """How fast is each engine? Each is measured in a process of its own, on a given number of threads.
 
 `python measure.py ENGINE THREADS FOLDER METRIC` prints one JSON object. The folder holds base.npy,
-queries.npy, truth.npy (the true neighbours' rows) and index.steep.
+queries.npy, truth.npy (the true neighbours' rows), flat.steep and graph.steep.
 """
 
+import functools
 import importlib.util
 import json
 import os
@@ -30,6 +31,9 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
 )
 
+# Steep's kinds of index, and the name that each is measured by.
+STEEP = {"steep": "flat", "steep graph": "graph"}
+
 Result = dict[str, Any]
 Array = np.ndarray[Any, Any]
 Progress = Callable[[str, int, int], object]
@@ -38,7 +42,7 @@ Search = Callable[[Any], Any]  # queries (nq, d) -> ids (nq, k)
 
 def engines() -> list[str]:
     """Name the engines that are installed here."""
-    return ["numpy", *(["faiss"] if importlib.util.find_spec("faiss") else []), "steep"]
+    return ["numpy", *(["faiss"] if importlib.util.find_spec("faiss") else []), *STEEP]
 
 
 def all_engines(folder: Path, metric: str, progress: Progress) -> dict[tuple[str, int], Result]:
@@ -75,11 +79,11 @@ def run(engine: str, threads: int, folder: Path, metric: str) -> Result:
     return result
 
 
-def steep_search(folder: Path, threads: int, metric: str) -> tuple[Search, float]:
-    """Open the index that the demo has saved."""
+def steep_search(spec: str, folder: Path, threads: int, metric: str) -> tuple[Search, float]:
+    """Open the index of this kind that the demo has saved."""
     import steep
 
-    index = steep.open(folder / "index.steep", mmap=True)
+    index = steep.open(folder / f"{spec}.steep", mmap=True)
     assert index.metric == metric
     bytes_per_vector = index.bytes["total"] / max(len(index), 1)
     return lambda q: index.search(q, K, threads=threads).ids, bytes_per_vector
@@ -124,8 +128,9 @@ def faiss_search(folder: Path, threads: int, metric: str) -> tuple[Search, float
 
 def measure(engine: str, threads: int, folder: Path, metric: str) -> Result:
     """Time one call with all queries, then one query a call."""
-    load = {"steep": steep_search, "numpy": numpy_search, "faiss": faiss_search}[engine]
-    search, bytes_per_vector = load(folder, threads, metric)
+    loads = {"numpy": numpy_search, "faiss": faiss_search}
+    loads |= {name: functools.partial(steep_search, spec) for name, spec in STEEP.items()}
+    search, bytes_per_vector = loads[engine](folder, threads, metric)
     queries, truth = np.load(folder / "queries.npy"), np.load(folder / "truth.npy")
 
     search(queries[:16])  # threads start and pages come in before the clock does

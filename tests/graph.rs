@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use steep::{AddParams, BuildParams, Dtype, Error, Hits, Index, Metric, Monitor, SearchParams, Spec};
 
 use crate::common::data::{Rng, Set, clustered, noise};
-use crate::common::oracle::{Truth, codes, distance};
+use crate::common::oracle::{Truth, distance};
 
 const N: usize = 3000;
 const DIM: usize = 40;
@@ -417,30 +417,6 @@ fn knobs_that_an_index_has_not_are_refused_by_name() {
             assert_eq!(ask(None, Some(0)), Err("rerank = 0: expected at least 1".to_owned()));
         }
     }
-}
-
-#[test]
-fn auto_is_exact_for_few_and_a_graph_for_many() {
-    let (base, queries) = data(77, Dtype::F32, 12_000);
-    let all = SearchParams { threads: Some(1), ..SearchParams::default() };
-    let is_graph = |index: &Index| index.bytes().iter().any(|(part, bytes)| *part == "graph" && *bytes > 0);
-    let mut index = Index::build(base.view().rows(0..3000), &BuildParams::default()).unwrap();
-    let exact = index.search(queries.view(), 10, &all).unwrap();
-    assert!(!is_graph(&index) && exact.stats.is_empty());
-    assert_eq!(recall(&exact, Metric::L2, &base.rows(0..3000), &queries), 1.0);
-    index.add(base.view().rows(3000..12_000), &AddParams::default()).unwrap();
-    assert!(is_graph(&index) && !codes(&index).contains("7 bit"));
-    let graph = build(&base, Metric::L2);
-    let expected = graph.search(queries.view(), 10, &all).unwrap();
-    for index in [&index, &Index::from_bytes(&index.to_bytes().unwrap()).unwrap()] {
-        assert_eq!(*index.spec(), Spec::Auto);
-        assert_eq!(index.search(queries.view(), 10, &all).unwrap(), expected);
-    }
-    // What became a graph stays one, and grows as one.
-    let mut opened = Index::from_bytes(&index.to_bytes().unwrap()).unwrap();
-    opened.add(queries.view(), &AddParams::default()).unwrap();
-    let own = opened.search(queries.view(), 1, &all).unwrap();
-    assert!((0..queries.len()).all(|i| own.distances[i] == 0.0));
 }
 
 /// Says stop at the `stop_at`-th report, and remembers the stages.

@@ -1,6 +1,5 @@
 //! Where to look? An index holds vectors, answers queries, grows, and outlives its process.
 
-mod auto;
 mod file;
 mod flat;
 mod spec;
@@ -76,7 +75,7 @@ pub struct Index {
     ids: Ids,
     /// Under `auto` and `flat`, where they pay.
     codes: Option<HeadCodes>,
-    /// Under `graph`, and under `auto` where it pays.
+    /// Under `graph`.
     graph: Option<Graph>,
     /// How many rows there were when codes or the graph were last made anew.
     fitted: usize,
@@ -138,14 +137,9 @@ impl Index {
     /// Codes for the rows from `before` on, or for all where there are so many more now that it is worth asking again
     /// how wide codes should be.
     fn encode(&mut self, before: usize, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
-        match self.kind() {
+        match self.spec {
             Spec::FlatRaw => return Ok(()),
-            Spec::Graph { degree } => {
-                self.connect(before, degree, threads, monitor)?;
-                // Under `auto` there may have been codes until now.
-                self.codes = None;
-                return Ok(());
-            }
+            Spec::Graph { degree } => return self.connect(before, degree, threads, monitor),
             Spec::Auto | Spec::Flat => {}
         }
         if self.len() >= 4 * self.fitted {
@@ -155,15 +149,6 @@ impl Index {
             codes.extend(self.rows.view().rows(before..self.rows.len()), threads, monitor)?;
         }
         Ok(())
-    }
-
-    /// The kind that `auto` means by now. What became a graph stays one.
-    fn kind(&self) -> Spec {
-        match self.spec {
-            Spec::Auto if self.graph.is_some() => Spec::Graph { degree: Spec::DEGREE },
-            Spec::Auto => auto::choose(self.len(), self.dim()),
-            other => other,
-        }
     }
 
     /// The graph's nodes for the rows from `before` on, or a new graph where there are twice as many rows as it was made for.

@@ -51,8 +51,8 @@ pub struct SearchParams<'a> {
     pub threads: Option<usize>,
     /// Watches the call and may end it.
     pub monitor: Option<&'a dyn Monitor>,
-    /// Under `graph`: how many vectors a search keeps in view, at least k; 2k + 32 where nothing is said. More find more, and cost
-    /// more.
+    /// Under `graph`: how many vectors a search keeps in view, at least k, hard queries up to twice as many; 2k + 32 where nothing
+    /// is said. More find more, and cost more.
     pub ef_search: Option<usize>,
     /// Under `graph`: how many candidates get their exact distance, at least k; where nothing is said, as many as could be among the
     /// k nearest by the errors of their codes.
