@@ -93,7 +93,7 @@ impl Walk {
         self.tables.set(head);
         // What differs by less than a step a coordinate is told apart by the rounding of its codes.
         self.stop.clear(effort, square + head.len() as f32);
-        self.pool.clear(effort.most(), map.rows.degree());
+        self.pool.clear(effort.most().min(map.entry.0), map.rows.degree());
         self.seen.clear(effort.ef);
         self.stats = Stats::default();
         self.enter(s, map, effort.ef.min(STARTS.max(effort.ef / 4)));

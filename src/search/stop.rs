@@ -4,7 +4,7 @@
 //! nearer ones were expanded. A plain beam ends at near = ef. But that many may be near because the walk is in the middle of them,
 //! or because it goes round and round among vectors that are hardly farther than the k-th: then r tells that there is more to find.
 //! Where the number of vectors within a squared distance grows as its power β, about k·r^β of them should be nearer. A walk ends
-//! when the geometric mean of what was found and twice what should be is ef,
+//! when the geometric mean of what was found and of what should be, which counts twice, is ef,
 //!
 //! ```text
 //! near · (k r^β)² ≥ ef³
