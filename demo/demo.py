@@ -190,7 +190,10 @@ def compare(folder: Path, metric: str, queries: str, truth: str) -> None:
         ("QPS", "queries a second, all in one call; the best of six calls, in two rounds"),
         ("p50, p99 µs", "one query a call: the median, and what 99 of 100 calls stay below"),
         ("speed-up", "over NumPy on as many threads: in one call; one query a call (p50)"),
-        ("bytes/vector", "memory: the vectors, and with Steep codes that rule most of them out, or the graph"),
+        (
+            "bytes/vector",
+            "memory: the vectors, and with Steep codes that rule most of them out, or a graph",
+        ),
         ("recall", f"part of the true {measure.K} nearest that was found; the truth: {truth}"),
     ):
         say(faint(f"{name:<13}  {meaning}"))

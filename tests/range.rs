@@ -1,6 +1,6 @@
 //! Range search finds what the oracle finds, in compressed rows.
 
-use steep::{BuildParams, Dtype, Error, Index, Metric, SearchParams};
+use steep::{Dtype, Error, Index, Metric, SearchParams};
 
 use crate::common::data::{Rng, Set, low_rank, whole};
 use crate::common::oracle::{Truth, both, exact};

@@ -126,8 +126,8 @@ class Index:
             id -1 at distance inf.
         ef_search : int, optional
             Under a graph: how many vectors a search keeps in view, at least 1; fewer than k count as k, and
-            a hard query keeps up to twice as many. 2 * k + 32 by default. The knob between speed and recall: double it until `recall` is what
-            you need.
+            a hard query keeps up to twice as many. 2 * k + 32 by default. The knob between speed and
+            recall: double it until `recall` is what you need.
         rerank : int, optional
             Under a graph: how many of the vectors found get their exact distance, at least 1; fewer than k
             count as k. By default as many as could be among the k nearest by the errors of their codes.
