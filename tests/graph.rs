@@ -112,6 +112,22 @@ fn queries_far_from_all_vectors_are_answered() {
 }
 
 #[test]
+fn a_wide_gap_around_a_cluster_ends_no_walk_early() {
+    // A query's own cluster has 20 vectors; whatever else there is lies a thousand times as far.
+    let mut rng = Rng(86);
+    let mut value = |size: f64| (rng.normal() * size * 64.0).round() / 64.0;
+    let centres: Vec<f64> = (0..30 * DIM).map(|_| value(1024.0)).collect();
+    let mut around = |n: usize| {
+        let values = (0..n * DIM).map(|i| centres[i / DIM % 30 * DIM + i % DIM] + value(1.0));
+        Set::new(Dtype::F32, DIM, values)
+    };
+    let (base, queries) = (around(600), around(60));
+    for stats in search(&build(&base, Metric::L2), &queries, 10, 400).stats {
+        assert!(stats.hops >= 100, "{stats:?}");
+    }
+}
+
+#[test]
 fn tight_clusters_are_told_apart_however_far_from_each_other() {
     const CLUSTERS: usize = 30;
     const EACH: usize = 100;

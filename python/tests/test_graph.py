@@ -66,7 +66,7 @@ def test_stats_count_what_each_query_cost(graph):
     assert (hits.stats.hops >= 33).all()
     assert (hits.stats.estimates >= 32 * hits.stats.hops).all()
     assert (hits.stats.reranked == 33).all()
-    more = graph.search(Q, ef_search=300, stats=True).stats
+    more = graph.search(Q, ef_search=1000, stats=True).stats  # far beyond a query's own cluster
     assert more.hops.sum() > 2 * hits.stats.hops.sum()
 
 

@@ -10,12 +10,14 @@
 //! near · (k r^β)² ≥ ef³
 //! ```
 //!
-//! and in any case at near = 2 ef. β, half the intrinsic dimension near a vector, is learned from the graph when it is built
+//! but not before near = ¼ ef, or no ef would lead from a cluster across a wide gap, and in any case at near = 2 ef. β, half the intrinsic dimension near a vector, is learned from the graph when it is built
 //! (`Graph::growth`); no query is needed for it. That r decides, not a count alone, is the idea of Al-Jazzazi and others, "Distance Adaptive
 //! Beam Search for Provably Accurate Graph-Based Nearest Neighbor Search" (2025).
 
 /// How many times `ef` a hard query may have in view.
 const HARD: usize = 2;
+/// The part of `ef` that an easy one has in view, at least.
+const EASY: usize = 4;
 
 /// What a walk should find, and how far it goes.
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -39,6 +41,9 @@ impl Effort {
 
     /// The r at which near · (k r^β)² = ef³.
     fn ratio(self, near: usize) -> f32 {
+        if near < self.ef.div_ceil(EASY) {
+            return f32::INFINITY;
+        }
         let [ef, k, near] = [self.ef, self.k, near].map(|v| v as f32);
         (ef * (ef / k) * (ef / k) / near).powf(0.5 / self.growth)
     }
@@ -112,7 +117,8 @@ impl Stop {
         if self.ratios.len() <= at {
             self.learn(at);
         }
-        self.ratios[at] * (self.best[k - 1] + self.offset) - self.offset
+        // Rounding may have left less than nothing.
+        self.ratios[at] * (self.best[k - 1] + self.offset).max(f32::MIN_POSITIVE) - self.offset
     }
 
     #[cold]
@@ -150,7 +156,7 @@ mod tests {
             sorted.sort_unstable_by(f32::total_cmp);
             let near = sorted.iter().filter(|d| **d - offset < next - offset).count();
             let ended = stop.may_end(next - offset) && stop.ends(next - offset, near);
-            if near < k {
+            if near < k || near * EASY < effort.ef {
                 prop_assert!(!ended);
             } else if near >= effort.most() {
                 prop_assert!(ended);
