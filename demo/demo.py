@@ -21,6 +21,7 @@ from show import Progress, bold, faint, figures, good, heading, megabytes, say, 
 HERE = Path(__file__).parent
 CACHE = HERE / ".cache"
 HELD_OUT = 1000  # texts kept out of the index, to be searched for
+GRAPH_DIM = 4096  # the largest dimension of a graph; beyond it only exact search is shown
 QUESTIONS = (
     "open a file and read all its lines",
     "convert a string to lower case",
@@ -144,9 +145,12 @@ def own_vectors(data: Path, queries: Path, metric: str) -> None:
 
 
 def build(base: measure.Array, folder: Path, metric: Any) -> steep.Index:
-    """Build an index of each kind, save it, and open it again as another process would; the graph."""
+    """Build an index of each kind, save it, open it again as another process would; the last one."""
     heading(3, "Build, save, open")
-    for spec, what in (("flat", "exact search"), ("graph", "a graph, which finds most of the nearest")):
+    kinds = [("flat", "exact search"), ("graph", "a graph, which finds most of the nearest")]
+    if base.shape[1] > GRAPH_DIM:
+        kinds.pop()
+    for spec, what in kinds:
         path = folder / f"{spec}.steep"
         began = time.perf_counter()
         index = steep.build(base, metric=metric, spec=spec, progress=Progress())

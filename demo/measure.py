@@ -40,14 +40,15 @@ Progress = Callable[[str, int, int], object]
 Search = Callable[[Any], Any]  # queries (nq, d) -> ids (nq, k)
 
 
-def engines() -> list[str]:
-    """Name the engines that are installed here."""
-    return ["numpy", *(["faiss"] if importlib.util.find_spec("faiss") else []), *STEEP]
+def engines(folder: Path) -> list[str]:
+    """Name the engines that are installed here, and the kinds of index that the folder holds."""
+    others = ["numpy", *(["faiss"] if importlib.util.find_spec("faiss") else [])]
+    return others + [name for name, spec in STEEP.items() if (folder / f"{spec}.steep").exists()]
 
 
 def all_engines(folder: Path, metric: str, progress: Progress) -> dict[tuple[str, int], Result]:
     """Measure every engine, on one thread and on all there are; the best round counts."""
-    runs = [(engine, threads) for engine in engines() for threads in sorted({1, all_threads()})]
+    runs = [(engine, threads) for engine in engines(folder) for threads in sorted({1, all_threads()})]
     results: dict[tuple[str, int], Result] = {}
     for done, (engine, threads) in enumerate(runs * ROUNDS):
         progress("measuring", done, len(runs) * ROUNDS)

@@ -2,6 +2,7 @@
 
 use steep::{AddParams, BuildParams, Index, Metric, SearchParams, Vectors};
 
+use crate::common::oracle::exact;
 use crate::common::refused;
 use crate::index_files::{file, part, parts};
 
@@ -104,7 +105,7 @@ fn the_golden_graph_is_read_as_it_was_written() {
     assert_eq!(format!("{index:?}"), "Index(300 × 24 f32, l2, graph)");
     let facts = index.info();
     assert!(facts.contains(&("reachable", "300 of 300".to_owned())), "{facts:?}");
-    let exact = Index::build(index.vectors(), &BuildParams::default()).unwrap();
+    let exact = Index::build(index.vectors(), &exact()).unwrap();
     let queries = index.vectors().rows(0..20);
     let params = SearchParams { ef_search: Some(300), ..SearchParams::default() };
     let hits = index.search(queries, 10, &params).unwrap();

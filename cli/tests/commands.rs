@@ -195,7 +195,7 @@ fn a_graph_is_built_searched_evaluated_and_described() {
     assert_eq!(json["spec"], "graph");
     assert!(json["parts"]["graph"].is_number(), "{json}");
     assert_eq!(json["details"]["reachable"], "300 of 300", "{json}");
-    assert!(json["details"]["mean hops"].as_str().unwrap().ends_with("at ef_search 64"), "{json}");
+    assert!(json["details"]["mean hops"].as_str().unwrap().ends_with("at k 10, ef_search 64"), "{json}");
 }
 
 #[test]

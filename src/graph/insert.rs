@@ -14,7 +14,7 @@ use super::rows::{Node, write};
 use super::space::Heads;
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, squares};
-use crate::search::walks;
+use crate::search::{Effort, walks};
 use crate::threads::{self, Monitor};
 use crate::vectors::Vectors;
 
@@ -84,7 +84,7 @@ impl Graph {
         threads::run(threads, None, "insert", (group.len(), group.len() as u64), |i, _| {
             let code = &codes[i * stride..][..stride];
             let mut near = Vec::new();
-            walks::nearest(isa, graph, code, EF, |node, _| near.push(Near::new(0, node)));
+            walks::nearest(isa, graph, code, Effort::plain(EF), |node, _| near.push(Near::new(0, node)));
             let mut around = Around::new(graph, heads, before, &near);
             around.measure(isa, code);
             // A walk expands more nodes than its pool holds.

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use crate::error::Result;
 use crate::kernels::Isa;
 use crate::metric::Metric;
-use crate::search::{Stats, walks};
+use crate::search::{Effort, Stats, walks};
 use crate::storage::Buffer;
 use crate::threads::Monitor;
 use crate::vectors::Vectors;
@@ -22,10 +22,10 @@ use rows::Rows;
 pub(crate) use rows::{Row, STRIDE, View};
 pub(crate) use space::Space;
 
-/// Nodes in the pool of the walks whose hops are told, and how many walks these are at most.
+/// Nodes in view of the walks whose hops are told, and how many walks these are at most. The farther neighbour from which β is learned.
 const USUAL: usize = 64;
 const WALKS: usize = 128;
-/// The nearest neighbour from which on β is learned.
+/// The k of those walks, and the nearer neighbour from which β is learned.
 const NEAREST: usize = 10;
 /// What β may be. The least, which ends walks latest, where nothing can be learned.
 const GROWTHS: RangeInclusive<f32> = 1.0..=64.0;
@@ -107,7 +107,7 @@ impl Graph {
                 ),
             ),
             ("reachable", format!("{} of {}", self.reachable(), self.nodes)),
-            ("mean hops", format!("{:.0} at ef_search {USUAL}", self.mean_hops())),
+            ("mean hops", format!("{:.0} at k {NEAREST}, ef_search {USUAL}", self.mean_hops())),
         ]
     }
 
@@ -135,17 +135,19 @@ impl Graph {
 
     /// Hops of a walk to a node of the graph, in the mean of some of them.
     fn mean_hops(&self) -> f64 {
-        let hops: Vec<f64> = self.some().map(|node| self.near(node, USUAL, |_, _| {}).hops as f64).collect();
+        let effort = Effort::new(self, USUAL.min(self.nodes), NEAREST.min(self.nodes));
+        let hops: Vec<f64> = self.some().map(|node| self.near(node, effort, |_, _| {}).hops as f64).collect();
         hops.iter().sum::<f64>() / hops.len().max(1) as f64
     }
 
     /// β from the distances of some nodes to their 10th and their 64th nearest: ln(64/10) / ln(their ratio), the median.
     fn learned_growth(&self) -> f32 {
         let (first, last) = (NEAREST, USUAL);
+        let effort = Effort::plain((USUAL + USUAL / 4).min(self.nodes));
         let mut found = Vec::new();
         let growth = |node: usize| {
             found.clear();
-            self.near(node, USUAL + USUAL / 4, |other, distance| {
+            self.near(node, effort, |other, distance| {
                 if other as usize != node {
                     found.push(distance);
                 }
@@ -173,9 +175,9 @@ impl Graph {
     }
 
     /// Calls `each` with nodes near `node`, see [`walks::nearest`].
-    fn near(&self, node: usize, ef: usize, each: impl FnMut(u32, f32)) -> Stats {
+    fn near(&self, node: usize, effort: Effort, each: impl FnMut(u32, f32)) -> Stats {
         let code = self.rows().row(node).node(node as u32).code;
-        walks::nearest(Isa::active(), self, code, ef.min(self.nodes), each)
+        walks::nearest(Isa::active(), self, code, effort, each)
     }
 
     /// Memory, in bytes.

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! pool ← the entry's neighbours, by estimate
-//! repeat   v ← the best node of the pool that was not expanded; none: end
+//! repeat   v ← the best node of the pool that was not expanded; none, or one far enough (`stop.rs`): end
 //!          distance of v from its own code → pool in place of its estimate
-//!          estimates of v's neighbours → pool (the ef best), the mean where there are several of a node
+//!          estimates of v's neighbours → pool (the best of them), the mean where there are several of a node
 //! those that could be among the k nearest get their exact distance
 //! ```
 //!

@@ -23,12 +23,14 @@ use crate::storage::Buffer;
 use crate::threads::{self, Monitor, Worker};
 use crate::vectors::Vectors;
 
+use rerank::Rerank;
 use scan::{scan, scan_all};
 use topk::{Collector, InRange, TopK};
 use walks::Walks;
 
 pub use beam::Stats;
 pub(crate) use scan::List;
+pub(crate) use stop::Effort;
 pub use topk::Neighbor;
 
 /// Queries that share one pass over the vectors on one thread, at most: enough that reading the vectors costs
@@ -162,8 +164,8 @@ impl Searched<'_> {
         }
         let n = self.list.rows.len();
         let ef = params.ef_search.unwrap_or(k.saturating_mul(2).saturating_add(32)).max(k).min(n);
-        let rerank = params.rerank.map(|rerank| rerank.max(k));
-        let walks = Walks { metric: self.metric, graph, list: self.list, ef, k, rerank };
+        let fixed = params.rerank.map(|rerank| rerank.max(k));
+        let walks = Walks { ef, rerank: Rerank { metric: self.metric, graph, list: self.list, k, fixed } };
         let isa = Isa::active();
         hits.stats = vec![Stats::default(); queries.len()];
         // A long walk is many queries' worth of work: the monitor is heard between batches.

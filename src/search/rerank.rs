@@ -44,8 +44,9 @@ pub(super) struct Rerank<'a> {
     pub metric: Metric,
     pub graph: &'a Graph,
     pub list: List<'a>,
+    /// Neighbours that are wanted.
     pub k: usize,
-    /// Exact distances, where that is fixed.
+    /// Exact distances, where that is fixed; otherwise those that are needed.
     pub fixed: Option<usize>,
 }
 

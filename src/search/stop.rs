@@ -14,6 +14,8 @@
 //! (`Graph::growth`); no query is needed for it. That r decides, not a count alone, is the idea of Al-Jazzazi and others, "Distance Adaptive
 //! Beam Search for Provably Accurate Graph-Based Nearest Neighbor Search" (2025).
 
+use crate::graph::Graph;
+
 /// How many times `ef` a hard query may have in view.
 const HARD: usize = 2;
 /// The part of `ef` that an easy one has in view, at least.
@@ -29,6 +31,12 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
+    /// The `k` nearest, with up to `ef` in view or somewhat more.
+    pub fn new(graph: &Graph, ef: usize, k: usize) -> Self {
+        // Who asks for all of them gets all.
+        if ef < graph.vectors().len() { Self { ef, k, growth: graph.growth } } else { Self::plain(ef) }
+    }
+
     /// A beam of `ef`.
     pub fn plain(ef: usize) -> Self {
         Self { ef, k: ef, growth: 1.0 }
@@ -76,7 +84,8 @@ impl Stop {
         self.best.clear();
     }
 
-    /// A node `distance` away was expanded. Beyond what distance none will be any more.
+    /// A node `distance` away was expanded. Returns the distance beyond which none need be kept: it may grow again while a walk
+    /// comes nearer, but what it left out until then is hardly ever wanted.
     #[inline(always)]
     pub fn settle(&mut self, distance: f32) -> f32 {
         let k = self.effort.k;

@@ -2,14 +2,12 @@
 
 use std::cell::RefCell;
 
-use super::List;
 use super::beam::{Map, Stats, Walk};
 use super::pool::distance_of;
 use super::rerank::{Found, Ranking, Rerank};
 use super::stop::Effort;
 use crate::graph::Graph;
 use crate::kernels::{Isa, Kernel, Simd};
-use crate::metric::Metric;
 use crate::vectors::Vectors;
 
 /// Walks that take turns on one core: while one computes, the rows of the others are on their way.
@@ -50,15 +48,9 @@ enum Phase {
 /// What is walked, and how far.
 #[derive(Clone, Copy)]
 pub(super) struct Walks<'a> {
-    pub metric: Metric,
-    pub graph: &'a Graph,
-    pub list: List<'a>,
-    /// Nodes in the pool.
+    /// Nodes in view.
     pub ef: usize,
-    /// Neighbours that are wanted.
-    pub k: usize,
-    /// Nodes that get an exact distance; where nothing is said, those that need it.
-    pub rerank: Option<usize>,
+    pub rerank: Rerank<'a>,
 }
 
 impl Walks<'_> {
@@ -68,18 +60,24 @@ impl Walks<'_> {
     }
 }
 
-/// Calls `each` with the nodes that a walk with a pool of `ef` finds near the point `code`, and with their squared distances less the
+/// Calls `each` with the nodes that a walk finds near the point `code`, and with their squared distances less the
 /// point's own squared length; what it cost.
-pub(crate) fn nearest(isa: Isa, graph: &Graph, code: &[i8], ef: usize, each: impl FnMut(u32, f32)) -> Stats {
-    struct Alone<'a, F>(&'a Graph, &'a [i8], usize, &'a mut Walk, F);
+pub(crate) fn nearest(
+    isa: Isa,
+    graph: &Graph,
+    code: &[i8],
+    effort: Effort,
+    each: impl FnMut(u32, f32),
+) -> Stats {
+    struct Alone<'a, F>(&'a Graph, &'a [i8], Effort, &'a mut Walk, F);
     impl<F: FnMut(u32, f32)> Kernel for Alone<'_, F> {
         type Out = Stats;
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> Stats {
-            let Self(graph, code, ef, walk, mut each) = self;
+            let Self(graph, code, effort, walk, mut each) = self;
             let map = Map::new(graph);
             let head: Vec<f32> = code[..graph.space.width()].iter().map(|&c| f32::from(c)).collect();
-            let mut going = walk.start(s, map, &head, Effort::plain(ef));
+            let mut going = walk.start(s, map, &head, effort);
             while going {
                 going = walk.step(s, map);
             }
@@ -89,7 +87,7 @@ pub(crate) fn nearest(isa: Isa, graph: &Graph, code: &[i8], ef: usize, each: imp
             walk.stats
         }
     }
-    SCRATCH.with_borrow_mut(|scratch| isa.run(Alone(graph, code, ef, &mut scratch.seats[0].walk, each)))
+    SCRATCH.with_borrow_mut(|scratch| isa.run(Alone(graph, code, effort, &mut scratch.seats[0].walk, each)))
 }
 
 struct Ring<'a, F> {
@@ -105,16 +103,12 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { walks, isa, queries, scratch, mut finish } = self;
-        let Walks { metric, graph, list, ef, k, rerank } = walks;
-        let rerank = Rerank { metric, graph, list, k, fixed: rerank };
+        let Walks { ef, rerank } = walks;
+        let graph = rerank.graph;
         let Scratch { seats, values, heads, ranking } = scratch;
         let (map, width) = (Map::new(graph), graph.space.width());
         graph.space.heads(isa, queries, values, heads);
-        let effort = match ef < graph.vectors().len() {
-            true => Effort { ef, k, growth: graph.growth },
-            // Who asks for all of them gets all.
-            false => Effort::plain(ef),
-        };
+        let effort = Effort::new(graph, ef, rerank.k);
         let mut heads = heads.chunks_exact(width).enumerate();
         let mut busy = 0;
         // A call that was stopped may have left a walk on its way.
@@ -151,9 +145,11 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::List;
     use super::*;
     use crate::graph::GraphParams;
     use crate::ids::Ids;
+    use crate::metric::Metric;
 
     /// Small, but large enough for every step of the build and of a walk.
     #[test]
@@ -165,7 +161,7 @@ mod tests {
         let params = GraphParams { metric, degree: 32, seed: 1, threads: 1, monitor: None };
         let graph = Graph::build(rows, &params).unwrap();
         let list = List { rows, ids: &Ids::Rows };
-        let walks = Walks { metric, graph: &graph, list, ef: 24, k: 3, rerank: None };
+        let walks = Walks { ef: 24, rerank: Rerank { metric, graph: &graph, list, k: 3, fixed: None } };
         let mut answered = 0;
         walks.run(Isa::active(), rows.rows(0..7), |query, best, stats| {
             assert_eq!(best[0], (0.0, query as u64));
