@@ -1,4 +1,4 @@
-"""The commands: run, report, compare-flat, engines."""
+"""The commands: run, report, compare-flat, compare-kmeans, engines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import datasets, results, runner
+from bench import compare_kmeans, datasets, results, runner
+from bench.compare_kmeans import ENGINES as KMEANS
 from bench.engines import ENGINES
 from bench.tables import tables
 
@@ -15,6 +16,7 @@ EXAMPLES = """examples:
   python -m bench run --data synthetic-100000x96 --engines all --threads 1,2 --out results/b.jsonl
   python -m bench report results/*.jsonl --html curves.html --png curves.png
   python -m bench compare-flat --data sift-dev,minilm-dev --out results/flat.jsonl
+  python -m bench compare-kmeans --repeats 2 --threads 2 --out results/kmeans.jsonl
 """
 
 
@@ -83,6 +85,15 @@ def parser() -> argparse.ArgumentParser:
     flat.add_argument("--engines", type=engine_names, help="in place of faiss-flat and steep's")
     flat.set_defaults(command=flat_command)
 
+    clusters = commands.add_parser(
+        "compare-kmeans", parents=[measured], help="k-means: steep beside faiss, all points, equal iterations"
+    )
+    clusters.add_argument("--data", type=names, default=["sift-dev", "minilm-dev"])
+    clusters.add_argument("--k", type=numbers, default=[4096, 1024], help="one for each data set, or for all")
+    clusters.add_argument("--iterations", type=int, default=10)
+    clusters.add_argument("--engines", type=names, default=list(KMEANS))
+    clusters.set_defaults(command=kmeans_command)
+
     listing = commands.add_parser("engines", help="list the engines")
     listing.set_defaults(command=lambda _: print("\n".join(ENGINES)))
     return top
@@ -148,6 +159,18 @@ def flat_command(options: argparse.Namespace) -> None:
         wrong += sum(record.get("wrong", 0) for record in kept)
     if wrong:
         sys.exit(f"{wrong} neighbours differ from the oracle by more than float rounding")
+
+
+def kmeans_command(options: argparse.Namespace) -> None:
+    """The gate of k-means."""
+    for at, name in enumerate(options.data):
+        k = options.k[at % len(options.k)]
+        plan = compare_kmeans.Plan(
+            options.engines, options.threads, k, options.iterations, options.repeats
+        )
+        records = compare_kmeans.run(datasets.load(name, options.data_root), plan)
+        kept = results.write(options.out, records) if options.out else list(records)
+        print(compare_kmeans.report(kept))
 
 
 def main() -> None:

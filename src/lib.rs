@@ -26,8 +26,10 @@ mod graph;
 mod ids;
 pub mod index;
 pub mod kernels;
+pub mod kmeans;
 pub mod metric;
 mod quantizer;
+mod random;
 mod rows;
 pub mod search;
 pub mod storage;
@@ -37,6 +39,7 @@ pub mod vectors;
 
 pub use error::{Error, Result};
 pub use index::{AddParams, BuildParams, Index, Spec};
+pub use kmeans::{Kmeans, KmeansParams, kmeans};
 pub use metric::Metric;
 pub use search::{Hits, RangeHits, SearchParams};
 pub use storage::{OpenParams, SaveParams};

@@ -16,6 +16,7 @@ use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
 use crate::error::Result;
 use crate::metric::Metric;
+use crate::random::Random;
 use crate::threads::{self, Monitor};
 use crate::vectors::{DtypeVisitor, Element, Vectors};
 
@@ -144,6 +145,11 @@ impl Projection {
         Self::new(self.mean.clone(), mixed.transpose().iter().map(|&v| v as f32).collect())
     }
 
+    /// Centres columns in place.
+    pub fn center(&self, columns: &mut DMatrix<f64>) {
+        center(columns, &self.mean);
+    }
+
     /// The heads of centred columns, one a column.
     pub fn apply(&self, columns: &DMatrix<f64>) -> DMatrix<f64> {
         &self.matrix * columns
@@ -201,14 +207,8 @@ fn center(columns: &mut DMatrix<f64>, mean: &[f32]) {
     }
 }
 
-/// Numbers between −½ and ½ by SplitMix64 (Steele, Lea, Flood 2014): a start that no data is orthogonal to.
+/// Numbers between −½ and ½: a start that no data is orthogonal to.
 fn random(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
-    let mut state = seed;
-    DMatrix::from_fn(rows, columns, |_, _| {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ z >> 31) >> 11) as f64 / (1u64 << 53) as f64 - 0.5
-    })
+    let mut random = Random(seed);
+    DMatrix::from_fn(rows, columns, |_, _| random.unit() - 0.5)
 }

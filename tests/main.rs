@@ -10,6 +10,7 @@ mod files;
 mod graph;
 mod graph_files;
 mod index_files;
+mod kmeans;
 mod monitors;
 mod range;
 mod second_look;

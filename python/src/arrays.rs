@@ -40,6 +40,11 @@ impl<'py> Matrix<'py> {
         Self::new(object, "queries")
     }
 
+    /// Centroids: shape (k, d).
+    pub fn centroids(object: &Bound<'py, PyAny>) -> Result<Self> {
+        Self::new(object, "centroids")
+    }
+
     fn new(object: &Bound<'py, PyAny>, what: &'static str) -> Result<Self> {
         if let Ok(array) = object.cast_exact::<PyUntypedArray>()
             && array.is_c_contiguous()

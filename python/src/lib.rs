@@ -5,6 +5,7 @@ mod call;
 mod errors;
 mod files;
 mod index;
+mod kmeans;
 mod shared;
 
 use numpy::PyReadonlyArray2;
@@ -23,6 +24,8 @@ mod _steep {
     use super::files::{Memory, read_vectors, write_vectors};
     #[pymodule_export]
     use super::index::Index;
+    #[pymodule_export]
+    use super::kmeans::{kmeans, kmeans_assign};
     #[pymodule_export]
     use super::{ground_truth, info, recall};
 }

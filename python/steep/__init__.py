@@ -31,6 +31,7 @@ from steep._files import read_vectors, write_vectors
 from steep._hits import Hits, RangeHits, Stats
 from steep._index import Index, build, open
 from steep._info import Info, info
+from steep._kmeans import Kmeans, kmeans
 
 __version__ = info()["version"]
 
@@ -38,11 +39,13 @@ __all__ = [
     "Hits",
     "Index",
     "Info",
+    "Kmeans",
     "RangeHits",
     "Stats",
     "build",
     "ground_truth",
     "info",
+    "kmeans",
     "open",
     "read_vectors",
     "recall",

@@ -8,7 +8,17 @@ import numpy.typing as npt
 from steep._info import Info
 from steep._types import Array, Counts, Distances, Dtype, Ids, Metric, Path, Progress
 
-__all__ = ["Index", "Memory", "ground_truth", "info", "read_vectors", "recall", "write_vectors"]
+__all__ = [
+    "Index",
+    "Memory",
+    "ground_truth",
+    "info",
+    "kmeans",
+    "kmeans_assign",
+    "read_vectors",
+    "recall",
+    "write_vectors",
+]
 
 @final
 class Index:
@@ -78,3 +88,22 @@ def ground_truth(
 ) -> tuple[Ids, Distances]: ...
 def recall(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float: ...
 def info() -> Info: ...
+def kmeans(
+    x: Array,
+    k: int,
+    metric: Metric,
+    iterations: int,
+    start: str | Array,
+    weights: npt.NDArray[np.float32] | None,
+    max_points_per_centroid: int | None,
+    seed: int,
+    threads: int | None,
+    progress: Progress | None,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]: ...
+def kmeans_assign(
+    x: Array,
+    centroids: npt.NDArray[np.float32],
+    metric: Metric,
+    threads: int | None,
+    progress: Progress | None,
+) -> tuple[Ids, Distances]: ...

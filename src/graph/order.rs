@@ -5,7 +5,8 @@
 
 use std::sync::Mutex;
 
-use super::build::{Points, Random, filled};
+use super::build::{Points, filled};
+use crate::random::Random;
 use crate::error::{Error, Result};
 use crate::threads::{self, Monitor};
 

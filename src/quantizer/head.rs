@@ -25,6 +25,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use half::bf16;
+use nalgebra::DMatrix;
 
 use super::fine::{FineCodes, FinePart, Terms};
 use crate::error::{Error, Result};
@@ -92,6 +93,33 @@ impl HeadCodes {
         width + (1 + levels) * size_of::<bf16>() + fine
     }
 
+    /// An empty set of codes over the first of the directions `all`: panels with `levels`, pairs of a width and the largest k
+    /// that it suits, both ascending, and fine codes of `fine` directions if that is not 0. `columns` are vectors such as
+    /// are to be coded, as the projection has centred them.
+    pub(crate) fn learned(
+        metric: Metric,
+        all: &Projection,
+        levels: &[(usize, usize)],
+        fine: usize,
+        columns: &DMatrix<f64>,
+        seed: u64,
+    ) -> Self {
+        let mut turned: Vec<usize> = levels.iter().map(|level| level.0).collect();
+        let width = turned[turned.len() - 1];
+        turned.extend((fine > width).then_some(fine));
+        let projection = all.narrowed(width.max(fine)).mixed(&turned, seed);
+        let heads = projection.apply(columns);
+        // One vector in a thousand may lie outside the codes: it is then never ruled out by the panels, and all others are
+        // coded finer.
+        let mut reaches: Vec<f64> = heads.column_iter().map(|head| head.rows(0, width).amax()).collect();
+        let reach = quantile(&mut reaches, 0.999);
+        let fine_reaches: Vec<f64> = heads
+            .row_iter()
+            .map(|row| quantile(&mut row.iter().map(|v| v.abs()).collect::<Vec<f64>>(), 0.9999))
+            .collect();
+        Self::new(metric, projection, reach, levels, (fine > 0).then_some(&*fine_reaches))
+    }
+
     /// An empty set of codes over `projection`, of which a head coordinate reaches up to `reach`. `levels` are pairs of a
     /// width and the largest k that it suits, both ascending.
     /// `fine` says how far each of the projection's coordinates reaches, where there are to be fine codes.
@@ -119,6 +147,20 @@ impl HeadCodes {
             half_norms: Buffer::new(),
             fine: fine.map(FineCodes::new),
         }
+    }
+
+    /// Forgets all vectors, of which those to come are no farther than `radius` from the centre: queries made for these
+    /// codes stay good for them.
+    pub fn clear(&mut self, radius: f64) {
+        let fine = self.fine.take().map(|mut fine| {
+            fine.truncate(0);
+            fine
+        });
+        let level = |level: &Level| Level { error: 0.0, head: 0.0, tails: Buffer::new(), ..*level };
+        let levels = self.levels.iter().map(level).collect();
+        self.lines.truncate(0);
+        self.half_norms.truncate(0);
+        (self.levels, self.fine, self.len, self.radius) = (levels, fine, 0, radius);
     }
 
     /// The level that suits a search for `k` vectors; `None` where looking at all is cheaper.
@@ -285,33 +327,29 @@ impl HeadCodes {
         }
     }
 
-    /// The queries in the form that the tile reads at level `level`, with the bound of each, and in the form for
-    /// [`HeadCodes::refine`], none where there are no fine codes.
-    pub fn queries(
-        &self,
-        isa: Isa,
-        level: usize,
-        queries: Vectors,
-    ) -> (QueryTile<Codes>, Vec<Bound>, Vec<FineQuery>) {
+    /// `queries` as the codes meet them at level `level`: what is computed of them once, whatever codes come and go.
+    pub fn queries(&self, isa: Isa, level: usize, queries: Vectors) -> HeadQueries {
         let limit = isa.run(CodeMax);
-        let level = &self.levels[level];
+        let width = self.levels[level].width;
         let mut columns = columns(queries, 0..queries.len(), self.metric);
         // ⟨q, μ⟩: what the centring of the vectors took from their inner products.
         let mean = self.projection.mean().iter().map(|&v| f64::from(v));
         let offsets: Vec<f64> =
             columns.column_iter().map(|q| q.iter().zip(mean.clone()).map(|(a, b)| a * b).sum()).collect();
-        let (mut codes, mut bounds, mut fine) = (Vec::new(), Vec::new(), Vec::new());
+        let mut all = HeadQueries { width, codes: Vec::new(), heads: Vec::new(), fine: Vec::new() };
         self.projection.split(&mut columns, self.metric == Metric::L2, |i, q| {
             let terms = self.terms(&q, offsets[i]);
-            bounds.push(self.bound(level, limit, &q, terms, &mut codes));
-            fine.extend(self.fine.as_ref().map(|codes| codes.query(&q, terms)));
+            all.heads.push(self.head(width, limit, &q, terms, &mut all.codes));
+            all.fine.extend(self.fine.as_ref().map(|codes| codes.query(&q, terms)));
         });
-        let tile = QueryTile::new(isa, bounds.len(), level.width / STEP, |query, step| {
-            let eight: &[i8; STEP] =
-                codes[query * level.width + step * STEP..].first_chunk().expect("whole steps");
-            bytemuck::must_cast(*eight)
-        });
-        (tile, bounds, fine)
+        all
+    }
+
+    /// What `query` asks of each vector that there is now.
+    pub fn bound(&self, level: usize, query: &HeadQuery) -> Bound {
+        let Level { error, head, .. } = self.levels[level];
+        let slack = (query.error * head + query.length * error) / query.unit;
+        Bound { origin: query.bound.origin - slack, ..query.bound }
     }
 
     /// What is asked of a vector, whatever the codes; `offset` = ⟨q, μ⟩.
@@ -329,29 +367,74 @@ impl HeadCodes {
         Terms { constant, slope, halved, slack, size, radius: self.radius, unit: self.step }
     }
 
-    /// Appends the query's codes; its bound.
-    fn bound(&self, level: &Level, limit: i32, q: &Split, terms: Terms, out: &mut Vec<i8>) -> Bound {
-        let y = &q.head[..level.width];
+    /// Appends the query's codes; the rest of it.
+    fn head(&self, width: usize, limit: i32, q: &Split, terms: Terms, out: &mut Vec<i8>) -> HeadQuery {
+        let y = &q.head[..width];
         let reach = y.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
         let step = if reach > 0.0 { reach / f64::from(limit) } else { 1.0 };
-        let mut codes = vec![0; level.width];
+        let mut codes = vec![0; width];
         encode(y, step, limit, &mut codes);
         let (error, _) = lengths(y, step, &codes);
-        let head = y.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let length = y.iter().map(|v| v * v).sum::<f64>().sqrt();
         let u = self.step * step;
-        let slack = error * level.head + head * level.error + terms.slack;
         // Stored in units of s, so that nothing overflows where the data is large or small.
         let beta = if terms.halved { -self.step / step } else { 0.0 };
-        let tau = q.tail(level.width) / step;
+        let tau = q.tail(width) / step;
         let radius = self.radius / self.step;
         let sum = |value: fn(i32) -> i32| codes.iter().map(|&k| f64::from(value(k))).sum::<f64>();
         let rounded = f64::from(CODE_LIMIT) * sum(i32::abs)
             + (beta * radius * radius / 2.0).abs()
             + tau * radius
             + terms.size / u;
-        let origin = (terms.constant - slack) / u + f64::from(ZERO) * sum(|k| k) - rounded * 2f64.powi(-20);
+        let origin =
+            (terms.constant - terms.slack) / u + f64::from(ZERO) * sum(|k| k) - rounded * 2f64.powi(-20);
         out.extend(codes.iter().map(|&k| k as i8));
-        Bound { beta, tau, origin, slope: terms.slope / u }
+        let bound = Bound { beta, tau, origin, slope: terms.slope / u };
+        HeadQuery { bound, error, length, unit: u }
+    }
+}
+
+/// Queries as the codes of one level meet them.
+#[derive(Default)]
+pub struct HeadQueries {
+    width: usize,
+    /// k, a row of `width` for each query.
+    codes: Vec<i8>,
+    heads: Vec<HeadQuery>,
+    /// For [`HeadCodes::refine`]; none where there are no fine codes.
+    fine: Vec<FineQuery>,
+}
+
+/// One query but for its codes.
+pub struct HeadQuery {
+    /// The bound if the codes had no errors.
+    bound: Bound,
+    /// e_q.
+    error: f64,
+    /// ‖y_q‖.
+    length: f64,
+    /// u.
+    unit: f64,
+}
+
+impl HeadQueries {
+    /// The queries `rows` in the form that the tile reads.
+    pub fn tile(&self, isa: Isa, rows: &[u32]) -> QueryTile<Codes> {
+        QueryTile::new(isa, rows.len(), self.width / STEP, |query, step| {
+            let at = rows[query] as usize * self.width + step * STEP;
+            let eight: &[i8; STEP] = self.codes[at..].first_chunk().expect("whole steps");
+            bytemuck::must_cast(*eight)
+        })
+    }
+
+    /// Query `row` but for its codes.
+    pub fn head(&self, row: u32) -> &HeadQuery {
+        &self.heads[row as usize]
+    }
+
+    /// Query `row` as [`HeadCodes::refine`] wants it, where there are fine codes.
+    pub fn fine(&self, row: u32) -> Option<&FineQuery> {
+        self.fine.get(row as usize)
     }
 }
 
@@ -419,6 +502,12 @@ fn encode(values: &[f64], step: f64, limit: i32, codes: &mut [i32]) {
     for (v, code) in values.iter().zip(codes) {
         *code = ((v / step).round() as i32).clamp(-limit, limit);
     }
+}
+
+/// The value that a part `part` of `values` does not exceed.
+fn quantile(values: &mut [f64], part: f64) -> f64 {
+    let at = ((values.len() - 1) as f64 * part) as usize;
+    *values.select_nth_unstable_by(at, f64::total_cmp).1
 }
 
 /// ‖v − step·code‖ and ‖step·code‖.

@@ -5,9 +5,11 @@
 //! that only those read which the panels could not rule out. [`rabitq`] estimates distances from one bit a coordinate: the
 //! neighbours of a graph's node.
 
+mod costs;
 mod file;
 mod fine;
 mod head;
 pub(crate) mod rabitq;
 
-pub use head::HeadCodes;
+pub(crate) use costs::Costs;
+pub use head::{HeadCodes, HeadQueries};

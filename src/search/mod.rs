@@ -4,7 +4,7 @@ pub(crate) mod beam;
 mod pool;
 mod rerank;
 mod scan;
-mod screen;
+pub(crate) mod screen;
 mod seen;
 mod stop;
 mod topk;
@@ -24,14 +24,13 @@ use crate::threads::{self, Monitor, Worker};
 use crate::vectors::Vectors;
 
 use rerank::Rerank;
-use scan::{scan, scan_all};
-use topk::{Collector, InRange, TopK};
 use walks::Walks;
 
 pub use beam::Stats;
-pub(crate) use scan::List;
+pub(crate) use scan::{List, scan, scan_all};
 pub(crate) use stop::Effort;
 pub use topk::Neighbor;
+pub(crate) use topk::{Collector, InRange, TopK};
 
 /// Queries that share one pass over the vectors on one thread, at most: enough that reading the vectors costs
 /// little beside computing, few enough that a long call can be interrupted and its threads end together.
@@ -303,7 +302,9 @@ impl Searched<'_> {
         let exact: Vec<Query> =
             (0..queries.len()).map(|row| Query::new(metric, queries, row, list.rows.dtype())).collect();
         if let Way::Codes(codes, level) = way {
-            let mut screen = screen::codes(isa, codes, level, queries);
+            let rows: Vec<u32> = (0..queries.len() as u32).collect();
+            let queries = codes.queries(isa, level, queries);
+            let mut screen = screen::codes(isa, codes, level, &queries, &rows);
             scan(isa, &mut screen, list, &exact, collectors, worker)
         } else if matches!(way, Way::All) || queries.len() < FEW {
             scan_all(isa, list, &exact, collectors, worker)

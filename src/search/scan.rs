@@ -66,14 +66,16 @@ impl List<'_> {
     }
 }
 
-/// The blocks of `0..len`, each with the vectors seen before it: first [`PILOTS`] small ones, spread evenly, then the rest in
-/// steps of the golden ratio, so that those seen at any time are an even part of all, whatever order they are in.
-fn blocks(len: usize, row_bytes: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+/// The blocks of `0..len`, each with the vectors seen before it: first, unless it is known how near vectors must be
+/// (`aimed`), [`PILOTS`] small ones, spread evenly, then the rest in steps of the golden ratio, so that those seen at any time
+/// are an even part of all, whatever order they are in.
+fn blocks(len: usize, row_bytes: usize, aimed: bool) -> impl Iterator<Item = (Range<usize>, usize)> {
     let size = (BLOCK_BYTES / row_bytes / PANEL * PANEL).clamp(SMALLEST, BLOCK);
-    let start = |pilot: usize| pilot * len / PILOTS / PANEL * PANEL;
-    let last = |i: usize| if i + 1 == PILOTS { len } else { start(i + 1) };
-    let pilots: Vec<Range<usize>> = (0..PILOTS).map(|i| start(i)..(start(i) + PILOT).min(last(i))).collect();
-    let rest: Vec<Range<usize>> = (0..PILOTS)
+    let (parts, pilot) = if aimed { (1, 0) } else { (PILOTS, PILOT) };
+    let start = move |part: usize| part * len / parts / PANEL * PANEL;
+    let last = move |i: usize| if i + 1 == parts { len } else { start(i + 1) };
+    let pilots: Vec<Range<usize>> = (0..parts).map(|i| start(i)..(start(i) + pilot).min(last(i))).collect();
+    let rest: Vec<Range<usize>> = (0..parts)
         .flat_map(|i| (pilots[i].end..last(i)).step_by(size).map(move |at| at..(at + size).min(last(i))))
         .collect();
     // A step that shares no factor with the count visits every block once.
@@ -108,7 +110,8 @@ pub(crate) fn scan<S: Source, C: Collector>(
     let mut distances = Vec::new();
     let n = list.rows.len();
     let mut foreseen = 0;
-    for (block, seen) in blocks(n, screen.code_bytes().unwrap_or(list.row_bytes())) {
+    let aimed = collectors.iter().all(|collector| collector.bound() < f32::INFINITY);
+    for (block, seen) in blocks(n, screen.code_bytes().unwrap_or(list.row_bytes()), aimed) {
         // Each guess costs a pass over the k best.
         if seen >= GUESS && seen >= 2 * foreseen {
             foreseen = seen;
@@ -152,7 +155,7 @@ pub(crate) fn scan_all<C: Collector>(
 ) -> bool {
     let every: Vec<u32> = (0..BLOCK as u32).collect();
     let mut distances = Vec::new();
-    for (block, _) in blocks(list.rows.len(), list.row_bytes()) {
+    for (block, _) in blocks(list.rows.len(), list.row_bytes(), true) {
         for (query, collector) in queries.iter().zip(&mut *collectors) {
             list.offer(isa, query, block.start, &every[..block.len()], collector, &mut distances);
             collector.settle();

@@ -14,7 +14,7 @@ use crate::kernels::Isa;
 use crate::kernels::fine::FineQuery;
 use crate::kernels::tile::{self, Bound, Bytes, Codes, Floats, Hit, Line, Operand, PANEL, Panels, QueryTile};
 use crate::metric::Metric;
-use crate::quantizer::HeadCodes;
+use crate::quantizer::{HeadCodes, HeadQueries};
 use crate::transform::{columns, sample};
 use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
 
@@ -39,7 +39,7 @@ pub(crate) struct Screen<'a, S: Source> {
 /// A second look at what the tile keeps.
 struct Second<'a> {
     codes: &'a HeadCodes,
-    queries: Vec<FineQuery>,
+    queries: Vec<&'a FineQuery>,
 }
 
 impl<S: Source> Screen<'_, S> {
@@ -92,7 +92,7 @@ impl<O: Operand> Block<'_, O> {
     /// Takes from `list`, which query `query` kept, what a second look shows to be farther than `distance`.
     pub fn refine(&self, query: usize, distance: f32, list: &mut Vec<u32>) {
         if let Some(second) = self.second {
-            second.codes.refine(self.isa, &second.queries[query], self.first, distance, list);
+            second.codes.refine(self.isa, second.queries[query], self.first, distance, list);
         }
     }
 }
@@ -110,15 +110,18 @@ impl Source for Coded<'_> {
     }
 }
 
-/// Screens against stored codes at level `level`.
+/// Screens the queries `rows` against stored codes at level `level`.
 pub(crate) fn codes<'a>(
     isa: Isa,
     codes: &'a HeadCodes,
     level: usize,
-    queries: Vectors,
+    queries: &'a HeadQueries,
+    rows: &[u32],
 ) -> Screen<'a, Coded<'a>> {
-    let (tile, bounds, fine) = codes.queries(isa, level, queries);
-    let second = (!fine.is_empty()).then_some(Second { codes, queries: fine });
+    let bounds = rows.iter().map(|&row| codes.bound(level, queries.head(row))).collect();
+    let fine: Option<Vec<&FineQuery>> = rows.iter().map(|&row| queries.fine(row)).collect();
+    let second = fine.map(|queries| Second { codes, queries });
+    let tile = queries.tile(isa, rows);
     Screen { isa, source: Coded { codes, level }, tile, bounds, second, hits: Vec::new() }
 }
 

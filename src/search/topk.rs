@@ -73,6 +73,11 @@ impl TopK {
         }
     }
 
+    /// Keeps `k` of at most `n` vectors, of which as many are known to be no farther than `bound`.
+    pub fn within(k: usize, n: usize, bound: f32) -> Self {
+        Self { bound, guessing: bound == f32::INFINITY, ..Self::new(k, n) }
+    }
+
     /// The k nearest, nearest first.
     pub fn into_sorted(mut self) -> impl Iterator<Item = Neighbor> {
         self.cut();

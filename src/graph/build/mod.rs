@@ -30,7 +30,6 @@ use crate::error::{Error, Result};
 use crate::kernels::Isa;
 use crate::threads::{self, Monitor, Worker};
 
-pub(super) use points::Random;
 pub(crate) use points::{Near, Points};
 pub(crate) use prune::Pruner;
 use slab::Slab;

@@ -5,7 +5,7 @@
 //! border still meet somewhere.
 
 use super::leaf::Leaf;
-use super::points::Random;
+use crate::random::Random;
 use super::slab::Slab;
 use super::{BuildGraph, Points, chunks, filled, lock};
 use crate::error::Result;

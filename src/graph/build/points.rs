@@ -51,21 +51,3 @@ impl Near {
         self.0 as u32
     }
 }
-
-/// Random numbers, the same for the same seed: SplitMix64 (Steele, Lea, Flood 2014).
-pub(in crate::graph) struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ z >> 31
-    }
-
-    /// A number of `0..n`; the bias of a remainder is nothing at these sizes.
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-}

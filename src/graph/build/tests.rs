@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
-use super::points::Random;
+use crate::random::Random;
 use super::slab::Slab;
 use super::*;
 use crate::kernels::squares;

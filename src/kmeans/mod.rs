@@ -1,0 +1,203 @@
+//! Vectors in k groups, each around its own centre: k-means (Lloyd 1982), with exact assignments.
+//!
+//! ```text
+//! start     k vectors, or centroids that are given                       start.rs
+//! repeat    every vector → the nearest centroid, the lowest of equals    assign.rs, by codes (codes.rs) and by bounds
+//!           every centroid → the mean of its vectors                     update.rs
+//!           a centroid without vectors → where vectors are served worst
+//! ```
+//!
+//! Under cosine and ip centroids are directions, of length 1 (spherical k-means: Dhillon, Modha 2001), and both are one
+//! computation: of vectors of length 1, weighted under ip by the length that they had.
+
+mod assign;
+mod codes;
+mod points;
+mod start;
+mod update;
+
+use crate::error::{Error, Result};
+use crate::metric::Metric;
+use crate::random::Random;
+use crate::storage::Buffer;
+use crate::threads::{self, Monitor};
+use crate::vectors::Vectors;
+
+use assign::Assignment;
+use points::Points;
+pub use start::Start;
+use update::Means;
+
+/// Centroids at most: numbers of centroids are 32-bit.
+const MOST: usize = u32::MAX as usize;
+
+/// How to cluster. `KmeansParams::default()` is 25 iterations under l2 on all vectors and all cores.
+#[derive(Clone, Copy)]
+pub struct KmeansParams<'a> {
+    /// What "near" means.
+    pub metric: Metric,
+    /// Rounds of assignment and update, at most: it ends sooner where nothing changes any more.
+    pub iterations: usize,
+    /// The first centroids.
+    pub start: Start<'a>,
+    /// What each vector counts, 0 or more; 1 where nothing is said.
+    pub weights: Option<&'a [f32]>,
+    /// Vectors that are used for each centroid, at most, a random choice; all where nothing is said.
+    pub max_points_per_centroid: Option<usize>,
+    /// Of what is random: the same seed gives the same centroids, at any number of threads.
+    pub seed: u64,
+    /// Threads at most; all cores where nothing is said.
+    pub threads: Option<usize>,
+    /// Watches the call and may end it.
+    pub monitor: Option<&'a dyn Monitor>,
+}
+
+impl Default for KmeansParams<'_> {
+    fn default() -> Self {
+        Self {
+            metric: Metric::L2,
+            iterations: 25,
+            start: Start::Auto,
+            weights: None,
+            max_points_per_centroid: None,
+            seed: 0,
+            threads: None,
+            monitor: None,
+        }
+    }
+}
+
+/// Centroids.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kmeans {
+    /// What "near" means.
+    pub metric: Metric,
+    /// Coordinates of a centroid.
+    pub dim: usize,
+    /// k × dim values; of length 1 under cosine and ip.
+    pub centroids: Vec<f32>,
+    /// For each iteration the sum of weight × distance over all vectors, to the centroids that the iteration began with:
+    /// squared l2, 1 − cos, or −⟨x, c⟩. Smaller is better.
+    pub objective: Vec<f64>,
+}
+
+/// Puts `vectors` into `k` groups.
+///
+/// ```
+/// use steep::{KmeansParams, Vectors, kmeans};
+/// let x = [0.0f32, 0.0, 0.0, 1.0, 8.0, 8.0, 8.0, 9.0];
+/// let found = kmeans(Vectors::new(&x, 2)?, 2, &KmeansParams::default())?;
+/// let (labels, _) = found.assign(Vectors::new(&x, 2)?, None, None)?;
+/// assert_eq!(labels[0], labels[1]);
+/// assert_ne!(labels[0], labels[2]);
+/// # Ok::<(), steep::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Argument`] where `k` is 0 or more than there are vectors, where `iterations`, `max_points_per_centroid` or `threads`
+/// is 0, where weights are not one a vector, or negative, not finite or all 0, and where given centroids are not k;
+/// [`Error::Dimension`] where they have another dimension; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine;
+/// [`Error::OutOfMemory`]; [`Error::Interrupted`].
+pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmeans> {
+    let KmeansParams { metric, iterations, seed, monitor, .. } = *params;
+    let threads = check(vectors, k, params)?;
+    let most = params.max_points_per_centroid.map_or(usize::MAX, |most| most.saturating_mul(k));
+    let (mut chosen, mut weights) = (Buffer::new(), params.weights.map(<[f32]>::to_vec));
+    let mut rows = vectors;
+    if vectors.len() > most {
+        let row = vectors.dim() * vectors.dtype().size();
+        let sample = Random(seed ^ 0x5A).choose(most, vectors.len());
+        for &at in &sample {
+            chosen.extend("sample", &vectors.bytes()[at * row..][..row])?;
+        }
+        rows = Vectors::from_bytes(chosen.bytes(), vectors.dtype(), vectors.dim())?;
+        weights = weights.map(|weights| sample.iter().map(|&at| weights[at]).collect());
+    }
+    let points = Points::new(rows, metric, weights.as_deref())?;
+    let mut centroids = start::centroids(&points, k, params)?;
+    let mut assignment = Assignment::new(&points, &centroids, (seed, threads, monitor))?;
+    let mut means = Means::new(&points, k);
+    let mut objective = Vec::new();
+    for _ in 0..iterations {
+        let done = assignment.assign(&centroids, threads, monitor)?;
+        objective.push(done.objective);
+        if !done.changed {
+            break;
+        }
+        means.update(&assignment, &mut centroids, threads, monitor)?;
+    }
+    Ok(Kmeans { metric, dim: vectors.dim(), centroids, objective })
+}
+
+/// Refuses what cannot be clustered; the number of threads.
+fn check(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<usize> {
+    if k == 0 || k > vectors.len().min(MOST) {
+        return Err(Error::argument("k", k, "at least 1 and at most the number of vectors"));
+    }
+    if params.iterations == 0 {
+        return Err(Error::argument("iterations", 0, "at least 1"));
+    }
+    if params.max_points_per_centroid == Some(0) {
+        return Err(Error::argument("max_points_per_centroid", 0, "at least 1, or none for all"));
+    }
+    check_vectors(vectors, params.metric, "vectors")?;
+    if let Some(weights) = params.weights {
+        if weights.len() != vectors.len() {
+            return Err(Error::argument("weights", format_args!("{} values", weights.len()), "one a vector"));
+        }
+        if let Some(wrong) = weights.iter().find(|w| !w.is_finite() || **w < 0.0) {
+            return Err(Error::argument("weights", wrong, "finite numbers of 0 or more"));
+        }
+        if weights.iter().all(|&w| w == 0.0) {
+            return Err(Error::argument("weights", "all 0", "a positive one"));
+        }
+    }
+    if let Start::Given(given) = params.start {
+        if given.dim() != vectors.dim() {
+            return Err(Error::Dimension { what: "centroids", expected: vectors.dim(), got: given.dim() });
+        }
+        if given.len() != k {
+            return Err(Error::argument("start", format_args!("{} centroids", given.len()), "k of them"));
+        }
+        check_vectors(given, params.metric, "centroids")?;
+    }
+    threads::resolve(params.threads)
+}
+
+fn check_vectors(vectors: Vectors, metric: Metric, what: &'static str) -> Result<()> {
+    vectors.check_finite(what)?;
+    // Under ip a vector of zeros weighs nothing, but a centroid needs a direction.
+    if metric == Metric::Cosine || (metric == Metric::InnerProduct && what == "centroids") {
+        vectors.check_nonzero(what)?;
+    }
+    Ok(())
+}
+
+impl Kmeans {
+    /// How many centroids.
+    pub fn k(&self) -> usize {
+        self.centroids.len() / self.dim
+    }
+
+    /// The nearest centroid of each vector, the lowest of equals, and its distance by the metric.
+    ///
+    /// # Errors
+    /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine; [`Error::Argument`] where `threads` is 0;
+    /// [`Error::OutOfMemory`]; [`Error::Interrupted`].
+    pub fn assign(
+        &self,
+        vectors: Vectors,
+        threads: Option<usize>,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<(Vec<u32>, Vec<f32>)> {
+        if vectors.dim() != self.dim {
+            return Err(Error::Dimension { what: "vectors", expected: self.dim, got: vectors.dim() });
+        }
+        check_vectors(vectors, self.metric, "vectors")?;
+        let threads = threads::resolve(threads)?;
+        let points = Points::new(vectors, self.metric, None)?;
+        let mut assignment = Assignment::new(&points, &self.centroids, (0, threads, monitor))?;
+        assignment.assign(&self.centroids, threads, monitor)?;
+        Ok(assignment.nearest(self.metric, &self.centroids))
+    }
+}

@@ -1,0 +1,145 @@
+//! What do codes cost, and what do they save? The time of a query for k of n vectors is about
+//!
+//! ```text
+//! n · ((H + 12) · tile  +  f(H, k) · (START + row bytes · BYTE))                                            panels alone
+//! n · ((H + 12) · tile  +  f(H, k) · (FINE_START + W · FINE_BYTE)  +  g(W, k) · (START + row bytes · BYTE))   fine codes too
+//! ```
+//!
+//! where f(H, k) and g(W, k) are the parts of the vectors that H leading directions in seven bits, W in eight, cannot rule out.
+//! Without codes it is a tile over all d coordinates. f and g are measured on a sample.
+
+use nalgebra::DMatrix;
+
+use super::HeadCodes;
+use crate::error::Result;
+use crate::kernels::Isa;
+use crate::metric::Metric;
+use crate::threads::{self, Monitor};
+use crate::transform::Projection;
+use crate::vectors::Dtype;
+
+/// Nanoseconds of an exact distance: its start, and each byte of its row, which mostly has to come from beyond L2. Set so that
+/// whole searches come out fastest on an AVX2 machine; only their ratios to [`tiles`] matter, and no result depends on them.
+const START: f64 = 6.0;
+const BYTE: f64 = 0.07;
+/// Nanoseconds of a second look: its start, and each code.
+const FINE_START: f64 = 6.0;
+const FINE_BYTE: f64 = 0.03;
+/// Vectors kept in all over those that the final bound keeps, roughly: the bound is loose at first.
+const EARLY: f64 = 1.6;
+
+/// Nanoseconds of one coordinate of one vector and query in the tile over codes, bytes and floats.
+fn tiles(isa: Isa) -> [f64; 3] {
+    match isa.name() {
+        // From VPDPBUSD at 70 % of 369 GMAC/s and FMA at 70 % of 88; to be measured on such a machine.
+        "avx512" => [0.004, 0.004, 0.016],
+        _ => [0.010, 0.014, 0.021],
+    }
+}
+
+/// What a query costs, in nanoseconds a vector, measured on a sample.
+pub(crate) struct Costs {
+    /// Without codes.
+    pub raw: f64,
+    /// A coordinate of a code.
+    tile: f64,
+    /// An exact distance.
+    exact: f64,
+    /// The k's that were measured, and for each and each multiple of [`HeadCodes::STEP`] the parts of the vectors that the panels
+    /// and that fine codes keep.
+    kept: Vec<(usize, Vec<[f64; 2]>)>,
+}
+
+impl Costs {
+    /// For vectors of which `columns` are a sample and queries like `queries`, both as the projection has centred them; `all` are
+    /// the directions to choose from. `ranks` are the k's of interest, each with the place that the k-th nearest of all has in
+    /// the sample.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
+    pub fn measure(
+        metric: Metric,
+        dtype: Dtype,
+        all: &Projection,
+        (columns, queries): (&DMatrix<f64>, &DMatrix<f64>),
+        ranks: &[(usize, usize)],
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<Self> {
+        let (m, probes, dim) = (columns.ncols(), queries.ncols(), columns.nrows() as f64);
+        let [tile, bytes, floats] = tiles(Isa::active());
+        let coordinate = match dtype {
+            Dtype::U8 | Dtype::I8 if metric != Metric::Cosine => bytes,
+            _ => floats,
+        };
+        let products = queries.transpose() * columns;
+        let norms: Vec<f64> = columns.column_iter().map(|x| x.norm_squared()).collect();
+        let query_norms: Vec<f64> = queries.column_iter().map(|q| q.norm_squared()).collect();
+        // Under every metric the question is how small b·‖x‖² − ⟨q,x⟩ is, with b = ½ for l2.
+        let b = if metric == Metric::L2 { 0.5 } else { 0.0 };
+        let bests: Vec<Vec<f64>> = (0..probes)
+            .map(|p| {
+                let mut values: Vec<f64> = (0..m).map(|i| b * norms[i] - products[(p, i)]).collect();
+                values.sort_unstable_by(f64::total_cmp);
+                ranks.iter().map(|&(_, rank)| values[rank]).collect()
+            })
+            .collect();
+        let (heads, query_heads) = (all.apply(columns), all.apply(queries));
+        let mut kept: Vec<(usize, Vec<[f64; 2]>)> = ranks.iter().map(|&(k, _)| (k, Vec::new())).collect();
+        for width in (1..=all.width() / HeadCodes::STEP).map(|steps| steps * HeadCodes::STEP) {
+            threads::pause(monitor, "measure", width as u64, all.width() as u64)?;
+            let (heads, query_heads) = (heads.rows(0, width), query_heads.rows(0, width));
+            let bounds = query_heads.transpose() * heads;
+            let tails: Vec<f64> = heads
+                .column_iter()
+                .zip(&norms)
+                .map(|(y, x)| (x - y.norm_squared()).max(0.0).sqrt())
+                .collect();
+            let mut counts = vec![[0usize; 2]; ranks.len()];
+            for p in 0..probes {
+                let head = query_heads.column(p).norm();
+                let tail = (query_norms[p] - head * head).max(0.0).sqrt();
+                for i in 0..m {
+                    let least = b * norms[i] - bounds[(p, i)] - tail * tails[i];
+                    // What rounding costs: about 3 % of the heads' product with seven bits on both sides, 1 % with eight
+                    // on one (see `quantizer`).
+                    let product = head * norms[i].sqrt();
+                    let least = [least - 0.03 * product, least - 0.01 * product];
+                    for (count, best) in counts.iter_mut().zip(&bests[p]) {
+                        count[0] += usize::from(least[0] <= *best);
+                        count[1] += usize::from(least[1] <= *best);
+                    }
+                }
+            }
+            for ((_, kept), count) in kept.iter_mut().zip(counts) {
+                kept.push(count.map(|count| count as f64 / (probes * m) as f64));
+            }
+        }
+        let exact = START + dim * dtype.size() as f64 * BYTE;
+        Ok(Self { raw: (dim + 12.0) * coordinate, tile, exact, kept })
+    }
+
+    /// A search for `k` with panels of `width`, and fine codes of `fine` coordinates if that is not 0.
+    pub fn of(&self, width: usize, fine: usize, k: usize) -> f64 {
+        let kept = |width: usize, stage: usize| {
+            let kept = self.kept.iter().rev().find(|(at, _)| *at <= k);
+            kept.map_or(1.0, |(_, kept)| EARLY * kept[width / HeadCodes::STEP - 1][stage])
+        };
+        let first = (width as f64 + 12.0) * self.tile;
+        match fine {
+            0 => first + kept(width, 0) * self.exact,
+            _ => first + kept(width, 0) * (FINE_START + fine as f64 * FINE_BYTE) + kept(fine, 1) * self.exact,
+        }
+    }
+
+    /// The width of panels of least cost for `k`, `None` where no codes cost least.
+    pub fn cheapest(&self, k: usize, fine: usize, widths: impl Iterator<Item = usize>) -> Option<usize> {
+        let costs = widths.map(|width| (width, self.of(width, fine, k))).filter(|&(_, cost)| cost < self.raw);
+        costs.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(width, _)| width)
+    }
+
+    /// The largest k of `n` up to which `good` holds.
+    pub fn most(&self, n: usize, good: impl Fn(usize) -> bool) -> usize {
+        let bad = self.kept.iter().map(|(k, _)| *k).find(|&k| !good(k));
+        bad.map_or(n, |k| k.saturating_sub(1))
+    }
+}

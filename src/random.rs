@@ -1,0 +1,35 @@
+//! What is random: the same seed gives the same numbers.
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+pub(crate) struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    /// A number of `0..n`; the bias of a remainder is nothing at these sizes.
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    /// A number of 0..1, as fine as f64 has them.
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// `count` different numbers of `0..n`, ascending, each set of them as likely (Vitter 1984, algorithm S).
+    pub fn choose(&mut self, count: usize, n: usize) -> Vec<usize> {
+        let mut chosen = Vec::with_capacity(count);
+        for i in 0..n {
+            if self.below(n - i) < count - chosen.len() {
+                chosen.push(i);
+            }
+        }
+        chosen
+    }
+}
