@@ -165,9 +165,7 @@ def kmeans_command(options: argparse.Namespace) -> None:
     """The gate of k-means."""
     for at, name in enumerate(options.data):
         k = options.k[at % len(options.k)]
-        plan = compare_kmeans.Plan(
-            options.engines, options.threads, k, options.iterations, options.repeats
-        )
+        plan = compare_kmeans.Plan(options.engines, options.threads, k, options.iterations, options.repeats)
         records = compare_kmeans.run(datasets.load(name, options.data_root), plan)
         kept = results.write(options.out, records) if options.out else list(records)
         print(compare_kmeans.report(kept))

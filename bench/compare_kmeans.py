@@ -62,9 +62,7 @@ def steep_kmeans(x: np.ndarray, k: int, iterations: int, threads: int, spherical
     import steep
 
     metric = "cosine" if spherical else "l2"
-    found = steep.kmeans(
-        x, k, metric=metric, iterations=iterations, start="random", threads=threads, seed=1
-    )
+    found = steep.kmeans(x, k, metric=metric, iterations=iterations, start="random", threads=threads, seed=1)
     return found.centroids
 
 
@@ -120,7 +118,9 @@ def mean_distance(x: np.ndarray, centroids: np.ndarray, metric: str) -> float:
 def report(records: list[Record]) -> str:
     """The table of times and ratios against the reference."""
     head, points = records[0], records[1:]
-    shape = f"{head['n']:,} × {head['d']} {head['metric']}, k = {head['k']:,}, {head['iterations']} iterations"
+    shape = (
+        f"{head['n']:,} × {head['d']} {head['metric']}, k = {head['k']:,}, {head['iterations']} iterations"
+    )
     rows = []
     for threads in sorted({r["threads"] for r in points}):
         times: dict[str, list[Record]] = {}
@@ -145,9 +145,10 @@ def report(records: list[Record]) -> str:
                 ]
             )
     columns = ["engine", "threads", "s best", "median", "×", "mean distance", "against", "peak MiB"]
-    return f"\nk-means on {label(head)}: {shape}, {head['machine']['cpu']}\n\n" + Table(
-        f"Seconds, ratio to {REFERENCE}, and what the centroids are worth", columns, rows
-    ).text()
+    return (
+        f"\nk-means on {label(head)}: {shape}, {head['machine']['cpu']}\n\n"
+        + Table(f"Seconds, ratio to {REFERENCE}, and what the centroids are worth", columns, rows).text()
+    )
 
 
 if __name__ == "__main__":

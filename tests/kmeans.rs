@@ -112,8 +112,7 @@ fn weights_count_as_copies() {
         let start: Vec<f32> = start.values.iter().map(|&v| v as f32).collect();
         let given = Start::Given(Vectors::new(&start, 12).unwrap());
         let params = KmeansParams { metric, iterations: 6, start: given, ..KmeansParams::default() };
-        let weighted =
-            kmeans(x.view(), 20, &KmeansParams { weights: Some(&weights), ..params }).unwrap();
+        let weighted = kmeans(x.view(), 20, &KmeansParams { weights: Some(&weights), ..params }).unwrap();
         let copies = (0..x.len()).flat_map(|i| x.row(i).repeat(weights[i] as usize));
         let copied = kmeans(Set::new(Dtype::F32, 12, copies).view(), 20, &params).unwrap();
         for (a, b) in weighted.centroids.iter().zip(&copied.centroids) {

@@ -27,7 +27,8 @@ pub fn kmeans<'py>(
     threads: Option<&Any<'py>>,
     progress: Option<&Any<'py>>,
 ) -> Result<(Any<'py>, Any<'py>)> {
-    let (k, iterations, seed) = (count("k", k)?, count("iterations", iterations)?, count("seed", seed)? as u64);
+    let (k, iterations, seed) =
+        (count("k", k)?, count("iterations", iterations)?, count("seed", seed)? as u64);
     let most = optional_count("max_points_per_centroid", max_points_per_centroid)?;
     let (metric, threads) = (metric.parse()?, optional_count("threads", threads)?);
     let name: Option<String> = start.extract().ok();

@@ -6,8 +6,8 @@
 use std::sync::Mutex;
 
 use super::build::{Points, filled};
-use crate::random::Random;
 use crate::error::{Error, Result};
+use crate::random::Random;
 use crate::threads::{self, Monitor};
 
 /// Points of a cell that is not cut any more.

@@ -11,9 +11,13 @@
 //! computation: of vectors of length 1, weighted under ip by the length that they had.
 
 mod assign;
+mod batch;
+mod bounds;
 mod codes;
 mod points;
 mod start;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use crate::error::{Error, Result};
@@ -115,7 +119,7 @@ pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmean
     }
     let points = Points::new(rows, metric, weights.as_deref())?;
     let mut centroids = start::centroids(&points, k, params)?;
-    let mut assignment = Assignment::new(&points, &centroids, (seed, threads, monitor))?;
+    let mut assignment = Assignment::new(&points, &centroids, iterations, (seed, threads, monitor))?;
     let mut means = Means::new(&points, k);
     let mut objective = Vec::new();
     for _ in 0..iterations {
@@ -196,8 +200,8 @@ impl Kmeans {
         check_vectors(vectors, self.metric, "vectors")?;
         let threads = threads::resolve(threads)?;
         let points = Points::new(vectors, self.metric, None)?;
-        let mut assignment = Assignment::new(&points, &self.centroids, (0, threads, monitor))?;
+        let mut assignment = Assignment::new(&points, &self.centroids, 1, (0, threads, monitor))?;
         assignment.assign(&self.centroids, threads, monitor)?;
-        Ok(assignment.nearest(self.metric, &self.centroids))
+        assignment.nearest(self.metric, &self.centroids)
     }
 }

@@ -70,6 +70,9 @@ impl DtypeVisitor for Lengths<'_> {
     type Out = Vec<f64>;
     fn visit<E: Element>(self) -> Vec<f64> {
         let values = self.0.as_slice::<E>().unwrap_or_default();
-        values.chunks_exact(self.0.dim()).map(|row| crate::kernels::distance::squared_norm(row).sqrt()).collect()
+        values
+            .chunks_exact(self.0.dim())
+            .map(|row| crate::kernels::distance::squared_norm(row).sqrt())
+            .collect()
     }
 }

@@ -39,7 +39,11 @@ impl FromStr for Start<'_> {
             "auto" => Ok(Self::Auto),
             "random" => Ok(Self::Random),
             "k-means++" => Ok(Self::PlusPlus),
-            _ => Err(Error::argument("start", format_args!("{name:?}"), "\"auto\", \"random\" or \"k-means++\"")),
+            _ => Err(Error::argument(
+                "start",
+                format_args!("{name:?}"),
+                "\"auto\", \"random\" or \"k-means++\"",
+            )),
         }
     }
 }
@@ -81,8 +85,7 @@ fn plus_plus(
     params: &KmeansParams,
 ) -> Result<Vec<u32>> {
     let count = SAMPLE.saturating_mul(k).min(eligible.len());
-    let sample: Vec<u32> =
-        random.choose(count, eligible.len()).into_iter().map(|at| eligible[at]).collect();
+    let sample: Vec<u32> = random.choose(count, eligible.len()).into_iter().map(|at| eligible[at]).collect();
     let isa = Isa::active();
     let (mut query, mut distances) = (Query::default(), Vec::new());
     let mut costs = vec![f64::INFINITY; count];

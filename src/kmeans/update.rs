@@ -6,6 +6,7 @@ use super::assign::Assignment;
 use super::points::Points;
 use crate::error::{Error, Result};
 use crate::kernels::distance::squared_norm;
+use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::threads::{self, Monitor};
 use crate::vectors::{DtypeVisitor, Element};
@@ -93,7 +94,7 @@ impl Means {
             (0..self.starts.len() - 1).map(|id| self.of(id).iter().map(|&i| cost(i)).sum()).collect();
         let mut taken = vec![0usize; costs.len()];
         for id in empty {
-            let Some(row) = self.worst(&mut costs, &mut taken, &cost) else { return };
+            let Some(row) = self.worst(&mut costs, &mut taken, cost) else { return };
             let dim = points.rows.dim();
             let centroid = &mut centroids[id * dim..][..dim];
             points.rows.dtype().visit(Mean { points, members: &[row], centroid });
@@ -129,19 +130,11 @@ impl DtypeVisitor for Mean<'_> {
     type Out = ();
     fn visit<E: Element>(self) {
         let Self { points, members, centroid } = self;
-        let dim = centroid.len();
-        let values = points.rows.as_slice::<E>().unwrap_or_default();
-        let (mut sum, mut all) = (vec![0f64; dim], 0.0);
-        for &i in members {
-            let factor = points.factor(i as usize);
-            all += factor;
-            for (sum, v) in sum.iter_mut().zip(&values[i as usize * dim..][..dim]) {
-                *sum += factor * v.to_f64();
-            }
-        }
         if members.is_empty() {
             return;
         }
+        let values = points.rows.as_slice::<E>().unwrap_or_default();
+        let (sum, mut all) = Isa::active().run(Sum { points, members, values, dim: centroid.len() });
         if points.metric == Metric::Cosine {
             all = squared_norm_f64(&sum).sqrt();
             // Directions that cancel have no mean direction.
@@ -155,6 +148,31 @@ impl DtypeVisitor for Mean<'_> {
         if points.metric == Metric::Cosine {
             normalize(centroid);
         }
+    }
+}
+
+/// Σ factor · row over `members`, and Σ factor.
+struct Sum<'a, E> {
+    points: &'a Points<'a>,
+    members: &'a [u32],
+    values: &'a [E],
+    dim: usize,
+}
+
+impl<E: Element> Kernel for Sum<'_, E> {
+    type Out = (Vec<f64>, f64);
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> (Vec<f64>, f64) {
+        let Self { points, members, values, dim } = self;
+        let (mut sum, mut all) = (vec![0f64; dim], 0.0);
+        for &i in members {
+            let factor = points.factor(i as usize);
+            all += factor;
+            for (sum, v) in sum.iter_mut().zip(&values[i as usize * dim..][..dim]) {
+                *sum += factor * v.to_f64();
+            }
+        }
+        (sum, all)
     }
 }
 

@@ -70,8 +70,9 @@ impl List<'_> {
 /// (`aimed`), [`PILOTS`] small ones, spread evenly, then the rest in steps of the golden ratio, so that those seen at any time
 /// are an even part of all, whatever order they are in.
 fn blocks(len: usize, row_bytes: usize, aimed: bool) -> impl Iterator<Item = (Range<usize>, usize)> {
-    let size = (BLOCK_BYTES / row_bytes / PANEL * PANEL).clamp(SMALLEST, BLOCK);
-    let (parts, pilot) = if aimed { (1, 0) } else { (PILOTS, PILOT) };
+    let most = if aimed { 4 * BLOCK } else { BLOCK };
+    let size = (most / BLOCK * BLOCK_BYTES / row_bytes / PANEL * PANEL).clamp(SMALLEST, most);
+    let (parts, pilot) = if aimed { (1, 0) } else { ((len / 512).clamp(1, PILOTS), PILOT) };
     let start = move |part: usize| part * len / parts / PANEL * PANEL;
     let last = move |i: usize| if i + 1 == parts { len } else { start(i + 1) };
     let pilots: Vec<Range<usize>> = (0..parts).map(|i| start(i)..(start(i) + pilot).min(last(i))).collect();

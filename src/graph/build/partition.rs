@@ -5,12 +5,12 @@
 //! border still meet somewhere.
 
 use super::leaf::Leaf;
-use crate::random::Random;
 use super::slab::Slab;
 use super::{BuildGraph, Points, chunks, filled, lock};
 use crate::error::Result;
 use crate::kernels::Isa;
 use crate::kernels::nearest::Nearest;
+use crate::random::Random;
 use crate::threads::{self, Worker};
 
 /// Points of a leaf at most.

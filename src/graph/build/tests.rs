@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
-use crate::random::Random;
 use super::slab::Slab;
 use super::*;
 use crate::kernels::squares;
+use crate::random::Random;
 
 const WIDTH: usize = 32;
 
