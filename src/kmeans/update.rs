@@ -13,6 +13,8 @@ use crate::vectors::{DtypeVisitor, Element};
 
 /// Centroids that a thread updates at a time.
 const GROUP: usize = 16;
+/// Rows that are on their way while one is added.
+const AHEAD: usize = 2;
 
 /// The points of each centroid, one centroid after the other.
 pub(super) struct Means {
@@ -162,10 +164,17 @@ struct Sum<'a, E> {
 impl<E: Element> Kernel for Sum<'_, E> {
     type Out = (Vec<f64>, f64);
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> (Vec<f64>, f64) {
+    fn run<S: Simd>(self, s: S) -> (Vec<f64>, f64) {
         let Self { points, members, values, dim } = self;
         let (mut sum, mut all) = (vec![0f64; dim], 0.0);
-        for &i in members {
+        for (at, &i) in members.iter().enumerate() {
+            // The members of a centroid lie anywhere.
+            if let Some(&next) = members.get(at + AHEAD) {
+                let row: &[u8] = bytemuck::cast_slice(&values[next as usize * dim..][..dim]);
+                for line in row.chunks(64) {
+                    s.prefetch(line);
+                }
+            }
             let factor = points.factor(i as usize);
             all += factor;
             for (sum, v) in sum.iter_mut().zip(&values[i as usize * dim..][..dim]) {

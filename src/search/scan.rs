@@ -26,8 +26,12 @@ const BLOCK: usize = 1024;
 const SMALLEST: usize = 64;
 /// Bytes of a block's rows, or of their codes where few rows are read: a part of L2, for many queries need the same ones.
 const BLOCK_BYTES: usize = 1 << 18;
-/// How many small blocks come first, and the vectors in each: while nothing is known, everything is kept.
+/// How many times larger blocks are where it is known how near vectors must be.
+const AIMED: usize = 4;
+/// How many small blocks come first, at most, for how many vectors there is one, and the vectors in each: while nothing is known,
+/// everything is kept.
 const PILOTS: usize = 64;
+const EACH: usize = 512;
 const PILOT: usize = PANEL;
 /// Vectors seen before the first guess.
 const GUESS: usize = 256;
@@ -67,12 +71,13 @@ impl List<'_> {
 }
 
 /// The blocks of `0..len`, each with the vectors seen before it: first, unless it is known how near vectors must be
-/// (`aimed`), [`PILOTS`] small ones, spread evenly, then the rest in steps of the golden ratio, so that those seen at any time
+/// (`aimed`), up to [`PILOTS`] small ones, spread evenly, then the rest in steps of the golden ratio, so that those seen at any time
 /// are an even part of all, whatever order they are in.
 fn blocks(len: usize, row_bytes: usize, aimed: bool) -> impl Iterator<Item = (Range<usize>, usize)> {
-    let most = if aimed { 4 * BLOCK } else { BLOCK };
-    let size = (most / BLOCK * BLOCK_BYTES / row_bytes / PANEL * PANEL).clamp(SMALLEST, most);
-    let (parts, pilot) = if aimed { (1, 0) } else { ((len / 512).clamp(1, PILOTS), PILOT) };
+    // Where few are kept of each block, larger ones have less to look after.
+    let larger = if aimed { AIMED } else { 1 };
+    let size = (larger * BLOCK_BYTES / row_bytes / PANEL * PANEL).clamp(SMALLEST, larger * BLOCK);
+    let (parts, pilot) = if aimed { (1, 0) } else { ((len / EACH).clamp(1, PILOTS), PILOT) };
     let start = move |part: usize| part * len / parts / PANEL * PANEL;
     let last = move |i: usize| if i + 1 == parts { len } else { start(i + 1) };
     let pilots: Vec<Range<usize>> = (0..parts).map(|i| start(i)..(start(i) + pilot).min(last(i))).collect();
@@ -156,7 +161,7 @@ pub(crate) fn scan_all<C: Collector>(
 ) -> bool {
     let every: Vec<u32> = (0..BLOCK as u32).collect();
     let mut distances = Vec::new();
-    for (block, _) in blocks(list.rows.len(), list.row_bytes(), true) {
+    for (block, _) in blocks(list.rows.len(), list.row_bytes(), false) {
         for (query, collector) in queries.iter().zip(&mut *collectors) {
             list.offer(isa, query, block.start, &every[..block.len()], collector, &mut distances);
             collector.settle();
