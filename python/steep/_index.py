@@ -28,7 +28,8 @@ class Index:
         is approximate and faster the more vectors there are: it takes minutes rather than seconds to build,
         and `search` trades speed for recall by ef_search. "graph64" gives each vector 64 neighbours, a
         multiple of 32 up to 256, rather than 32: more memory, and a higher recall at equal ef_search.
-        "auto" chooses.
+        "auto" is exact for few vectors, or where neighbours are hard to tell apart, and a graph where that
+        answers sooner: some ten thousand embeddings and more.
     dtype : {"f32", "f16", "bf16", "i8", "u8"}
         How a coordinate is kept.
 
@@ -126,8 +127,8 @@ class Index:
             id -1 at distance inf.
         ef_search : int, optional
             Under a graph: how many vectors a search keeps in view, at least 1; fewer than k count as k, and
-            a hard query keeps up to twice as many. 2 * k + 32 by default. The knob between speed and
-            recall: double it until `recall` is what you need.
+            a hard query keeps up to twice as many. By default 2 * k + 32, more where the vectors are hard to
+            tell apart. The knob between speed and recall: double it until `recall` is what you need.
         rerank : int, optional
             Under a graph: how many of the vectors found get their exact distance, at least 1; fewer than k
             count as k. By default as many as could be among the k nearest by the errors of their codes.

@@ -162,7 +162,7 @@ impl Index {
             return Err(wrong(format!("dimension {}, not 1 to {MAX_DIM}", meta.dim)));
         }
         let dim = meta.dim as usize;
-        if matches!(spec, Spec::Graph { .. }) && dim > Spec::MAX_GRAPH_DIM {
+        if meta.parts == GRAPH && dim > Spec::MAX_GRAPH_DIM {
             return Err(wrong(format!("dimension {dim} of a graph, not 1 to {}", Spec::MAX_GRAPH_DIM)));
         }
         let len = usize::try_from(meta.len).map_err(|_| wrong(format!("{} vectors", meta.len)))?;
@@ -181,6 +181,7 @@ impl Index {
             (0, _) => (None, None),
             (CODES, Spec::Auto | Spec::Flat) => (Some(HeadCodes::read(file, metric, dim, len)?), None),
             (GRAPH, Spec::Graph { degree }) => (None, Some(Graph::read(file, metric, degree, dim, len)?)),
+            (GRAPH, Spec::Auto) => (None, Some(Graph::read(file, metric, Spec::DEGREE, dim, len)?)),
             (other, _) => return Err(wrong(format!("parts {other} in an index of kind {spec}"))),
         };
         let rows = Rows::from_parts(dim, declared, stored, vectors);

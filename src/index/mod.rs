@@ -1,5 +1,6 @@
 //! Where to look? An index holds vectors, answers queries, grows, and outlives its process.
 
+mod auto;
 mod file;
 mod flat;
 mod spec;
@@ -75,7 +76,7 @@ pub struct Index {
     ids: Ids,
     /// Under `auto` and `flat`, where they pay.
     codes: Option<HeadCodes>,
-    /// Under `graph`.
+    /// Under `graph`, and under `auto` where it pays.
     graph: Option<Graph>,
     /// How many rows there were when codes or the graph were last made anew.
     fitted: usize,
@@ -137,12 +138,25 @@ impl Index {
     /// Codes for the rows from `before` on, or for all where there are so many more now that it is worth asking again
     /// how wide codes should be.
     fn encode(&mut self, before: usize, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
-        match self.spec {
+        let anew = self.graph.is_none() && self.len() >= 4 * self.fitted;
+        let kind = match self.spec {
+            // What became a graph stays one.
+            Spec::Auto if self.graph.is_some() => Spec::Graph { degree: Spec::DEGREE },
+            Spec::Auto if anew => auto::choose(self.rows.view(), self.metric, threads, monitor)?,
+            Spec::Auto => Spec::Flat,
+            other => other,
+        };
+        match kind {
             Spec::FlatRaw => return Ok(()),
-            Spec::Graph { degree } => return self.connect(before, degree, threads, monitor),
+            Spec::Graph { degree } => {
+                self.connect(before, degree, threads, monitor)?;
+                // Under `auto` there may have been codes until now.
+                self.codes = None;
+                return Ok(());
+            }
             Spec::Auto | Spec::Flat => {}
         }
-        if self.len() >= 4 * self.fitted {
+        if anew {
             self.codes = flat::fit(&self.rows, self.metric, self.seed, threads, monitor)?;
             self.fitted = self.len();
         } else if let Some(codes) = &mut self.codes {

@@ -52,8 +52,8 @@ pub struct SearchParams<'a> {
     pub threads: Option<usize>,
     /// Watches the call and may end it.
     pub monitor: Option<&'a dyn Monitor>,
-    /// Under `graph`: how many vectors a search keeps in view, at least k, hard queries up to twice as many; 2k + 32 where nothing
-    /// is said. More find more, and cost more.
+    /// Under `graph`: how many vectors a search keeps in view, at least k, hard queries up to twice as many; where nothing is said,
+    /// 2k + 32, more where neighbours are hard to tell apart ([`Graph::usual`]). More find more, and cost more.
     pub ef_search: Option<usize>,
     /// Under `graph`: how many candidates get their exact distance, at least k; where nothing is said, as many as could be among the
     /// k nearest by the errors of their codes.
@@ -162,7 +162,7 @@ impl Searched<'_> {
             return Ok(());
         }
         let n = self.list.rows.len();
-        let ef = params.ef_search.unwrap_or(k.saturating_mul(2).saturating_add(32)).max(k).min(n);
+        let ef = params.ef_search.unwrap_or_else(|| graph.usual(k)).max(k).min(n);
         let fixed = params.rerank.map(|rerank| rerank.max(k));
         let walks = Walks { ef, rerank: Rerank { metric: self.metric, graph, list: self.list, k, fixed } };
         let isa = Isa::active();

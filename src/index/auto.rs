@@ -1,0 +1,97 @@
+//! What `auto` means for some vectors: exact search where that answers as fast as a graph would.
+//!
+//! Exact search looks at every vector; how many a graph must look at depends more on how hard neighbours are to tell apart than on how
+//! many vectors there are. That is β, half the intrinsic dimension: the number of vectors within a squared distance grows as its power
+//! β. Times of a query in µs, one thread, batches, k = 10, the graph at a recall of 0.95 (2026-11-23, AMD EPYC with AVX2; where the
+//! figures are from: docs/performance.md 9):
+//!
+//! ```text
+//!                                              β     exact   graph        modelled
+//! 100,000 × 16   normal                       7.2     138    < 57         53    33
+//! 100,000 × 128  normal in 16 dimensions      7.2      95      33        176    33
+//! 100,000 × 384  texts (minilm-dev)           8.9     407      31        458    44
+//! 100,000 × 128  images (sift-dev)            9.9     122      28        176    52
+//! 100,000 × 256  normal in 32 dimensions     11.8      98      72        317    71
+//! 100,000 × 32   normal                      12.4      70      83         70    79
+//! 400,000 × 32   normal                      12.7     247     150        282   145
+//!  20,000 × 64   normal                      17.2      38     115         21    92
+//! 100,000 × 64   normal                      19.0     103     320        106   237
+//! 100,000 × 128  normal                      29.7     179     570        176  1411
+//! ```
+//!
+//! The model, which those of 1,000 to 16,000 vectors of the two real sets agree with:
+//!
+//! ```text
+//! exact   n (d + 32) · 11 ps          graph   10 µs · e^(β/6) · (n / 100,000)^0.4
+//! ```
+
+use super::Spec;
+use crate::error::Result;
+use crate::ids::Ids;
+use crate::metric::Metric;
+use crate::search::{List, SearchParams, Searched};
+use crate::storage::Buffer;
+use crate::threads::Monitor;
+use crate::vectors::Vectors;
+
+/// Vectors whose neighbours tell β.
+const SAMPLE: usize = 64;
+/// The neighbours that tell it.
+const NEAREST: usize = 10;
+const FARTHER: usize = 64;
+/// The least β there is: where a graph is not faster even with that, nothing needs to be measured.
+const LEAST: f64 = 4.0;
+
+/// Microseconds of exact search.
+fn exact(len: usize, dim: usize) -> f64 {
+    len as f64 * (dim + 32) as f64 * 11e-6
+}
+
+/// Microseconds of a search along a graph.
+fn graph(len: usize, beta: f64) -> f64 {
+    10.0 * (beta / 6.0).exp() * (len as f64 / 1e5).powf(0.4)
+}
+
+/// The kind of index for `rows`: exact search, or a graph.
+///
+/// # Errors
+/// [`Error::Interrupted`](crate::Error::Interrupted), [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+pub(super) fn choose(
+    rows: Vectors,
+    metric: Metric,
+    threads: usize,
+    monitor: Option<&dyn Monitor>,
+) -> Result<Spec> {
+    let (len, dim) = (rows.len(), rows.dim());
+    let faster = |beta: f64| graph(len, beta) < exact(len, dim);
+    let walked = dim <= Spec::MAX_GRAPH_DIM && len > FARTHER && faster(LEAST);
+    Ok(match walked && faster(beta(rows, metric, threads, monitor)?) {
+        true => Spec::Graph { degree: Spec::DEGREE },
+        false => Spec::Flat,
+    })
+}
+
+/// β in the median of some vectors: ln(64 / 10) / ln(the ratio of the squared distances of their 64th and 10th nearest).
+fn beta(rows: Vectors, metric: Metric, threads: usize, monitor: Option<&dyn Monitor>) -> Result<f64> {
+    // Inner products are no distances; those of the vectors tell as much.
+    let metric = if metric == Metric::InnerProduct { Metric::L2 } else { metric };
+    let row = rows.dim() * rows.dtype().size();
+    let count = SAMPLE.min(rows.len());
+    let mut sample = Buffer::new();
+    for at in (0..count).map(|i| i * rows.len() / count) {
+        sample.extend("sample", &rows.bytes()[at * row..][..row])?;
+    }
+    let queries = Vectors::from_bytes(sample.bytes(), rows.dtype(), rows.dim())?;
+    let searched = Searched { metric, list: List { rows, ids: &Ids::Rows }, codes: None, graph: None };
+    let params = SearchParams { threads: Some(threads), monitor, ..SearchParams::default() };
+    // The vector itself is among them.
+    let k = FARTHER + 1;
+    let hits = searched.nearest(queries, k, &params)?;
+    let found = hits.distances.chunks_exact(k).filter_map(|distances| {
+        let (near, far) = (f64::from(distances[NEAREST]), f64::from(distances[FARTHER]));
+        (near > 0.0 && far.is_finite()).then(|| (FARTHER as f64 / NEAREST as f64).ln() / (far / near).ln())
+    });
+    let mut found: Vec<f64> = found.collect();
+    found.sort_unstable_by(f64::total_cmp);
+    Ok(found.get(found.len() / 2).copied().unwrap_or(LEAST))
+}
