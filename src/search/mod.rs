@@ -53,7 +53,7 @@ pub struct SearchParams<'a> {
     /// Watches the call and may end it.
     pub monitor: Option<&'a dyn Monitor>,
     /// Under `graph`: how many vectors a search keeps in view, at least k, hard queries up to twice as many; where nothing is said,
-    /// 2k + 32, more where neighbours are hard to tell apart ([`Graph::usual`]). More find more, and cost more.
+    /// 2k + 32, more where neighbours are hard to tell apart (`graph::Graph::usual`). More find more, and cost more.
     pub ef_search: Option<usize>,
     /// Under `graph`: how many candidates get their exact distance, at least k; where nothing is said, as many as could be among the
     /// k nearest by the errors of their codes.
