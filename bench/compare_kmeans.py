@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from bench.runner import header, say
 from bench.tables import Table
 
 REFERENCE = "faiss-kmeans"
+Engine = Callable[[np.ndarray, int, int, int, bool], np.ndarray]  # x, k, iterations, threads, spherical
 JUDGED = 50_000  # points, evenly spread, whose distances to the final centroids are compared
 
 
@@ -33,28 +34,19 @@ class Plan:
     repeats: int
 
 
-def faiss_kmeans(x: np.ndarray, k: int, iterations: int, threads: int, spherical: bool) -> np.ndarray:
-    """Lloyd's iterations by matrix products."""
-    import faiss
+def faiss_kmeans(kind: str) -> Engine:
+    """`faiss.Kmeans`, Lloyd's iterations by matrix products, or `faiss.SuperKmeans`, by partial distances."""
 
-    faiss.omp_set_num_threads(threads)
-    found = faiss.Kmeans(
-        x.shape[1], k, niter=iterations, spherical=spherical, max_points_per_centroid=len(x), seed=1
-    )
-    found.train(x)
-    return found.centroids
+    def run(x: np.ndarray, k: int, iterations: int, threads: int, spherical: bool) -> np.ndarray:
+        import faiss
 
+        faiss.omp_set_num_threads(threads)
+        options = {"niter": iterations, "spherical": spherical, "max_points_per_centroid": len(x), "seed": 1}
+        found = getattr(faiss, kind)(x.shape[1], k, **options)
+        found.train(x)
+        return found.centroids
 
-def faiss_superkmeans(x: np.ndarray, k: int, iterations: int, threads: int, spherical: bool) -> np.ndarray:
-    """The same with partial distances (Faiss 1.15)."""
-    import faiss
-
-    faiss.omp_set_num_threads(threads)
-    found = faiss.SuperKmeans(
-        x.shape[1], k, niter=iterations, spherical=spherical, max_points_per_centroid=len(x), seed=1
-    )
-    found.train(x)
-    return found.centroids
+    return run
 
 
 def steep_kmeans(x: np.ndarray, k: int, iterations: int, threads: int, spherical: bool) -> np.ndarray:
@@ -66,7 +58,11 @@ def steep_kmeans(x: np.ndarray, k: int, iterations: int, threads: int, spherical
     return found.centroids
 
 
-ENGINES = {REFERENCE: faiss_kmeans, "faiss-superkmeans": faiss_superkmeans, "steep-kmeans": steep_kmeans}
+ENGINES: dict[str, Engine] = {
+    REFERENCE: faiss_kmeans("Kmeans"),
+    "faiss-superkmeans": faiss_kmeans("SuperKmeans"),
+    "steep-kmeans": steep_kmeans,
+}
 
 
 def run(data: Dataset, plan: Plan) -> Iterator[Record]:

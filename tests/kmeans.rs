@@ -309,6 +309,12 @@ fn what_cannot_be_clustered_is_refused_by_name() {
         Err(Error::NotFinite { row: 0, column: 1, .. })
     ));
     let found = kmeans(x, 2, &usual).unwrap();
+    for (centroids, says) in
+        [(vec![], "centroids = none"), (vec![0.0, f32::NAN], "centroids row 0 holds NaN")]
+    {
+        let error = Kmeans { centroids, ..found.clone() }.assign(x, None, None).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
     assert!(matches!(
         found.assign(Vectors::new(&[1.0f32], 1).unwrap(), None, None),
         Err(Error::Dimension { expected: 2, got: 1, .. })

@@ -17,6 +17,9 @@ const GUESS: usize = 8;
 /// Points below which packing centroids for a tile costs more than it saves.
 const FEW: usize = 8;
 
+/// Coordinates of the queries that a thread keeps for their memory, at most: a MiB.
+const ROOM: usize = 1 << 17;
+
 thread_local! {
     /// Queries to be used again, for their memory.
     static SPARE: RefCell<Vec<Query>> = const { RefCell::new(Vec::new()) };
@@ -86,7 +89,7 @@ impl Part<'_> {
         worker.advance(((k - fast) * settled.rows.len() + k * idle) as u64);
         SPARE.with_borrow_mut(|spare| {
             spare.extend(open.queries.into_iter().chain(settled.queries));
-            spare.truncate(BATCH);
+            spare.truncate((ROOM / task.by_id.dim()).min(BATCH));
         });
         Ok(())
     }

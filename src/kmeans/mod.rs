@@ -110,14 +110,15 @@ pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmean
     let mut rows = vectors;
     if vectors.len() > most {
         let row = vectors.dim() * vectors.dtype().size();
-        let sample = Random(seed ^ 0x5A).choose(most, vectors.len());
+        // Other numbers than the start's.
+        let sample = Random(!seed).choose(most, vectors.len());
         for &at in &sample {
             chosen.extend("sample", &vectors.bytes()[at * row..][..row])?;
         }
         rows = Vectors::from_bytes(chosen.bytes(), vectors.dtype(), vectors.dim())?;
         weights = weights.map(|weights| sample.iter().map(|&at| weights[at]).collect());
     }
-    let points = Points::new(rows, metric, weights.as_deref())?;
+    let points = Points::new(rows, metric, weights.as_deref());
     let mut centroids = start::centroids(&points, k, params)?;
     let mut assignment = Assignment::new(&points, &centroids, iterations, (seed, threads, monitor))?;
     let mut means = Means::new(&points, k);
@@ -186,8 +187,8 @@ impl Kmeans {
     /// The nearest centroid of each vector, the lowest of equals, and its distance by the metric.
     ///
     /// # Errors
-    /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine; [`Error::Argument`] where `threads` is 0;
-    /// [`Error::OutOfMemory`]; [`Error::Interrupted`].
+    /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine; [`Error::Argument`] where `threads` is 0 or
+    /// there are no centroids; [`Error::OutOfMemory`]; [`Error::Interrupted`].
     pub fn assign(
         &self,
         vectors: Vectors,
@@ -198,8 +199,12 @@ impl Kmeans {
             return Err(Error::Dimension { what: "vectors", expected: self.dim, got: vectors.dim() });
         }
         check_vectors(vectors, self.metric, "vectors")?;
+        if self.centroids.is_empty() {
+            return Err(Error::argument("centroids", "none", "at least one"));
+        }
+        check_vectors(Vectors::new(&self.centroids, self.dim)?, self.metric, "centroids")?;
         let threads = threads::resolve(threads)?;
-        let points = Points::new(vectors, self.metric, None)?;
+        let points = Points::new(vectors, self.metric, None);
         let mut assignment = Assignment::new(&points, &self.centroids, 1, (0, threads, monitor))?;
         assignment.assign(&self.centroids, threads, monitor)?;
         assignment.nearest(self.metric, &self.centroids)

@@ -1,6 +1,5 @@
 //! What is clustered: rows, and what each of them counts.
 
-use crate::error::Result;
 use crate::metric::Metric;
 use crate::vectors::{DtypeVisitor, Element, Vectors};
 
@@ -18,7 +17,7 @@ pub(super) struct Points<'a> {
 }
 
 impl<'a> Points<'a> {
-    pub fn new(rows: Vectors<'a>, metric: Metric, weights: Option<&[f32]>) -> Result<Self> {
+    pub fn new(rows: Vectors<'a>, metric: Metric, weights: Option<&[f32]>) -> Self {
         let given = weights.map(|weights| weights.iter().map(|&w| f64::from(w)).collect::<Vec<f64>>());
         let lengths = |invert: bool| {
             let mut lengths = rows.dtype().visit(Lengths(rows));
@@ -37,7 +36,7 @@ impl<'a> Points<'a> {
         };
         let offset = if metric == Metric::InnerProduct { -1.0 } else { 0.0 };
         let metric = if metric == Metric::L2 { Metric::L2 } else { Metric::Cosine };
-        Ok(Self { rows, metric, weights, factors, offset })
+        Self { rows, metric, weights, factors, offset }
     }
 
     pub fn len(&self) -> usize {

@@ -59,13 +59,15 @@ pub(super) fn centroids(points: &Points, k: usize, params: &KmeansParams) -> Res
     if eligible.len() < k {
         return Err(Error::argument("k", k, "at most the number of vectors that have a weight"));
     }
-    let cheap = SAMPLE.saturating_mul(k).saturating_mul(k).saturating_mul(dim) <= CHEAP;
+    let spread = match params.start {
+        Start::Auto => SAMPLE.saturating_mul(k).saturating_mul(k).saturating_mul(dim) <= CHEAP,
+        other => matches!(other, Start::PlusPlus),
+    };
     let values = |rows: Vectors, chosen: &[u32]| rows.dtype().visit(Gather(rows, chosen));
     let mut centroids = match params.start {
         Start::Given(given) => values(given, &(0..k as u32).collect::<Vec<u32>>()),
-        Start::PlusPlus => values(points.rows, &plus_plus(points, &eligible, k, &mut random, params)?),
-        Start::Auto if cheap => values(points.rows, &plus_plus(points, &eligible, k, &mut random, params)?),
-        Start::Auto | Start::Random => {
+        _ if spread => values(points.rows, &plus_plus(points, &eligible, k, &mut random, params)?),
+        _ => {
             let chosen = random.choose(k, eligible.len());
             values(points.rows, &chosen.into_iter().map(|at| eligible[at]).collect::<Vec<u32>>())
         }
