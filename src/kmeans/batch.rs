@@ -16,7 +16,6 @@ use crate::vectors::{Dtype, Vectors};
 const GUESS: usize = 8;
 /// Points below which packing centroids for a tile costs more than it saves.
 const FEW: usize = 8;
-
 /// Coordinates of the queries that a thread keeps for their memory, at most: a MiB.
 const ROOM: usize = 1 << 17;
 

@@ -32,7 +32,7 @@ use points::Points;
 pub use start::Start;
 use update::Means;
 
-/// Centroids at most: numbers of centroids are 32-bit.
+/// Vectors and centroids at most: their numbers are 32-bit.
 const MOST: usize = u32::MAX as usize;
 
 /// How to cluster. `KmeansParams::default()` is 25 iterations under l2 on all vectors and all cores.
@@ -136,7 +136,7 @@ pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmean
 
 /// Refuses what cannot be clustered; the number of threads.
 fn check(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<usize> {
-    if k == 0 || k > vectors.len().min(MOST) {
+    if k == 0 || k > vectors.len() {
         return Err(Error::argument("k", k, "at least 1 and at most the number of vectors"));
     }
     if params.iterations == 0 {
@@ -170,6 +170,9 @@ fn check(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<usize> {
 }
 
 fn check_vectors(vectors: Vectors, metric: Metric, what: &'static str) -> Result<()> {
+    if vectors.len() > MOST {
+        return Err(Error::argument(what, vectors.len(), "fewer than 2³² vectors at a time"));
+    }
     vectors.check_finite(what)?;
     // Under ip a vector of zeros weighs nothing, but a centroid needs a direction.
     if metric == Metric::Cosine || (metric == Metric::InnerProduct && what == "centroids") {
