@@ -22,7 +22,8 @@ impl Random {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// `count` different numbers of `0..n`, ascending, each set of them as likely (Vitter 1984, algorithm S).
+    /// `count` different numbers of `0..n`, ascending, each set of them as likely: selection sampling (Fan, Muller,
+    /// Rezucha 1962; algorithm S in Knuth, volume 2).
     pub fn choose(&mut self, count: usize, n: usize) -> Vec<usize> {
         let mut chosen = Vec::with_capacity(count);
         for i in 0..n {

@@ -6,14 +6,14 @@ use std::collections::HashSet;
 use steep::{AddParams, BuildParams, Dtype, Error, Hits, Index, Metric, Monitor, SearchParams, Spec};
 
 use crate::common::data::{Rng, Set, clustered, noise};
-use crate::common::oracle::{Truth, codes, distance};
+use crate::common::oracle::{Truth, distance};
 
 const N: usize = 3000;
-const DIM: usize = 40;
+pub const DIM: usize = 40;
 const QUERIES: usize = 150;
 const DTYPES: [Dtype; 5] = [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I8, Dtype::U8];
 
-fn build(base: &Set, metric: Metric) -> Index {
+pub fn build(base: &Set, metric: Metric) -> Index {
     let spec = Spec::Graph { degree: 32 };
     Index::build(base.view(), &BuildParams { metric, spec, ..BuildParams::default() }).unwrap()
 }
@@ -27,7 +27,7 @@ fn search(index: &Index, queries: &Set, k: usize, ef: usize) -> Hits {
 }
 
 /// `n` base vectors and some queries of the same clusters, of a type.
-fn data(seed: u64, dtype: Dtype, n: usize) -> (Set, Set) {
+pub fn data(seed: u64, dtype: Dtype, n: usize) -> (Set, Set) {
     let values = clustered(&mut Rng(seed), n + QUERIES, DIM);
     let (base, queries) = values.split_at(n * DIM);
     (Set::suited(dtype, DIM, base).without_zeros(), Set::suited(dtype, DIM, queries).without_zeros())
@@ -35,7 +35,7 @@ fn data(seed: u64, dtype: Dtype, n: usize) -> (Set, Set) {
 
 /// The part of the true `k` nearest that was found; vectors as near as the last of these count. Whatever was found has
 /// its exact distance, comes nearest first, and comes once.
-fn recall(hits: &Hits, metric: Metric, base: &Set, queries: &Set) -> f64 {
+pub fn recall(hits: &Hits, metric: Metric, base: &Set, queries: &Set) -> f64 {
     let k = hits.k.min(base.len());
     let truth = Truth::new(metric, base, None, queries);
     let mut found = 0;
@@ -432,48 +432,6 @@ fn knobs_that_an_index_has_not_are_refused_by_name() {
             assert_eq!(ask(Some(0), None), Err("ef_search = 0: expected at least 1".to_owned()));
             assert_eq!(ask(None, Some(0)), Err("rerank = 0: expected at least 1".to_owned()));
         }
-    }
-}
-
-#[test]
-fn auto_is_exact_for_few_or_hard_vectors_and_a_graph_for_many() {
-    let (base, queries) = data(77, Dtype::F32, 44_000);
-    let all = SearchParams { threads: Some(1), ..SearchParams::default() };
-    let is_graph = |index: &Index| index.bytes().iter().any(|(part, bytes)| *part == "graph" && *bytes > 0);
-    let mut index = Index::build(base.view().rows(0..9000), &BuildParams::default()).unwrap();
-    let exact = index.search(queries.view(), 10, &all).unwrap();
-    assert!(!is_graph(&index) && exact.stats.is_empty());
-    assert_eq!(recall(&exact, Metric::L2, &base.rows(0..9000), &queries), 1.0);
-    index.add(base.view().rows(9000..44_000), &AddParams::default()).unwrap();
-    assert!(is_graph(&index) && !codes(&index).contains("7 bit"));
-    let graph = build(&base, Metric::L2);
-    let expected = graph.search(queries.view(), 10, &all).unwrap();
-    for index in [&index, &Index::from_bytes(&index.to_bytes().unwrap()).unwrap()] {
-        assert_eq!(*index.spec(), Spec::Auto);
-        assert_eq!(index.search(queries.view(), 10, &all).unwrap(), expected);
-    }
-    // What became a graph stays one, and grows as one.
-    let mut opened = Index::from_bytes(&index.to_bytes().unwrap()).unwrap();
-    opened.add(queries.view(), &AddParams::default()).unwrap();
-    let own = opened.search(queries.view(), 1, &all).unwrap();
-    assert!((0..queries.len()).all(|i| own.distances[i] == 0.0));
-
-    // As many without structure: a graph would have to look at too many of them.
-    let hard = Set::new(Dtype::F32, DIM, noise(&mut Rng(78), 44_000, DIM));
-    assert!(!is_graph(&Index::build(hard.view(), &BuildParams::default()).unwrap()));
-}
-
-#[test]
-fn the_usual_ef_finds_nearly_all_on_easy_and_hard_data() {
-    let mut rng = Rng(79);
-    for (name, dim, values) in
-        [("clustered", 40, clustered(&mut rng, 12_000, 40)), ("noise", 96, noise(&mut rng, 12_000, 96))]
-    {
-        let all = Set::new(Dtype::F32, dim, values);
-        let (base, queries) = (all.rows(0..11_900), all.rows(11_900..12_000));
-        let hits = build(&base, Metric::L2).search(queries.view(), 10, &SearchParams::default()).unwrap();
-        let found = recall(&hits, Metric::L2, &base, &queries);
-        assert!(found > 0.95, "{name}: {found}");
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test may panic
 
 mod adding;
+mod auto;
 mod bad_input;
 mod common;
 mod determinism;

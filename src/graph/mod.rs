@@ -22,7 +22,8 @@ use rows::Rows;
 pub(crate) use rows::{Row, STRIDE, View};
 pub(crate) use space::Space;
 
-/// Nodes in view of the walks whose hops are told, and how many walks these are at most. The farther neighbour from which β is learned.
+/// Nodes in view of the walks whose hops are told, and the farther neighbour from which β is learned; how many walks there are
+/// at most.
 const USUAL: usize = 64;
 const WALKS: usize = 128;
 /// The k of those walks, and the nearer neighbour from which β is learned.
@@ -133,8 +134,8 @@ impl Graph {
         count
     }
 
-    /// `ef` for the `k` nearest where nothing is said: 2k + 32, as many times as β is above 15, and a little more the more nodes there
-    /// are. On ten sets (docs/performance.md 9) a recall@10 of 0.95 took less, with a β of 7 to 30.
+    /// `ef` for the `k` nearest where nothing is said: 2k + 32, and from a β of 15 on (fewer where there are more than 100,000 nodes)
+    /// in proportion more. On sets with a β of 7 to 30 (docs/performance.md 9) recall@10 is then 0.94 or better.
     pub fn usual(&self, k: usize) -> usize {
         let ef = k.saturating_mul(2).saturating_add(32);
         let hard = self.growth / 15.0 * (self.nodes as f32 / 1e5).powf(0.25);

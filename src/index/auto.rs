@@ -1,7 +1,7 @@
 //! What `auto` means for some vectors: exact search where that answers as fast as a graph would.
 //!
-//! Exact search looks at every vector; how many a graph must look at depends more on how hard neighbours are to tell apart than on how
-//! many vectors there are. That is β, half the intrinsic dimension: the number of vectors within a squared distance grows as its power
+//! Exact search looks at every vector; how many a graph must look at depends more on how hard neighbours are to tell apart than on
+//! how many vectors there are. That is β, half the intrinsic dimension: the number of vectors within a squared distance grows as its power
 //! β. Times of a query in µs, one thread, batches, k = 10, the graph at a recall of 0.95 (2026-11-23, AMD EPYC with AVX2; where the
 //! figures are from: docs/performance.md 9):
 //!
@@ -19,11 +19,14 @@
 //! 100,000 × 128  normal                      29.7     179     570        176  1411
 //! ```
 //!
-//! The model, which those of 1,000 to 16,000 vectors of the two real sets agree with:
+//! The model:
 //!
 //! ```text
 //! exact   n (d + 32) · 11 ps          graph   10 µs · e^(β/6) · (n / 100,000)^0.4
 //! ```
+//!
+//! Below 16,000 vectors exact search takes up to four times as long as modelled, so that the choice is exact search a little longer than it
+//! need be. It also takes longer in few dimensions, and less where few directions hold the data.
 
 use super::Spec;
 use crate::error::Result;

@@ -7,9 +7,8 @@
 //! together have 0.3 × the row's bytes.
 
 use crate::error::Result;
-use crate::kernels::fine;
 use crate::metric::Metric;
-use crate::quantizer::{Costs, HeadCodes};
+use crate::quantizer::{Costs, HeadCodes, fine_widths, widths};
 use crate::rows::Rows;
 use crate::threads::Monitor;
 use crate::transform::{Projection, sample};
@@ -47,8 +46,8 @@ pub(crate) fn fit(
         bytes <= 0.3 * row_bytes as f64 && (fine == 0 || fine >= width)
     };
     let most = DIRECTIONS.min(dim);
-    let widths = || (1..=most / HeadCodes::STEP).map(|steps| steps * HeadCodes::STEP);
-    let Some(widest) = widths().filter(|&w| fits(w, 1, 0)).max().filter(|_| n >= SMALL && dim <= WIDE) else {
+    let Some(widest) = widths(most).filter(|&w| fits(w, 1, 0)).max().filter(|_| n >= SMALL && dim <= WIDE)
+    else {
         return Ok(None);
     };
     // The covariance costs m·d² products: fewer vectors where they are long.
@@ -62,11 +61,9 @@ pub(crate) fn fit(
     let ks = (0..).map(|i| 10usize.saturating_mul(3usize.saturating_pow(i))).take_while(|&k| k < n / 8);
     let ranks: Vec<(usize, usize)> = ks.map(|k| (k, (k * m / n).clamp(1, m - 1))).collect();
     let costs = Costs::measure(metric, rows.stored(), &all, (&columns, &queries), &ranks, monitor)?;
-    // The second look is at whole steps of its kernel, or at every direction there is.
-    let fines = (0..).map(|steps| steps * fine::STEP).take_while(|&w| w < widest).chain([widest]);
-    let plans = fines.filter_map(|fine| {
-        let few = costs.cheapest(KS[0], fine, widths().filter(|&w| fits(w, 1, fine)))?;
-        let many = costs.cheapest(KS[1], fine, widths().filter(|&w| w > few && fits(w, 2, fine)));
+    let plans = fine_widths(widest).filter_map(|fine| {
+        let few = costs.cheapest(KS[0], fine, widths(most).filter(|&w| fits(w, 1, fine)))?;
+        let many = costs.cheapest(KS[1], fine, widths(most).filter(|&w| w > few && fits(w, 2, fine)));
         let cost = costs.of(few, fine, KS[0]) * costs.of(many.unwrap_or(few), fine, KS[1]);
         Some((cost, few, many, fine))
     });

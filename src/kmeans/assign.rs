@@ -19,7 +19,7 @@ use crate::kernels::Isa;
 use crate::kernels::distance::Query;
 use crate::metric::Metric;
 use crate::search::List;
-use crate::storage::Buffer;
+use crate::storage::{self, Buffer};
 use crate::threads::{self, Monitor};
 use crate::vectors::{Dtype, Vectors};
 
@@ -197,10 +197,6 @@ impl<'a> Assignment<'a> {
     }
 }
 
-fn filled<T: Copy>(len: usize, value: T) -> Result<Vec<T>> {
-    let mut values = Vec::new();
-    let bytes = (len * size_of::<T>()) as u64;
-    values.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { what: "assignment", bytes })?;
-    values.resize(len, value);
-    Ok(values)
+fn filled<T: Clone>(len: usize, value: T) -> Result<Vec<T>> {
+    storage::filled("the assignment", len, value)
 }

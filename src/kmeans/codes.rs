@@ -4,10 +4,10 @@ use std::sync::Mutex;
 
 use super::points::Points;
 use crate::error::{Error, Result};
+use crate::kernels::Isa;
 use crate::kernels::tile::{self, Test};
-use crate::kernels::{Isa, fine};
 use crate::metric::Metric;
-use crate::quantizer::{Costs, HeadCodes, HeadQueries};
+use crate::quantizer::{Costs, HeadCodes, HeadQueries, fine_widths, widths};
 use crate::threads::{self, Monitor};
 use crate::transform::{Projection, columns, sample};
 use crate::vectors::{Dtype, Vectors};
@@ -62,12 +62,10 @@ impl Codes {
         let probes = columns.columns_with_step(0, probes, (columns.ncols() / probes).saturating_sub(1));
         let sampled = (&some, &probes.clone_owned());
         let costs = Costs::measure(metric, Dtype::F32, &all, sampled, &[(1, 0)], monitor)?;
-        let widths = || (1..=widest / HeadCodes::STEP).map(|steps| steps * HeadCodes::STEP);
-        let fines = (0..).map(|steps| steps * fine::STEP).take_while(|&w| w < widest).chain([widest]);
         // A point is coded once for all rounds.
         let coded = |w: usize| ENCODE * (w * dim) as f64 / (k * rounds) as f64;
-        let plans = fines.filter_map(|fine| {
-            let widths = widths().filter(|&w| fine == 0 || w <= fine);
+        let plans = fine_widths(widest).filter_map(|fine| {
+            let widths = widths(widest).filter(|&w| fine == 0 || w <= fine);
             let cost = |w: usize| costs.of(w, fine, 1) + coded(w.max(fine));
             let width = widths.min_by(|&a, &b| cost(a).total_cmp(&cost(b)))?;
             (cost(width) < costs.raw).then_some((cost(width), width, fine))

@@ -12,7 +12,7 @@ use nalgebra::DMatrix;
 
 use super::HeadCodes;
 use crate::error::Result;
-use crate::kernels::Isa;
+use crate::kernels::{Isa, fine};
 use crate::metric::Metric;
 use crate::threads::{self, Monitor};
 use crate::transform::Projection;
@@ -35,6 +35,16 @@ fn tiles(isa: Isa) -> [f64; 3] {
         "avx512" => [0.004, 0.004, 0.016],
         _ => [0.010, 0.014, 0.021],
     }
+}
+
+/// The widths that panels can have, up to `most`.
+pub(crate) fn widths(most: usize) -> impl Iterator<Item = usize> + Clone {
+    (1..=most / HeadCodes::STEP).map(|steps| steps * HeadCodes::STEP)
+}
+
+/// The widths of fine codes up to `widest`: none, whole steps of the second look's kernel, and every direction there is.
+pub(crate) fn fine_widths(widest: usize) -> impl Iterator<Item = usize> {
+    (0..).map(|steps| steps * fine::STEP).take_while(move |&w| w < widest).chain([widest])
 }
 
 /// What a query costs, in nanoseconds a vector, measured on a sample.
@@ -85,7 +95,7 @@ impl Costs {
             .collect();
         let (heads, query_heads) = (all.apply(columns), all.apply(queries));
         let mut kept: Vec<(usize, Vec<[f64; 2]>)> = ranks.iter().map(|&(k, _)| (k, Vec::new())).collect();
-        for width in (1..=all.width() / HeadCodes::STEP).map(|steps| steps * HeadCodes::STEP) {
+        for width in widths(all.width()) {
             threads::pause(monitor, "measure", width as u64, all.width() as u64)?;
             let (heads, query_heads) = (heads.rows(0, width), query_heads.rows(0, width));
             let bounds = query_heads.transpose() * heads;

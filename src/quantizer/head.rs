@@ -152,15 +152,16 @@ impl HeadCodes {
     /// Forgets all vectors, of which those to come are no farther than `radius` from the centre: queries made for these
     /// codes stay good for them.
     pub fn clear(&mut self, radius: f64) {
-        let fine = self.fine.take().map(|mut fine| {
+        for level in &mut self.levels {
+            level.tails.truncate(0);
+            (level.error, level.head) = (0.0, 0.0);
+        }
+        if let Some(fine) = &mut self.fine {
             fine.truncate(0);
-            fine
-        });
-        let level = |level: &Level| Level { error: 0.0, head: 0.0, tails: Buffer::new(), ..*level };
-        let levels = self.levels.iter().map(level).collect();
+        }
         self.lines.truncate(0);
         self.half_norms.truncate(0);
-        (self.levels, self.fine, self.len, self.radius) = (levels, fine, 0, radius);
+        (self.len, self.radius) = (0, radius);
     }
 
     /// The level that suits a search for `k` vectors; `None` where looking at all is cheaper.

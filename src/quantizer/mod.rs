@@ -11,5 +11,5 @@ mod fine;
 mod head;
 pub(crate) mod rabitq;
 
-pub(crate) use costs::Costs;
+pub(crate) use costs::{Costs, fine_widths, widths};
 pub use head::{HeadCodes, HeadQueries};

@@ -10,9 +10,10 @@
 //! near · (k r^β)² ≥ ef³
 //! ```
 //!
-//! but not before near = ¼ ef, or no ef would lead from a cluster across a wide gap, and in any case at near = 2 ef. β, half the intrinsic dimension near a vector, is learned from the graph when it is built
-//! (`Graph::growth`); no query is needed for it. That r decides, not a count alone, is the idea of Al-Jazzazi and others, "Distance Adaptive
-//! Beam Search for Provably Accurate Graph-Based Nearest Neighbor Search" (2025).
+//! but not before near = ¼ ef, or no ef would lead from a cluster across a wide gap, and in any case at near = 2 ef. β, half the
+//! intrinsic dimension near a vector, is learned from the graph when it is built (`Graph::growth`); no query is needed for it.
+//! That r decides, not a count alone, is the idea of Al-Jazzazi and others, "Distance Adaptive Beam Search for Provably Accurate
+//! Graph-Based Nearest Neighbor Search" (2025).
 
 use crate::graph::Graph;
 

@@ -256,6 +256,18 @@ fn out_of_memory(what: &'static str, bytes: usize) -> Error {
     Error::OutOfMemory { what, bytes: bytes as u64 }
 }
 
+/// `len` times `value`, which are `what` in the error.
+///
+/// # Errors
+/// [`Error::OutOfMemory`].
+pub(crate) fn filled<T: Clone>(what: &'static str, len: usize, value: T) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
+    values.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { what, bytes })?;
+    values.resize(len, value);
+    Ok(values)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

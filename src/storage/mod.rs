@@ -22,6 +22,7 @@ mod source;
 use std::path::Path;
 
 pub use buffer::Buffer;
+pub(crate) use buffer::filled;
 pub use format::{Section, Tag, VERSION};
 pub use sections::Sections;
 

@@ -26,8 +26,9 @@ mod twins;
 
 use std::sync::Mutex;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::Isa;
+use crate::storage;
 use crate::threads::{self, Monitor, Worker};
 
 pub(crate) use points::{Near, Points};
@@ -78,7 +79,7 @@ impl Graph {
 /// Builds the graph of `points`.
 ///
 /// # Errors
-/// [`Error::OutOfMemory`], [`Error::Interrupted`].
+/// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Interrupted`](crate::Error::Interrupted).
 pub(crate) fn build(points: Points, params: &BuildGraph) -> Result<Graph> {
     let (n, degree) = (points.len(), params.degree);
     assert!(degree > 0 && degree.is_multiple_of(32), "a degree that is a multiple of 32");
@@ -195,11 +196,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// `len` times `value`.
 ///
 /// # Errors
-/// [`Error::OutOfMemory`].
+/// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
 pub(super) fn filled<T: Clone>(len: usize, value: T) -> Result<Vec<T>> {
-    let mut values = Vec::new();
-    let bytes = (len * size_of::<T>()) as u64;
-    values.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { what: "the graph", bytes })?;
-    values.resize(len, value);
-    Ok(values)
+    storage::filled("the graph", len, value)
 }

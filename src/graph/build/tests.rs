@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::slab::Slab;
 use super::*;
+use crate::error::Error;
 use crate::kernels::squares;
 use crate::random::Random;
 
