@@ -105,7 +105,7 @@ pub enum Error {
     },
     /// A setting of a search that this kind of index has not.
     #[error(
-        "{name} = {value}: an index of spec \"{spec}\" has no such knob: leave it out, or build with spec \"graph\""
+        "{name} = {value}: an index of spec \"{spec}\" has no such knob: leave it out, or build with spec {fits}"
     )]
     Knob {
         /// The setting's name.
@@ -114,6 +114,8 @@ pub enum Error {
         value: usize,
         /// The index's kind.
         spec: Spec,
+        /// The kinds that have it.
+        fits: &'static str,
     },
     /// An index description that cannot be read.
     #[error("spec \"{spec}\": {problem} at character {position}: expected {expected}")]

@@ -22,7 +22,7 @@ pub fn ground_truth(
     if metric == Metric::Cosine {
         vectors.check_nonzero("vectors")?;
     }
-    Searched { metric, list: List { rows: vectors, ids: &Ids::Rows }, codes: None, graph: None }
+    Searched { metric, list: List { rows: vectors, ids: &Ids::Rows }, codes: None, graph: None, ivf: None }
         .nearest(queries, k, params)
 }
 

@@ -1,4 +1,5 @@
-//! Where are the vectors themselves? In rows of the smallest type that holds them exactly.
+//! Where are the vectors themselves? In rows of the smallest type that holds them exactly, or of the type that was asked for, or
+//! nowhere: then codes are all there is of them.
 
 use crate::error::{Error, Result};
 use crate::storage::Buffer;
@@ -7,26 +8,46 @@ use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
 /// Values that are converted at a time.
 const PIECE: usize = 1 << 16;
 
+/// What is kept of vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Their values.
+    Exact,
+    /// Their values, rounded to a type.
+    As(Dtype),
+    /// How many they are.
+    Nothing,
+}
+
 /// n × d values. Floats that are all integers of 0…255 (descriptors, histograms, pixels) are kept as u8: a quarter of the
 /// bytes, and exact in integer arithmetic. The first vector that is not such an integer turns all of them back.
 #[derive(Clone)]
 pub(crate) struct Rows {
     /// The type the user named.
     declared: Dtype,
-    /// The type of `values`: `declared` or u8.
+    /// The type of `values`: `declared`, u8, or what was asked for.
     stored: Dtype,
+    kept: Kept,
     dim: usize,
+    len: usize,
     values: Buffer,
 }
 
 impl Rows {
-    pub fn new(dim: usize, declared: Dtype) -> Self {
-        Self { declared, stored: declared, dim, values: Buffer::new() }
+    pub fn new(dim: usize, declared: Dtype, kept: Kept) -> Self {
+        let stored = if let Kept::As(dtype) = kept { dtype } else { declared };
+        Self { declared, stored, kept, dim, len: 0, values: Buffer::new() }
     }
 
-    /// From a file's section, n × d values of `stored`.
-    pub fn from_parts(dim: usize, declared: Dtype, stored: Dtype, values: Buffer) -> Self {
-        Self { declared, stored, dim, values }
+    /// From a file's section, `len` × d values of `stored`, or none.
+    pub fn from_parts(
+        (dim, len): (usize, usize),
+        declared: Dtype,
+        stored: Dtype,
+        kept: Kept,
+        values: Buffer,
+    ) -> Self {
+        Self { declared, stored, kept, dim, len, values }
     }
 
     pub fn declared(&self) -> Dtype {
@@ -42,13 +63,14 @@ impl Rows {
     }
 
     pub fn len(&self) -> usize {
-        self.values.len() / (self.dim * self.stored.size())
+        self.len
     }
 
     pub fn buffer(&self) -> &Buffer {
         &self.values
     }
 
+    /// The values there are: of all vectors, or of none.
     pub fn view(&self) -> Vectors<'_> {
         Vectors::from_bytes(self.values.bytes(), self.stored, self.dim).expect("rows are aligned and whole")
     }
@@ -56,25 +78,20 @@ impl Rows {
     /// Appends `vectors`, which have the same dimension. Returns what [`Rows::take_back`] wants.
     ///
     /// # Errors
-    /// [`Error::Inexact`] where the declared type cannot hold a value exactly, [`Error::OutOfMemory`]; the rows are then
+    /// [`Error::Inexact`] where the declared type cannot hold a value exactly, or one that was asked for not at all, [`Error::OutOfMemory`]; the rows are then
     /// as they were.
     pub fn extend(&mut self, vectors: Vectors) -> Result<Before> {
-        let float = matches!(self.declared, Dtype::F32 | Dtype::F16 | Dtype::Bf16);
-        let mut before = Before { stored: self.stored, len: self.values.len(), values: None };
-        if self.values.is_empty() {
-            self.stored = if float && !vectors.is_empty() && fits(vectors, Dtype::U8) {
-                Dtype::U8
-            } else {
-                self.declared
-            };
-        } else if self.stored != self.declared && !fits(vectors, self.stored) {
-            let mut all = Buffer::with_capacity("vectors", self.len() * self.dim * self.declared.size())?;
-            append(&mut all, self.view(), self.declared)?;
-            self.stored = self.declared;
-            before.values = Some(std::mem::replace(&mut self.values, all));
-        }
-        match append(&mut self.values, vectors, self.stored) {
-            Ok(()) => Ok(before),
+        let mut before = Before { stored: self.stored, len: self.len, bytes: self.values.len(), values: None };
+        let done = match self.kept {
+            Kept::Nothing => Ok(()),
+            Kept::As(dtype) => append(&mut self.values, vectors, dtype, Rounding::Allowed),
+            Kept::Exact => self.extend_exactly(vectors, &mut before),
+        };
+        match done {
+            Ok(()) => {
+                self.len += vectors.len();
+                Ok(before)
+            }
             Err(error) => {
                 self.take_back(before);
                 Err(error)
@@ -82,28 +99,46 @@ impl Rows {
         }
     }
 
+    fn extend_exactly(&mut self, vectors: Vectors, before: &mut Before) -> Result<()> {
+        let float = matches!(self.declared, Dtype::F32 | Dtype::F16 | Dtype::Bf16);
+        if self.values.is_empty() {
+            self.stored = if float && !vectors.is_empty() && fits(vectors, Dtype::U8) {
+                Dtype::U8
+            } else {
+                self.declared
+            };
+        } else if self.stored != self.declared && !fits(vectors, self.stored) {
+            let mut all = Buffer::with_capacity("vectors", self.len * self.dim * self.declared.size())?;
+            append(&mut all, self.view(), self.declared, Rounding::Refused)?;
+            self.stored = self.declared;
+            before.values = Some(std::mem::replace(&mut self.values, all));
+        }
+        append(&mut self.values, vectors, self.stored, Rounding::Refused)
+    }
+
     /// Makes the rows what they were before an [`Rows::extend`].
     pub fn take_back(&mut self, before: Before) {
         self.stored = before.stored;
+        self.len = before.len;
         if let Some(values) = before.values {
             self.values = values;
         }
-        self.values.truncate(before.len);
+        self.values.truncate(before.bytes);
     }
 }
 
 /// What rows were before they were extended.
 pub(crate) struct Before {
     stored: Dtype,
-    /// In bytes.
     len: usize,
+    bytes: usize,
     /// The values, where they were turned into another type.
     values: Option<Buffer>,
 }
 
 /// True where every value is one of `dtype`.
 fn fits(vectors: Vectors, dtype: Dtype) -> bool {
-    vectors.dtype() == dtype || append(&mut Sink, vectors, dtype).is_ok()
+    vectors.dtype() == dtype || append(&mut Sink, vectors, dtype, Rounding::Refused).is_ok()
 }
 
 /// What converted values go to.
@@ -126,28 +161,40 @@ impl Take for Sink {
     }
 }
 
-/// Hands `vectors` to `out` as `dtype`, exactly or not at all.
-fn append(out: &mut impl Take, vectors: Vectors, dtype: Dtype) -> Result<()> {
+/// What may become of values that a type does not have.
+#[derive(Clone, Copy, PartialEq)]
+enum Rounding {
+    /// They are an error.
+    Refused,
+    /// They become the nearest, unless that is infinite.
+    Allowed,
+}
+
+/// Hands `vectors` to `out` as `dtype`, or fails before the first value that may not.
+fn append(out: &mut impl Take, vectors: Vectors, dtype: Dtype, rounding: Rounding) -> Result<()> {
     if vectors.dtype() == dtype {
         return out.take(vectors.bytes());
     }
-    struct From<'a, T>(Vectors<'a>, Dtype, &'a mut T);
-    struct To<'a, E, T>(&'a [E], usize, &'a mut T);
+    struct From<'a, T>(Vectors<'a>, Dtype, Rounding, &'a mut T);
+    struct To<'a, E, T>(&'a [E], usize, Rounding, &'a mut T);
     impl<T: Take> DtypeVisitor for From<'_, T> {
         type Out = Result<()>;
         fn visit<E: Element>(self) -> Result<()> {
-            self.1.visit(To(self.0.as_slice::<E>().unwrap_or_default(), self.0.dim(), self.2))
+            self.1.visit(To(self.0.as_slice::<E>().unwrap_or_default(), self.0.dim(), self.2, self.3))
         }
     }
     impl<A: Element, T: Take> DtypeVisitor for To<'_, A, T> {
         type Out = Result<()>;
         fn visit<B: Element>(self) -> Result<()> {
-            let Self(values, dim, out) = self;
+            let Self(values, dim, rounding, out) = self;
             let mut piece = Vec::with_capacity(PIECE);
             for (values, start) in values.chunks(PIECE).zip((0..).step_by(PIECE)) {
                 piece.clear();
                 piece.extend(values.iter().map(|v| B::from_f64(v.to_f64())));
-                let same = |(a, b): (&A, &B)| a.to_f64() == b.to_f64();
+                let same = |(a, b): (&A, &B)| match rounding {
+                    Rounding::Refused => a.to_f64() == b.to_f64(),
+                    Rounding::Allowed => b.to_f64().is_finite(),
+                };
                 if let Some(at) = values.iter().zip(&piece).position(|pair| !same(pair)) {
                     let (row, column) = ((start + at) / dim, (start + at) % dim);
                     let value = values[at].to_f64();
@@ -158,5 +205,5 @@ fn append(out: &mut impl Take, vectors: Vectors, dtype: Dtype) -> Result<()> {
             Ok(())
         }
     }
-    vectors.dtype().visit(From(vectors, dtype, out))
+    vectors.dtype().visit(From(vectors, dtype, rounding, out))
 }

@@ -6,11 +6,11 @@ use bytemuck::{Pod, Zeroable};
 
 use super::build::filled;
 use super::rows::{Layout, Rows};
-use super::space::{STEP, Space, WIDEST};
-use super::{GROWTHS, Graph};
+use super::{GROWTHS, Graph, WIDEST};
 use crate::error::Result;
 use crate::index::Spec;
 use crate::metric::Metric;
+use crate::space::{STEP, Space};
 use crate::storage::{Sections, Tag};
 use crate::transform::Projection;
 

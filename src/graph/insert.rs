@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::Graph;
-use super::STRIDE;
 use super::build::{NONE, Near, Points, Pruner};
 use super::rows::{Node, write};
-use super::space::Heads;
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, squares};
 use crate::search::{Effort, walks};
+use crate::space::{Heads, STRIDE};
 use crate::threads::{self, Monitor};
 use crate::vectors::Vectors;
 

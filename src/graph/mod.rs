@@ -5,7 +5,6 @@ mod file;
 mod insert;
 mod order;
 mod rows;
-mod space;
 
 use std::ops::RangeInclusive;
 
@@ -13,15 +12,18 @@ use crate::error::Result;
 use crate::kernels::Isa;
 use crate::metric::Metric;
 use crate::search::{Effort, Stats, walks};
+use crate::space::{Space, Wanted};
 use crate::storage::Buffer;
 use crate::threads::Monitor;
 use crate::vectors::Vectors;
 
 pub(crate) use build::NONE;
 use rows::Rows;
-pub(crate) use rows::{Row, STRIDE, View};
-pub(crate) use space::Space;
+pub(crate) use rows::{Row, View};
 
+/// Coordinates of a head at most.
+const WIDEST: usize = 512;
+const WANTED: Wanted = Wanted { held: 0.96, widest: WIDEST, mixed: true };
 /// Nodes in view of the walks whose hops are told, and the farther neighbour from which β is learned; how many walks there are
 /// at most.
 const USUAL: usize = 64;
@@ -59,7 +61,7 @@ impl Graph {
     /// A graph of `vectors`.
     pub fn build(vectors: Vectors, params: &GraphParams) -> Result<Self> {
         let GraphParams { metric, degree, seed, threads, monitor } = *params;
-        let space = Space::train(vectors, metric, seed, monitor)?;
+        let space = Space::train(vectors, metric, WANTED, seed, monitor)?;
         let heads = space.encode(vectors, threads, monitor)?;
         let points = build::Points { codes: &heads.codes, width: heads.stride };
         let order = order::order(points, seed, threads, monitor)?;

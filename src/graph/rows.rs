@@ -10,23 +10,20 @@
 //! A row of 32 neighbours and 96 coordinates is 768 bytes, twelve lines. The last few rows are no nodes but the *entry*: their
 //! neighbours are where walks begin, their code is the origin.
 
-use bytemuck::{Pod, Zeroable};
 use half::bf16;
 
 use super::build::NONE;
 use crate::error::{Error, Result};
-use crate::kernels::fastscan::{BLOCK, Factors, PAIR};
+use crate::kernels::fastscan::{BLOCK, BlockFactors, PAIR};
 use crate::kernels::tile::Line;
 use crate::quantizer::rabitq;
+use crate::space::{Heads, STRIDE};
 use crate::storage::Buffer;
 use crate::threads::{self, Monitor};
 
-use super::space::Heads;
 
 /// Rows packed at a time.
 const PART: usize = 256;
-/// A node's code is read so many bytes at a time.
-pub(crate) const STRIDE: usize = 32;
 
 /// Where things are in a row, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +38,9 @@ pub(crate) struct Layout {
     pub size: usize,
 }
 
-/// The factors of a block.
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Head {
-    add: [[bf16; 16]; 2],
-    rescale: [[bf16; 16]; 2],
-}
-
 impl Layout {
     pub fn new(degree: usize, width: usize) -> Self {
-        let block = size_of::<Head>() + width / PAIR * BLOCK;
+        let block = size_of::<BlockFactors>() + width / PAIR * BLOCK;
         let code = degree * size_of::<u32>() + degree / BLOCK * block;
         let end = (width + size_of::<f32>()).max(width.next_multiple_of(STRIDE));
         Self { degree, width, block, code, size: (code + end).next_multiple_of(size_of::<Line>()) }
@@ -72,11 +61,10 @@ impl<'a> Row<'a> {
 
     /// Codes and factors of neighbours 32·`at`….
     #[inline(always)]
-    pub fn block(self, at: usize) -> (&'a [[u8; BLOCK]], Factors<'a>) {
+    pub fn block(self, at: usize) -> (&'a [[u8; BLOCK]], &'a BlockFactors) {
         let start = self.layout.degree * size_of::<u32>() + at * self.layout.block;
-        let (head, codes) = self.bytes[start..][..self.layout.block].split_at(size_of::<Head>());
-        let head: &Head = bytemuck::from_bytes(head);
-        (codes.as_chunks().0, Factors { add: &head.add, rescale: &head.rescale })
+        let (head, codes) = self.bytes[start..][..self.layout.block].split_at(size_of::<BlockFactors>());
+        (codes.as_chunks().0, bytemuck::from_bytes(head))
     }
 
     /// The node's code, read in whole strides: what follows its `width` bytes means nothing.
@@ -215,8 +203,8 @@ pub(super) fn write(layout: Layout, row: &mut [u8], center: Node, neighbours: &[
     let (blocks, rest) = rest.split_at_mut(degree / BLOCK * layout.block);
     let mut neighbours = neighbours.iter();
     for (block, ids) in blocks.chunks_exact_mut(layout.block).zip(ids.as_chunks_mut::<BLOCK>().0) {
-        let (head, codes) = block.split_at_mut(size_of::<Head>());
-        let head: &mut Head = bytemuck::from_bytes_mut(head);
+        let (head, codes) = block.split_at_mut(size_of::<BlockFactors>());
+        let head: &mut BlockFactors = bytemuck::from_bytes_mut(head);
         let codes: &mut [[u8; BLOCK]] = codes.as_chunks_mut().0;
         codes.fill([0; BLOCK]);
         for (i, id) in ids.iter_mut().enumerate() {

@@ -8,15 +8,19 @@ use super::{Index, Spec};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::ids::Ids;
+use crate::ivf::Ivf;
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
-use crate::rows::Rows;
+use crate::rows::{Kept, Rows};
+use crate::storage::Buffer;
 use crate::storage::{self, OpenParams, SaveParams, Sections, Tag};
 use crate::vectors::{Dtype, MAX_DIM};
 
 const META: Tag = Tag::new("meta");
 const VECTORS: Tag = Tag::new("vectors");
 const IDS: Tag = Tag::new("ids");
+/// The index's description, where it takes more than a number.
+const SPEC: Tag = Tag::new("spec");
 
 /// Section `meta`: what the other sections mean. All little-endian.
 #[repr(C)]
@@ -33,17 +37,20 @@ struct Meta {
     fitted: u64,
     /// 1 where there is a section `ids`.
     ids: u32,
-    /// [`CODES`], [`GRAPH`] or 0: which sections there are besides.
+    /// [`CODES`], [`GRAPH`], [`LISTS`] or 0: which sections there are besides.
     parts: u32,
 }
 
 const CODES: u32 = 1;
 const GRAPH: u32 = 2;
+const LISTS: u32 = 4;
 
 /// The numbers that stand for values in files: their places in these lists, for ever.
 const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
 const SPECS: [Spec; 3] = [Spec::Auto, Spec::Flat, Spec::FlatRaw];
 const GRAPHS: u32 = 3;
+/// The description is in [`SPEC`].
+const DESCRIBED: u32 = 4;
 const DTYPES: [Dtype; 5] = [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I8, Dtype::U8];
 
 fn number<T: PartialEq>(list: &[T], value: &T) -> u32 {
@@ -115,6 +122,7 @@ impl Index {
             metric: number(&METRICS, &self.metric),
             spec: match self.spec {
                 Spec::Graph { degree } => GRAPHS | (degree as u32) << 8,
+                Spec::Codes { .. } => DESCRIBED,
                 other => number(&SPECS, &other),
             },
             declared: number(&DTYPES, &self.rows.declared()),
@@ -125,14 +133,22 @@ impl Index {
             fitted: self.fitted as u64,
             ids: ids.is_some().into(),
             parts: if self.codes.is_some() { CODES } else { 0 }
-                | if self.graph.is_some() { GRAPH } else { 0 },
+                | if self.graph.is_some() { GRAPH } else { 0 }
+                | if self.ivf.is_some() { LISTS } else { 0 },
         };
         let codes = self.codes.as_ref().map(HeadCodes::sections).unwrap_or_default();
         let graph = self.graph.as_ref().map(Graph::sections).unwrap_or_default();
+        let lists = self.ivf.as_ref().map(Ivf::sections).unwrap_or_default();
         let mut parts: Vec<(Tag, [&[u8]; 1])> = vec![(META, [bytemuck::bytes_of(&meta)])];
-        parts.extend(codes.iter().chain(&graph).map(|(tag, bytes)| (*tag, [bytes.as_ref()])));
+        let description = self.spec.to_string();
+        if meta.spec == DESCRIBED {
+            parts.push((SPEC, [description.as_bytes()]));
+        }
+        parts.extend(codes.iter().chain(&graph).chain(&lists).map(|(tag, bytes)| (*tag, [bytes.as_ref()])));
         parts.extend(ids.map(|ids| (IDS, [ids.bytes()])));
-        parts.push((VECTORS, [self.rows.buffer().bytes()]));
+        if self.spec.kept() != Kept::Nothing {
+            parts.push((VECTORS, [self.rows.buffer().bytes()]));
+        }
         let sections: Vec<storage::Section> =
             parts.iter().map(|(tag, bytes)| (*tag, bytes.as_slice())).collect();
         out(&sections)
@@ -150,23 +166,33 @@ impl Index {
         let degree = (meta.spec >> 8) as usize;
         let spec = match meta.spec & 0xFF {
             GRAPHS if Spec::has_degree(degree) => Spec::Graph { degree },
+            DESCRIBED => described(file)?,
             _ => *SPECS.get(meta.spec as usize).ok_or_else(|| unknown("kind of index", meta.spec))?,
         };
         let declared = *DTYPES.get(meta.declared as usize).ok_or_else(|| unknown("dtype", meta.declared))?;
         let stored = *DTYPES.get(meta.stored as usize).ok_or_else(|| unknown("dtype", meta.stored))?;
         let floats = matches!(declared, Dtype::F32 | Dtype::F16 | Dtype::Bf16);
-        if stored != declared && !(floats && stored == Dtype::U8) {
+        let kept = spec.kept();
+        let fits = match kept {
+            Kept::As(dtype) => stored == dtype,
+            Kept::Exact => stored == declared || floats && stored == Dtype::U8,
+            Kept::Nothing => stored == declared,
+        };
+        if !fits {
             return Err(wrong(format!("vectors of {declared} stored as {stored}")));
         }
         if meta.dim == 0 || meta.dim > MAX_DIM as u64 {
             return Err(wrong(format!("dimension {}, not 1 to {MAX_DIM}", meta.dim)));
         }
         let dim = meta.dim as usize;
-        if meta.parts == GRAPH && dim > Spec::MAX_GRAPH_DIM {
-            return Err(wrong(format!("dimension {dim} of a graph, not 1 to {}", Spec::MAX_GRAPH_DIM)));
+        if meta.parts & (GRAPH | LISTS) != 0 && dim > Spec::MAX_GRAPH_DIM {
+            return Err(wrong(format!("dimension {dim} of a graph or codes, not 1 to {}", Spec::MAX_GRAPH_DIM)));
         }
         let len = usize::try_from(meta.len).map_err(|_| wrong(format!("{} vectors", meta.len)))?;
-        let vectors = file.array::<u8>(VECTORS, &[len, dim, stored.size()])?;
+        let vectors = match kept {
+            Kept::Nothing => Buffer::new(),
+            _ => file.array::<u8>(VECTORS, &[len, dim, stored.size()])?,
+        };
         let ids = match meta.ids {
             0 => Ids::Rows,
             1 => Ids::Given(file.array::<u64>(IDS, &[len])?),
@@ -176,15 +202,27 @@ impl Index {
         let fitted = usize::try_from(meta.fitted).ok().filter(|fitted| *fitted <= len);
         let fitted =
             fitted.ok_or_else(|| wrong(format!("codes chosen for {} of {len} vectors", meta.fitted)))?;
-        let (codes, graph) = match (meta.parts, spec) {
-            (0, Spec::Graph { .. }) if len > 0 => return Err(wrong("no graph".to_owned())),
-            (0, _) => (None, None),
-            (CODES, Spec::Auto | Spec::Flat) => (Some(HeadCodes::read(file, metric, dim, len)?), None),
-            (GRAPH, Spec::Graph { degree }) => (None, Some(Graph::read(file, metric, degree, dim, len)?)),
-            (GRAPH, Spec::Auto) => (None, Some(Graph::read(file, metric, Spec::DEGREE, dim, len)?)),
+        let (mut codes, mut graph, mut ivf) = (None, None, None);
+        match (meta.parts, spec) {
+            (0, Spec::Graph { .. } | Spec::Codes { .. }) if len > 0 => {
+                return Err(wrong(format!("no graph or lists in an index of kind {spec}")));
+            }
+            (0, _) => {}
+            (CODES, Spec::Auto | Spec::Flat) => codes = Some(HeadCodes::read(file, metric, dim, len)?),
+            (GRAPH, Spec::Graph { degree }) => graph = Some(Graph::read(file, metric, degree, dim, len)?),
+            (GRAPH, Spec::Auto) => graph = Some(Graph::read(file, metric, Spec::DEGREE, dim, len)?),
+            (LISTS, Spec::Codes { coding, .. }) => ivf = Some(Ivf::read(file, metric, coding, dim, len)?),
             (other, _) => return Err(wrong(format!("parts {other} in an index of kind {spec}"))),
-        };
-        let rows = Rows::from_parts(dim, declared, stored, vectors);
-        Ok(Self { metric, spec, seed: meta.seed, rows, ids, codes, graph, fitted })
+        }
+        let rows = Rows::from_parts((dim, len), declared, stored, kept, vectors);
+        Ok(Self { metric, spec, seed: meta.seed, rows, ids, codes, graph, ivf, fitted })
     }
+}
+
+/// The description that an index has as a text.
+fn described(file: &Sections) -> Result<Spec> {
+    let text = file.small(SPEC)?;
+    let spec = std::str::from_utf8(text.bytes()).ok().and_then(|text| text.parse().ok());
+    spec.filter(|spec| matches!(spec, Spec::Codes { .. }))
+        .ok_or_else(|| file.error(SPEC, "not the description of an index of codes"))
 }

@@ -7,14 +7,16 @@ mod spec;
 
 use std::fmt;
 
-pub use spec::Spec;
+pub use crate::quantizer::Coding;
+pub use spec::{Lists, Rerank, Spec};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphParams};
 use crate::ids::Ids;
+use crate::ivf::{Ivf, IvfParams};
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
-use crate::rows::Rows;
+use crate::rows::{Kept, Rows};
 use crate::search::{Hits, List, RangeHits, SearchParams, Searched};
 use crate::threads::Monitor;
 use crate::vectors::{Dtype, Vectors};
@@ -78,6 +80,8 @@ pub struct Index {
     codes: Option<HeadCodes>,
     /// Under `graph`, and under `auto` where it pays.
     graph: Option<Graph>,
+    /// Under the specs that name a code.
+    ivf: Option<Ivf>,
     /// How many rows there were when codes or the graph were last made anew.
     fitted: usize,
 }
@@ -86,11 +90,11 @@ impl Index {
     /// An empty index for vectors of `dim` coordinates of type `dtype`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a dimension of 0 or above 65,536, or above [`Spec::MAX_GRAPH_DIM`] under `graph`.
+    /// [`Error::Argument`] for a dimension of 0 or above 65,536, or above [`Spec::MAX_GRAPH_DIM`] for a graph or codes.
     pub fn new(dim: usize, metric: Metric, dtype: Dtype, spec: Spec) -> Result<Self> {
         spec.check_dim(dim)?;
-        let rows = Rows::new(dim, dtype);
-        Ok(Self { metric, spec, seed: 0, rows, ids: Ids::Rows, codes: None, graph: None, fitted: 0 })
+        let rows = Rows::new(dim, dtype, spec.kept());
+        Ok(Self { metric, spec, seed: 0, rows, ids: Ids::Rows, codes: None, graph: None, ivf: None, fitted: 0 })
     }
 
     /// An index of `vectors`, whose type becomes the index's.
@@ -123,7 +127,8 @@ impl Index {
         let before = self.len();
         let ids = self.ids.extended(before, vectors.len(), params.ids)?;
         let rows = self.rows.extend(vectors)?;
-        match self.encode(before, threads, params.monitor) {
+        let coded = self.check_stored(before).and_then(|()| self.encode(vectors, before, threads, params.monitor));
+        match coded {
             Ok(()) => {
                 self.ids = ids;
                 Ok(())
@@ -135,9 +140,25 @@ impl Index {
         }
     }
 
-    /// Codes for the rows from `before` on, or for all where there are so many more now that it is worth asking again
-    /// how wide codes should be.
-    fn encode(&mut self, before: usize, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
+    /// Refuses rows from `before` on that were rounded to zeros, where those have no distance.
+    fn check_stored(&self, before: usize) -> Result<()> {
+        match self.spec.kept() {
+            Kept::As(_) if self.metric == Metric::Cosine => {
+                self.rows.view().rows(before..self.len()).check_nonzero("rounded vectors")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Codes for `vectors`, which are the rows from `before` on, or for all where there are so many more now that it is worth asking
+    /// again how wide codes should be.
+    fn encode(
+        &mut self,
+        vectors: Vectors,
+        before: usize,
+        threads: usize,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<()> {
         let anew = self.graph.is_none() && self.len() >= 4 * self.fitted;
         let kind = match self.spec {
             // What became a graph stays one.
@@ -154,6 +175,7 @@ impl Index {
                 self.codes = None;
                 return Ok(());
             }
+            Spec::Codes { lists, coding, .. } => return self.list((lists, coding), vectors, threads, monitor),
             Spec::Auto | Spec::Flat => {}
         }
         if anew {
@@ -192,6 +214,34 @@ impl Index {
         Ok(())
     }
 
+    /// Codes of `vectors` in their lists; where the vectors are stored and are four times as many as the lists were made for, of all
+    /// in new ones.
+    fn list(
+        &mut self,
+        (lists, coding): (Lists, Coding),
+        vectors: Vectors,
+        threads: usize,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<()> {
+        let stored = self.spec.kept() == Kept::Exact;
+        let all = if stored { self.rows.view() } else { vectors };
+        let anew = stored && self.len() >= 4 * self.fitted;
+        if let Some(ivf) = self.ivf.as_mut().filter(|_| !anew) {
+            return ivf.add(vectors, threads, monitor);
+        }
+        if !all.is_empty() {
+            let lists = match lists {
+                Lists::One => Some(1),
+                Lists::Suited => None,
+                Lists::Count(count) => Some(count),
+            };
+            let params = IvfParams { metric: self.metric, lists, coding, seed: self.seed, threads, monitor };
+            self.ivf = Some(Ivf::build(all, &params)?);
+            self.fitted = self.len();
+        }
+        Ok(())
+    }
+
     /// The `k` nearest vectors of each query, exactly: distances by the [metric's formula](Metric) in f64, rounded once,
     /// ties by the lower id. Queries may be of another type than the vectors.
     ///
@@ -214,7 +264,13 @@ impl Index {
 
     fn searched(&self) -> Searched<'_> {
         let list = List { rows: self.rows.view(), ids: &self.ids };
-        Searched { metric: self.metric, list, codes: self.codes.as_ref(), graph: self.graph.as_ref() }
+        Searched {
+            metric: self.metric,
+            list,
+            codes: self.codes.as_ref(),
+            graph: self.graph.as_ref(),
+            ivf: self.ivf.as_ref(),
+        }
     }
 
     /// Number of vectors.
@@ -249,10 +305,11 @@ impl Index {
 
     /// True where the vectors are a mapped file's pages.
     pub fn is_mapped(&self) -> bool {
-        self.rows.buffer().is_mapped()
+        self.rows.buffer().is_mapped() || self.ivf.as_ref().is_some_and(Ivf::is_mapped)
     }
 
-    /// The vectors as they are stored; the type may be smaller than [`Index::dtype`] where that loses nothing.
+    /// The vectors as they are stored, none where only codes are; the type may be smaller than [`Index::dtype`] where that loses nothing
+    /// or was asked for.
     pub fn vectors(&self) -> Vectors<'_> {
         self.rows.view()
     }
@@ -273,6 +330,7 @@ impl Index {
             ("vectors", self.rows.buffer().len() as u64),
             ("codes", codes as u64),
             ("graph", self.graph.as_ref().map_or(0, Graph::bytes) as u64),
+            ("lists", self.ivf.as_ref().map_or(0, Ivf::bytes) as u64),
             ("ids", self.ids.bytes() as u64),
         ]
     }
@@ -290,6 +348,7 @@ impl Index {
         };
         let mut facts = vec![("stored dtype", self.rows.stored().to_string()), ("codes", codes)];
         facts.extend(self.graph.as_ref().map(Graph::facts).unwrap_or_default());
+        facts.extend(self.ivf.as_ref().map(Ivf::facts).unwrap_or_default());
         facts
     }
 }

@@ -102,6 +102,7 @@ impl Simd for Neon {
     type F32 = [float32x4_t; 4];
     type I32 = [int32x4_t; 4];
     type Sums = [uint16x8_t; 4];
+    type Bytes = [uint8x16_t; 2];
 
     const BYTE_MAX: i32 = 255;
     // As for AVX2: at 127 a step of four vectors and eight coordinates would take eight instructions, not six.
@@ -329,6 +330,32 @@ impl Simd for Neon {
                 add_fine(acc[1], vmovl_high_s8(first), vld1q_s16(q.add(8))),
                 add_fine(acc[2], vmovl_s8(vget_low_s8(second)), vld1q_s16(q.add(16))),
                 add_fine(acc[3], vmovl_high_s8(second), vld1q_s16(q.add(24))),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn load_bytes(self, v: &[u8; 32]) -> Self::Bytes {
+        load_u8(v)
+    }
+    #[inline(always)]
+    fn pick_bytes(self, acc: Self::Bytes, v: Self::Bytes, shift: i32, mask: u8) -> Self::Bytes {
+        // A negative count shifts down.
+        let pick = |acc, v| unsafe {
+            vorrq_u8(acc, vandq_u8(vshlq_u8(v, vdupq_n_s8(shift as i8)), vdupq_n_u8(mask)))
+        };
+        [pick(acc[0], v[0]), pick(acc[1], v[1])]
+    }
+    #[inline(always)]
+    fn dot_bytes_i16(self, acc: Self::I32, x: Self::Bytes, q: &[i16; 32]) -> Self::I32 {
+        let [first, second] = x;
+        let q = q.as_ptr();
+        unsafe {
+            let wide = |v: uint8x8_t| vreinterpretq_s16_u16(vmovl_u8(v));
+            [
+                add_fine(acc[0], wide(vget_low_u8(first)), vld1q_s16(q)),
+                add_fine(acc[1], wide(vget_high_u8(first)), vld1q_s16(q.add(8))),
+                add_fine(acc[2], wide(vget_low_u8(second)), vld1q_s16(q.add(16))),
+                add_fine(acc[3], wide(vget_high_u8(second)), vld1q_s16(q.add(24))),
             ]
         }
     }

@@ -1,13 +1,14 @@
-//! Estimates from one-bit codes, 32 vectors at a time, by table look-up (André, Kermarrec, Le Scouarnec 2015).
+//! Estimates from codes of nibbles, 32 vectors at a time, by table look-up (André, Kermarrec, Le Scouarnec 2015).
 //!
-//! A *block* holds the codes of 32 vectors, four coordinates to a nibble: byte i of its p-th 32 bytes has coordinates
-//! 8p…8p+3 of vector i in its low half and 8p+4…8p+7 in its high half. For a query, Σ uⱼqⱼ over four coordinates takes one of
-//! sixteen values, so a table of sixteen entries replaces four products:
+//! A *block* holds the codes of 32 vectors: byte i of its p-th 32 bytes has nibble 2p of vector i in its low half and nibble 2p+1 in
+//! its high half. What a nibble adds to the inner product with a query takes one of sixteen values, so a table of sixteen entries
+//! replaces products. A nibble may be a centroid of its own part of the coordinates, or one bit each of four of them, u:
 //!
 //! ```text
-//! ⟨u,q⟩ ≈ step · Σ entries + Σ (smallest sum of each table)
+//! ⟨x̄,q⟩ ≈ step · Σ entries + Σ (smallest value of each table),   for bits x̄ = u − ½
 //! ```
 
+use bytemuck::{Pod, Zeroable};
 use half::bf16;
 
 use super::Simd;
@@ -15,7 +16,7 @@ use super::simd::ENTRY_LIMIT;
 
 /// Vectors in a block.
 pub const BLOCK: usize = 32;
-/// Coordinates of one byte of each vector.
+/// Coordinates of one byte of each vector, where a nibble is one bit each of four.
 pub const PAIR: usize = 8;
 
 /// A query's tables.
@@ -23,21 +24,55 @@ pub const PAIR: usize = 8;
 pub struct Tables {
     pairs: Vec<[[u8; 16]; 2]>,
     step: f32,
-    /// What a vector with no bit set is off from ⟨u,q⟩ − ½Σq.
+    /// ⟨x̄,q⟩ where all entries are 0.
     base: f32,
 }
 
-/// What turns ⟨u,q⟩ of 32 vectors into estimates: add + rescale · (⟨u,q⟩ − ½Σq).
-#[derive(Clone, Copy)]
-pub struct Factors<'a> {
+/// What turns ⟨x̄,q⟩ of a block's vectors into estimates: add + rescale · ⟨x̄,q⟩.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct BlockFactors {
     /// One a vector.
-    pub add: &'a [[bf16; 16]; 2],
+    pub add: [[bf16; 16]; 2],
     /// One a vector.
-    pub rescale: &'a [[bf16; 16]; 2],
+    pub rescale: [[bf16; 16]; 2],
 }
 
 impl Tables {
-    /// Makes the tables of `query`, whole pairs of nibbles. Inlined into a kernel, so that its instructions are used.
+    /// Makes the tables of `sums`: for each nibble, what each of its values adds to ⟨x̄,q⟩. An odd nibble at the end is as if another
+    /// one came that adds nothing.
+    #[inline(always)]
+    pub fn set_sums(&mut self, sums: &[[f32; 16]]) {
+        let (mut widest, mut lowest) = (0f32, 0f32);
+        for sums in sums {
+            let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
+            for &v in sums {
+                least = least.min(v);
+                most = most.max(v);
+            }
+            widest = widest.max(most - least);
+            lowest += least;
+        }
+        self.step = if widest > 0.0 { widest / f32::from(ENTRY_LIMIT) } else { 1.0 };
+        self.base = lowest;
+        let scale = 1.0 / self.step;
+        self.pairs.clear();
+        for pair in sums.chunks(2) {
+            let mut tables = [[0u8; 16]; 2];
+            for (table, sums) in tables.iter_mut().zip(pair) {
+                let mut least = f32::INFINITY;
+                for &v in sums {
+                    least = least.min(v);
+                }
+                for (entry, v) in table.iter_mut().zip(sums) {
+                    *entry = (((v - least) * scale + 0.5) as u8).min(ENTRY_LIMIT);
+                }
+            }
+            self.pairs.push(tables);
+        }
+    }
+
+    /// Makes the tables of one bit for each coordinate of `query`, whole pairs of nibbles. Inlined into a kernel, so that its instructions are used.
     #[inline(always)]
     pub fn set(&mut self, query: &[f32]) {
         let (mut widest, mut lowest, mut sum) = (0f32, 0f32, 0f32);
@@ -80,28 +115,29 @@ impl Tables {
         }
     }
 
-    /// Estimates of a block's vectors, `center` added to each.
+    /// ⟨x̄,q⟩ of a block's vectors, `lift` added to each.
     #[inline(always)]
-    pub fn estimate<S: Simd>(
-        &self,
-        s: S,
-        codes: &[[u8; BLOCK]],
-        factors: Factors,
-        center: f32,
-    ) -> [S::F32; 2] {
+    pub fn dots<S: Simd>(&self, s: S, codes: &[[u8; BLOCK]], lift: f32) -> [S::F32; 2] {
         let mut sums = s.zero_sums();
         for (codes, [low, high]) in codes.iter().zip(&self.pairs) {
             sums = s.look_up(sums, codes, low, high);
         }
         let [first, second] = s.sums_f32(sums);
-        let (step, base) = (s.splat_f32(self.step), s.splat_f32(self.base));
+        let (step, base) = (s.splat_f32(self.step), s.splat_f32(self.base + lift));
+        [s.mul_add_f32(first, step, base), s.mul_add_f32(second, step, base)]
+    }
+}
+
+impl BlockFactors {
+    /// Estimates from ⟨x̄,q⟩, `center` added to each.
+    #[inline(always)]
+    pub fn estimates<S: Simd>(&self, s: S, dots: [S::F32; 2], center: f32) -> [S::F32; 2] {
         let (one, center) = (s.splat_f32(1.0), s.splat_f32(center));
-        let first = s.mul_add_f32(first, step, base);
-        let second = s.mul_add_f32(second, step, base);
-        let add = |half: usize| s.load_bf16(&factors.add[half]);
+        let first = s.mul_add_f32(s.load_bf16(&self.add[0]), one, center);
+        let second = s.mul_add_f32(s.load_bf16(&self.add[1]), one, center);
         [
-            s.mul_add_f32(s.load_bf16(&factors.rescale[0]), first, s.mul_add_f32(add(0), one, center)),
-            s.mul_add_f32(s.load_bf16(&factors.rescale[1]), second, s.mul_add_f32(add(1), one, center)),
+            s.mul_add_f32(s.load_bf16(&self.rescale[0]), dots[0], first),
+            s.mul_add_f32(s.load_bf16(&self.rescale[1]), dots[1], second),
         ]
     }
 }

@@ -10,20 +10,23 @@
 
 #[cfg(target_arch = "aarch64")]
 pub mod aarch64;
+#[cfg(target_arch = "x86_64")]
+pub mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub mod avx512;
 pub mod distance;
 pub mod fastscan;
 pub mod fine;
 #[cfg(test)]
 mod naive;
 pub mod nearest;
+pub mod planes;
 pub mod scalar;
 pub mod simd;
 pub mod squares;
 #[cfg(test)]
 mod tests;
 pub mod tile;
-#[cfg(target_arch = "x86_64")]
-pub mod x86;
 
 use std::sync::OnceLock;
 
@@ -36,10 +39,10 @@ pub enum Isa {
     Scalar(scalar::Scalar),
     /// AVX2, FMA and F16C (Haswell, Zen and later).
     #[cfg(target_arch = "x86_64")]
-    Avx2(x86::Avx2),
+    Avx2(avx2::Avx2),
     /// AVX-512 F, BW, VL and VNNI (Ice Lake, Zen 4 and later).
     #[cfg(target_arch = "x86_64")]
-    Avx512(x86::Avx512),
+    Avx512(avx512::Avx512),
     /// NEON, which every aarch64 processor has.
     #[cfg(target_arch = "aarch64")]
     Neon(aarch64::Neon),
@@ -51,8 +54,8 @@ impl Isa {
         let mut list = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            list.extend(x86::Avx512::detect().map(Self::Avx512));
-            list.extend(x86::Avx2::detect().map(Self::Avx2));
+            list.extend(avx512::Avx512::detect().map(Self::Avx512));
+            list.extend(avx2::Avx2::detect().map(Self::Avx2));
         }
         #[cfg(target_arch = "aarch64")]
         list.extend([Self::Neon(aarch64::Neon::detect())]);
@@ -108,7 +111,7 @@ impl Isa {
 pub fn features() -> Vec<(&'static str, bool)> {
     #[cfg(target_arch = "x86_64")]
     {
-        x86::features()
+        avx2::features()
     }
     #[cfg(target_arch = "aarch64")]
     {

@@ -18,6 +18,7 @@ impl Simd for Scalar {
     type F32 = [f32; 16];
     type I32 = [i32; 16];
     type Sums = [u16; 32];
+    type Bytes = [u8; 32];
 
     const BYTE_MAX: i32 = 255;
     const CODE_MAX: i32 = 127;
@@ -165,6 +166,20 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn dot_i16(self, acc: Self::I32, x: &[i8; 32], q: &[i16; 32]) -> Self::I32 {
+        let product = |j: usize| i32::from(x[j]) * i32::from(q[j]);
+        std::array::from_fn(|i| acc[i] + product(2 * i) + product(2 * i + 1))
+    }
+    #[inline(always)]
+    fn load_bytes(self, v: &[u8; 32]) -> Self::Bytes {
+        *v
+    }
+    #[inline(always)]
+    fn pick_bytes(self, acc: Self::Bytes, v: Self::Bytes, shift: i32, mask: u8) -> Self::Bytes {
+        let moved = |v: u8| if shift < 0 { v >> -shift } else { v << shift };
+        std::array::from_fn(|i| acc[i] | moved(v[i]) & mask)
+    }
+    #[inline(always)]
+    fn dot_bytes_i16(self, acc: Self::I32, x: Self::Bytes, q: &[i16; 32]) -> Self::I32 {
         let product = |j: usize| i32::from(x[j]) * i32::from(q[j]);
         std::array::from_fn(|i| acc[i] + product(2 * i) + product(2 * i + 1))
     }

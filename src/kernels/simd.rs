@@ -43,6 +43,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type I32: Copy;
     /// 32 sums of 16 bits, in whatever order suits [`Simd::look_up`].
     type Sums: Copy;
+    /// 32 × u8.
+    type Bytes: Copy;
     /// The largest magnitude of a query's coordinate in [`Simd::dot_bytes`].
     const BYTE_MAX: i32;
     /// The largest magnitude of a query's coordinate in [`Simd::dot_codes`].
@@ -130,6 +132,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// acc + products of 32 pairs of an i8 and an i16 of a magnitude below 2¹⁵, two to a lane.
     fn dot_i16(self, acc: Self::I32, x: &[i8; 32], q: &[i16; 32]) -> Self::I32;
+    /// Thirty-two bytes.
+    fn load_bytes(self, v: &[u8; 32]) -> Self::Bytes;
+    /// Each byte of `acc` with those bits besides that `mask` has of `v`, moved `shift` up, or down where that is negative; none
+    /// of them may come from beyond the byte.
+    fn pick_bytes(self, acc: Self::Bytes, v: Self::Bytes, shift: i32, mask: u8) -> Self::Bytes;
+    /// acc + products of 32 pairs of a byte and an i16, two to a lane.
+    fn dot_bytes_i16(self, acc: Self::I32, x: Self::Bytes, q: &[i16; 32]) -> Self::I32;
     /// The sum of the lanes of each of the four, modulo 2³².
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4];
 

@@ -7,6 +7,7 @@ mod fastscan;
 mod fine;
 mod nearest;
 mod operations;
+mod planes;
 mod tile;
 
 use std::process::Command;

@@ -2,14 +2,157 @@
 //!
 //! [`HeadCodes`] never answer a query by themselves but tell, without a doubt, which vectors cannot be among the answers. They
 //! have two forms of a vector: `head`, few directions in panels that every query reads, and `fine`, many directions in a row
-//! that only those read which the panels could not rule out. [`rabitq`] estimates distances from one bit a coordinate: the
-//! neighbours of a graph's node.
+//! that only those read which the panels could not rule out.
+//!
+//! A [`Quantizer`] codes what a vector is off from a centre, so that distances can be estimated: [`rabitq`] by one to eight bits a
+//! coordinate, [`product`] by nibbles that stand for centroids. The neighbours of a graph's node are coded by [`rabitq`] in one bit.
 
 mod costs;
 mod file;
 mod fine;
 mod head;
+pub(crate) mod product;
 pub(crate) mod rabitq;
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::kernels::Isa;
+use crate::kernels::fastscan::Tables;
+use crate::space::Wanted;
+use crate::threads::Monitor;
+
+use product::Product;
+use rabitq::Rabitq;
 
 pub(crate) use costs::{Costs, fine_widths, widths};
 pub use head::{HeadCodes, HeadQueries};
+
+/// What makes an estimate of a code: ‖q−o‖² ≈ ‖q−c‖² + add + rescale · ⟨x̄,q⟩. The same for every code:
+///
+/// ```text
+/// ‖q−o‖² = ‖r‖² + ‖q−c‖² − 2⟨r, q−c⟩        r = o − c,   ⟨r, q−c⟩ ≈ ρ⟨x̄, q−c⟩,   ρ = ‖r‖²/⟨r,x̄⟩
+/// add     = ‖r‖² + 2ρ⟨x̄,c⟩,   rescale = −2ρ
+/// ```
+///
+/// x̄ is what the code stands for, in a scale of its own; ρ makes the estimate right for the residual itself (Gao, Long 2024). The
+/// query meets the codes only in ⟨x̄,q⟩, whatever the centre: what is computed of it once serves all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Factors {
+    pub add: f32,
+    pub rescale: f32,
+}
+
+impl Factors {
+    /// From ‖r‖², ⟨r,x̄⟩ and ⟨x̄,c⟩. The rescale is rounded to bf16, and `add` made for that one: what is left of the rounding is in
+    /// proportion to ⟨x̄, q−c⟩.
+    pub fn new(square: f32, along: f32, center: f32) -> Self {
+        let rho = if along > 0.0 { square / along } else { 0.0 };
+        let rescale = half::bf16::from_f32(-2.0 * rho).to_f32();
+        Self { add: square - rescale * center, rescale }
+    }
+}
+
+/// Where a code is written to: all zeros.
+pub(crate) struct Code<'a> {
+    /// Two nibbles to a byte.
+    pub nibbles: &'a mut [u8],
+    /// The planes of the bits beyond.
+    pub planes: &'a mut [u8],
+}
+
+/// How what is left of a vector becomes a code.
+pub(crate) trait Quantizer: Send + Sync {
+    /// As in an index's description.
+    fn name(&self) -> String;
+    /// Coordinates.
+    fn width(&self) -> usize;
+    /// Nibbles of a code.
+    fn nibbles(&self) -> usize;
+    /// Bytes of them.
+    fn pairs(&self) -> usize {
+        self.nibbles().div_ceil(2)
+    }
+    /// e: bits a coordinate beyond the nibbles, which then have one each.
+    fn extra(&self) -> usize;
+    /// Codes `residual`, which is taken from `center`: the factors by the nibbles alone, and by all bits.
+    fn encode(&self, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2];
+    /// Makes the tables of `query`.
+    fn tables(&self, isa: Isa, query: &[f32], tables: &mut Tables);
+    /// The deviation of ⟨x̄, q−c⟩ from what it should be, in units of ‖q−c‖: by the nibbles alone, and by all bits. That is
+    /// ‖x̄‖ · √(1 − cos²(r,x̄)) / √d.
+    fn deviations(&self) -> [f32; 2];
+    /// What [`Coding::restore`] makes it of again.
+    fn state(&self) -> Vec<f32>;
+}
+
+/// Which [`Quantizer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// `"rabitq4"`: so many bits a direction, 1 to 8.
+    Rabitq {
+        /// Bits.
+        bits: usize,
+    },
+    /// `"pq64x4"`: so many nibbles, 1 to 512.
+    Product {
+        /// Nibbles.
+        nibbles: usize,
+    },
+}
+
+impl Coding {
+    /// Directions at most: what their tables add up stays below 2¹⁶.
+    pub(crate) const WIDEST: usize = 2048;
+
+    /// The directions of the space that suits it: the finer the codes, the more of them are worth their bytes.
+    pub(crate) fn wanted(self) -> Wanted {
+        let widest = Self::WIDEST;
+        match self {
+            Self::Rabitq { bits } => {
+                Wanted { held: 1.0 - 0.04_f64.min(0.24 / f64::from(1u32 << (bits - 1))), widest, mixed: true }
+            }
+            Self::Product { .. } => Wanted { held: 0.995, widest, mixed: false },
+        }
+    }
+
+    /// Learns from `residuals` of `width` coordinates each.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Interrupted`](crate::Error::Interrupted).
+    pub(crate) fn train(
+        self,
+        residuals: &[f32],
+        width: usize,
+        how: (u64, usize, Option<&dyn Monitor>),
+    ) -> Result<Arc<dyn Quantizer>> {
+        Ok(match self {
+            Self::Rabitq { bits } => Arc::new(Rabitq::new(bits, width)),
+            Self::Product { nibbles } => Arc::new(Product::train(residuals, width, nibbles, how)?),
+        })
+    }
+
+    /// From a [`Quantizer::state`] of `nibbles`; nothing where it is not that.
+    pub(crate) fn restore(self, width: usize, nibbles: usize, state: &[f32]) -> Option<Arc<dyn Quantizer>> {
+        match self {
+            Self::Rabitq { bits } => state.is_empty().then(|| Arc::new(Rabitq::new(bits, width)) as _),
+            Self::Product { .. } => {
+                Product::from_state(width, nibbles, state).map(|made| Arc::new(made) as _)
+            }
+        }
+    }
+}
+
+/// ⟨a,b⟩.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    // Sums side by side, so that they need not wait for each other.
+    let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0f32; 8];
+    for (a, b) in a.0.iter().zip(b.0) {
+        for i in 0..8 {
+            sums[i] += a[i] * b[i];
+        }
+    }
+    let rest: f32 = a.1.iter().zip(b.1).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}

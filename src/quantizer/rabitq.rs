@@ -1,25 +1,152 @@
-//! One bit a coordinate, and an unbiased estimate of a distance (RaBitQ: Gao, Long 2024), relative to any centre.
+//! A few bits a coordinate, and an unbiased estimate of a distance (RaBitQ: Gao, Long 2024; Gao and others 2025), relative to any
+//! centre.
 //!
-//! Vectors are randomly turned heads y. With a centre c and a vector o, r = o − c, u_j = [r_j > 0] and x̄ = u − ½,
-//!
-//! ```text
-//! ‖q−o‖² = ‖r‖² + ‖q−c‖² − 2⟨r, q−c⟩        ⟨r, q−c⟩ ≈ ρ⟨x̄, q−c⟩,   ρ = ‖r‖²/⟨r,x̄⟩
-//!        ≈ ‖q−c‖² + add + rescale · (⟨u,q⟩ − ½Σq)
-//! add     = ‖r‖² + 2ρ⟨x̄,c⟩,   rescale = −2ρ
-//! ```
-//!
-//! The query meets the codes only in ⟨u,q⟩, whatever the centre: one set of [tables](crate::kernels::fastscan) serves all of them.
-//! The estimate of the cosine between r and q − c has a standard deviation of about 0.75/√d.
+//! Vectors are randomly turned heads. A residual r is coded as u_j = ⌊t·r_j⌋ + 2ᴮ⁻¹ in B bits, which stands for x̄ = u − (2ᴮ − 1)/2: the
+//! direction of x̄ should be that of r, and t is chosen for that among a few multiples of what suits normal coordinates. By their
+//! highest bits alone x̄ = ±½. Both have [`Factors`] of their own. With one bit the estimate of the cosine between r and q − c has a
+//! standard deviation of about 0.75/√d, and each bit more halves it.
 
-/// What belongs to one code.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Code {
-    pub add: f32,
-    pub rescale: f32,
+use super::{Code, Factors, Quantizer, dot};
+use crate::kernels::fastscan::{PAIR, Tables};
+use crate::kernels::{Isa, Kernel, Simd, planes};
+
+/// The step that serves normal coordinates best, in deviations, for B = 1, 2 … (Max 1960).
+const STEPS: [f32; 8] = [1.596, 0.9957, 0.586, 0.3352, 0.1881, 0.1041, 0.0568, 0.0308];
+/// The multiples of it that are tried.
+const TRIED: [f32; 5] = [1.0, 0.88, 1.13, 0.76, 1.3];
+
+/// B bits a coordinate.
+pub(crate) struct Rabitq {
+    bits: usize,
+    extra: usize,
+    width: usize,
 }
 
-/// Encodes `vector` relative to `center`: calls `set` with each coordinate whose bit is one.
-pub(crate) fn encode(center: &[i8], vector: &[i8], mut set: impl FnMut(usize)) -> Code {
+impl Rabitq {
+    /// Bits a coordinate at most.
+    pub const MOST: usize = planes::MOST + 1;
+    /// By the highest bits ⟨x̄,q⟩ is off by so much in units of ‖q−c‖: ‖x̄‖ · √(1 − cos²(r,x̄)) / √d, which is ½√(1 − 2/π) where
+    /// coordinates are normal.
+    pub const DEVIATION: f32 = 0.3014;
+
+    pub fn new(bits: usize, width: usize) -> Self {
+        Self { bits, extra: bits - 1, width }
+    }
+
+    /// Of points that are looked at by their highest bits, or else exactly: see [`Rabitq::encode_point`].
+    pub fn points(width: usize) -> Self {
+        Self { bits: 8, extra: planes::WHOLE, width }
+    }
+
+    /// Codes the vector whose coordinates are all an integer and a half, as a point by itself and not a direction, relative to
+    /// the origin: by all of its bits it is met exactly.
+    pub fn encode_point(&self, point: &[f32], code: Code) -> [Factors; 2] {
+        let square = dot(point, point);
+        let top = Factors::new(square, sum_abs(point) / 2.0, 0.0);
+        self.write(point, 1.0, code);
+        [top, Factors { add: square, rescale: -2.0 }]
+    }
+
+    /// ⌊t·x⌋, not below −2ᴮ⁻¹ nor above 2ᴮ⁻¹ − 1.
+    fn level(&self, x: f32, t: f32) -> f32 {
+        let reach = (1 << (self.bits - 1)) as f32;
+        (x * t).floor().clamp(-reach, reach - 1.0)
+    }
+
+    fn write(&self, residual: &[f32], t: f32, code: Code) {
+        let half = 1 << (self.bits - 1);
+        let mut all = Vec::with_capacity(self.width);
+        for (byte, eight) in code.nibbles.iter_mut().zip(residual.as_chunks::<PAIR>().0) {
+            for (b, &r) in eight.iter().enumerate() {
+                let u = (self.level(r, t) as i32 + half) as u8;
+                *byte |= (u >> (self.bits - 1)) << b;
+                all.push(u);
+            }
+        }
+        planes::pack(&all, self.extra, code.planes);
+    }
+}
+
+impl Quantizer for Rabitq {
+    fn name(&self) -> String {
+        format!("rabitq{}", self.bits)
+    }
+
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn nibbles(&self) -> usize {
+        2 * self.width / PAIR
+    }
+
+    fn extra(&self) -> usize {
+        self.extra
+    }
+
+    fn encode(&self, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2] {
+        let square = dot(residual, residual);
+        let signs: f32 = residual.iter().zip(center).map(|(&r, &c)| if r >= 0.0 { c } else { -c }).sum();
+        let top = Factors::new(square, sum_abs(residual) / 2.0, signs / 2.0);
+        let deviation = (square / self.width as f32).sqrt();
+        if self.bits == 1 || deviation == 0.0 {
+            self.write(residual, 1.0, code);
+            return [top; 2];
+        }
+        let mut best = (f32::NEG_INFINITY, 1.0);
+        for tried in TRIED {
+            let t = 1.0 / (STEPS[self.bits - 1] * tried * deviation);
+            let (mut along, mut norm) = (0.0, 0.0);
+            for &r in residual {
+                let x = self.level(r, t) + 0.5;
+                along += r * x;
+                norm += x * x;
+            }
+            let cosine = along / norm.sqrt();
+            if cosine > best.0 {
+                best = (cosine, t);
+            }
+        }
+        let t = best.1;
+        let (mut along, mut center_along) = (0.0, 0.0);
+        for (&r, &c) in residual.iter().zip(center) {
+            let x = self.level(r, t) + 0.5;
+            along += r * x;
+            center_along += c * x;
+        }
+        self.write(residual, t, code);
+        [top, Factors::new(square, along, center_along)]
+    }
+
+    fn tables(&self, isa: Isa, query: &[f32], tables: &mut Tables) {
+        struct Set<'a>(&'a [f32], &'a mut Tables);
+        impl Kernel for Set<'_> {
+            type Out = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) {
+                self.1.set(self.0);
+            }
+        }
+        isa.run(Set(query, tables));
+    }
+
+    fn deviations(&self) -> [f32; 2] {
+        // Of uniform steps within a normal coordinate: 1/√12 of a step each, and those of the outermost.
+        let all = if self.bits == 1 { Self::DEVIATION } else { 0.32 };
+        [Self::DEVIATION, all]
+    }
+
+    fn state(&self) -> Vec<f32> {
+        Vec::new()
+    }
+}
+
+fn sum_abs(values: &[f32]) -> f32 {
+    values.iter().map(|v| v.abs()).sum()
+}
+
+/// Encodes `vector` relative to `center` in one bit a coordinate: calls `set` with each coordinate whose bit is one.
+pub(crate) fn encode(center: &[i8], vector: &[i8], mut set: impl FnMut(usize)) -> Factors {
     // Differences of bytes: all sums are exact.
     let (mut square, mut reach, mut along) = (0i64, 0i64, 0i64);
     for (j, (&c, &o)) in center.iter().zip(vector).enumerate() {
@@ -33,7 +160,7 @@ pub(crate) fn encode(center: &[i8], vector: &[i8], mut set: impl FnMut(usize)) -
     }
     // ⟨r,x̄⟩ = ½Σ|r_j|; it is zero where the two are the same.
     let rho = if reach > 0 { square as f64 / (reach as f64 / 2.0) } else { 0.0 };
-    Code { add: (square as f64 + rho * along as f64) as f32, rescale: (-2.0 * rho) as f32 }
+    Factors { add: (square as f64 + rho * along as f64) as f32, rescale: (-2.0 * rho) as f32 }
 }
 
 #[cfg(test)]
@@ -84,6 +211,6 @@ mod tests {
     fn the_centre_itself_is_estimated_exactly() {
         let center = [5i8, -3, 0, 127];
         let code = encode(&center, &center, |_| panic!("no bit"));
-        assert_eq!(code, Code { add: 0.0, rescale: 0.0 });
+        assert_eq!(code, Factors { add: 0.0, rescale: 0.0 });
     }
 }

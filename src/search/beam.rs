@@ -17,9 +17,10 @@
 use super::pool::{Pool, distance_of, key};
 use super::seen::{NEW, Seen, TAKEN};
 use super::stop::{Effort, Stop};
-use crate::graph::{Graph, Row, STRIDE, View};
+use crate::graph::{Graph, Row, View};
 use crate::kernels::Simd;
 use crate::kernels::fastscan::{BLOCK, Tables};
+use crate::space::STRIDE;
 
 /// A graph as walks see it.
 #[derive(Clone, Copy)]
@@ -56,10 +57,12 @@ pub(crate) struct Walk {
 /// What a search did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Rows that were read.
+    /// Rows of a graph, or lists, that were read.
     pub hops: u64,
-    /// Neighbours whose distance was estimated.
+    /// Vectors whose distance was estimated by one bit a coordinate, or all there are in nibbles.
     pub estimates: u64,
+    /// Of those, the ones that were estimated again by all of their bits.
+    pub refined: u64,
     /// Exact distances.
     pub reranked: u64,
 }
@@ -180,8 +183,8 @@ fn neighbours<S: Simd>(
     let bound = s.splat_f32(bound);
     for (at, ids) in ids.iter().enumerate() {
         let (codes, factors) = row.block(at);
-        for (ids, estimates) in ids.as_chunks::<16>().0.iter().zip(tables.estimate(s, codes, factors, center))
-        {
+        let estimates = factors.estimates(s, tables.dots(s, codes, 0.0), center);
+        for (ids, estimates) in ids.as_chunks::<16>().0.iter().zip(estimates) {
             let mut mask = s.not_less_f32(bound, estimates);
             let values = s.lanes_f32(estimates);
             while mask != 0 {

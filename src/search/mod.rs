@@ -2,6 +2,7 @@
 
 pub(crate) mod beam;
 mod pool;
+mod probe;
 mod rerank;
 mod scan;
 pub(crate) mod screen;
@@ -15,6 +16,7 @@ use std::sync::Mutex;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::ids::NONE;
+use crate::ivf::Ivf;
 use crate::kernels::Isa;
 use crate::kernels::distance::Query;
 use crate::metric::Metric;
@@ -23,6 +25,7 @@ use crate::storage::Buffer;
 use crate::threads::{self, Monitor, Worker};
 use crate::vectors::Vectors;
 
+use probe::{Probes, Within};
 use rerank::Rerank;
 use walks::Walks;
 
@@ -55,8 +58,12 @@ pub struct SearchParams<'a> {
     /// Under `graph`: how many vectors a search keeps in view, at least k, hard queries up to twice as many; where nothing is said,
     /// 2k + 32, more where neighbours are hard to tell apart (`graph::Graph::usual`). More find more, and cost more.
     pub ef_search: Option<usize>,
-    /// Under `graph`: how many candidates get their exact distance, at least k; where nothing is said, as many as could be among the
-    /// k nearest by the errors of their codes.
+    /// Under `ivf`: how many lists are looked at; where nothing is said, the square root of how many there are.
+    pub nprobe: Option<usize>,
+    /// Under `ivf`: how many codes are looked at before no further list is begun; all of them where nothing is said.
+    pub max_codes: Option<usize>,
+    /// Under `graph`, and where codes are told to `rerank`: how many candidates get their distance by the vectors that are stored, at
+    /// least k; where nothing is said, as many as could be among the k nearest by the errors of their codes.
     pub rerank: Option<usize>,
 }
 
@@ -70,7 +77,7 @@ pub struct Hits {
     pub ids: Vec<i64>,
     /// nq × k distances beside them, +∞ beside −1.
     pub distances: Vec<f32>,
-    /// What each query cost, under `graph`; empty otherwise.
+    /// What each query cost, in a graph or lists; empty otherwise.
     pub stats: Vec<Stats>,
 }
 
@@ -92,6 +99,7 @@ pub(crate) struct Searched<'a> {
     pub list: List<'a>,
     pub codes: Option<&'a HeadCodes>,
     pub graph: Option<&'a Graph>,
+    pub ivf: Option<&'a Ivf>,
 }
 
 /// How vectors are ruled out.
@@ -123,6 +131,10 @@ impl Searched<'_> {
         hits.distances.resize(size, f32::INFINITY);
         if let Some(graph) = self.graph {
             self.walk(graph, queries, k, params, &mut hits)?;
+            return Ok(hits);
+        }
+        if let Some(ivf) = self.ivf {
+            self.probe(ivf, queries, k, params, &mut hits)?;
             return Ok(hits);
         }
         let n = self.list.rows.len();
@@ -164,7 +176,9 @@ impl Searched<'_> {
         let n = self.list.rows.len();
         let ef = params.ef_search.unwrap_or_else(|| graph.usual(k)).max(k).min(n);
         let fixed = params.rerank.map(|rerank| rerank.max(k));
-        let walks = Walks { ef, rerank: Rerank { metric: self.metric, graph, list: self.list, k, fixed } };
+        let (space, vectors) = (&graph.space, Some(graph.vectors()));
+        let rerank = Rerank { metric: self.metric, space, vectors, list: self.list, k, fixed };
+        let walks = Walks { graph, ef, rerank };
         let isa = Isa::active();
         hits.stats = vec![Stats::default(); queries.len()];
         // A long walk is many queries' worth of work: the monitor is heard between batches.
@@ -198,11 +212,114 @@ impl Searched<'_> {
         )
     }
 
+    /// Looks for every query in the lists near it.
+    fn probe(
+        &self,
+        ivf: &Ivf,
+        queries: Vectors,
+        k: usize,
+        params: &SearchParams,
+        hits: &mut Hits,
+    ) -> Result<()> {
+        let threads = self.check(queries, params)?;
+        let isa = Isa::active();
+        let probes = self.probes(ivf, k, Within::Any, params);
+        hits.stats = vec![Stats::default(); queries.len()];
+        let size = queries.len().div_ceil(threads).clamp(1, WALKS);
+        let batches = hits.ids.chunks_mut(size * k).zip(hits.distances.chunks_mut(size * k));
+        let batches: Vec<_> = batches.zip(hits.stats.chunks_mut(size)).map(Mutex::new).collect();
+        let total = (batches.len(), queries.len() as u64);
+        threads::run(threads, params.monitor, "search", total, |at, worker| {
+            let mut batch = batches[at].lock().map_err(|_| Error::Interrupted)?;
+            let ((ids, distances), stats) = &mut *batch;
+            let queries = queries.rows(at * size..(at * size + stats.len()));
+            probes.run(isa, queries, |query, found, cost| {
+                stats[query] = cost;
+                let row = query * k..(query + 1) * k;
+                for ((id, distance), found) in ids[row.clone()].iter_mut().zip(&mut distances[row]).zip(found)
+                {
+                    (*distance, *id) = (found.0, found.1 as i64);
+                }
+            });
+            worker.advance(queries.len() as u64);
+            Ok(())
+        })
+    }
+
+    fn probes<'a>(&'a self, ivf: &'a Ivf, k: usize, within: Within, params: &SearchParams) -> Probes<'a> {
+        let Self { metric, list, .. } = *self;
+        let fixed = match within {
+            // All that may be within a radius are told by their distance whether they are.
+            Within::Radius(_) => Some(ivf.len()),
+            Within::Any => params.rerank.map(|rerank| rerank.max(k)),
+        };
+        let stored = !list.rows.is_empty();
+        let space = &ivf.space;
+        let rerank = stored.then_some(Rerank { metric, space, vectors: None, list, k, fixed });
+        let most = match (stored, within) {
+            (_, Within::Radius(_)) => ivf.len(),
+            (true, _) => fixed.unwrap_or_else(|| ivf.usual_rerank(k)),
+            (false, _) => k,
+        };
+        Probes {
+            ivf,
+            ids: list.ids,
+            lists: params.nprobe.unwrap_or_else(|| ivf.usual()).min(ivf.lists.len()),
+            codes: params.max_codes.unwrap_or(usize::MAX),
+            most: most.clamp(1, ivf.len().max(1)),
+            within,
+            rerank,
+        }
+    }
+
+    /// Looks for every query in the lists near it for all within a radius.
+    fn probe_within(
+        &self,
+        ivf: &Ivf,
+        queries: Vectors,
+        radius: f32,
+        params: &SearchParams,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        let threads = self.check(queries, params)?;
+        let isa = Isa::active();
+        let probes = self.probes(ivf, 1, Within::Radius(radius), params);
+        let found: Vec<Mutex<Vec<Neighbor>>> = (0..queries.len()).map(|_| Mutex::default()).collect();
+        threads::run(threads, params.monitor, "search", (queries.len(), queries.len() as u64), |at, worker| {
+            let mut row = found[at].lock().map_err(|_| Error::Interrupted)?;
+            probes.run(isa, queries.rows(at..at + 1), |_, near, _| {
+                let near = near.iter().filter(|found| found.0 <= radius);
+                row.extend(near.map(|&(distance, id)| Neighbor { distance, id }));
+            });
+            worker.advance(1);
+            Ok(())
+        })?;
+        Ok(found.into_iter().map(|row| row.into_inner().unwrap_or_default()).collect())
+    }
+
     /// See [`Index::range_search`](crate::Index::range_search).
     pub fn within(&self, queries: Vectors, radius: f32, params: &SearchParams) -> Result<RangeHits> {
         if radius.is_nan() {
             return Err(Error::argument("radius", radius, "a number"));
         }
+        let found = match self.ivf {
+            Some(ivf) => self.probe_within(ivf, queries, radius, params)?,
+            None => self.scan_within(queries, radius, params)?,
+        };
+        let mut hits = RangeHits { offsets: vec![0], ids: Vec::new(), distances: Vec::new() };
+        for row in found {
+            hits.ids.extend(row.iter().map(|n| n.id as i64));
+            hits.distances.extend(row.iter().map(|n| n.distance));
+            hits.offsets.push(hits.ids.len());
+        }
+        Ok(hits)
+    }
+
+    fn scan_within(
+        &self,
+        queries: Vectors,
+        radius: f32,
+        params: &SearchParams,
+    ) -> Result<Vec<Vec<Neighbor>>> {
         let mut found: Vec<Vec<Neighbor>> = vec![Vec::new(); queries.len()];
         let rows = found.iter_mut().collect();
         let way = self.codes.map_or(Way::Rows, |codes| Way::Codes(codes, codes.finest()));
@@ -216,13 +333,7 @@ impl Searched<'_> {
                 *row = range.into_sorted().collect();
             },
         )?;
-        let mut hits = RangeHits { offsets: vec![0], ids: Vec::new(), distances: Vec::new() };
-        for row in found {
-            hits.ids.extend(row.iter().map(|n| n.id as i64));
-            hits.distances.extend(row.iter().map(|n| n.distance));
-            hits.offsets.push(hits.ids.len());
-        }
-        Ok(hits)
+        Ok(found)
     }
 
     /// Refuses what cannot be searched for; the number of threads.

@@ -17,10 +17,10 @@
 use super::List;
 use super::beam::Stats;
 use super::pool::{distance_of, key};
-use crate::graph::Graph;
 use crate::kernels::distance::Query;
 use crate::kernels::{Isa, Simd};
 use crate::metric::Metric;
+use crate::space::Space;
 use crate::vectors::Vectors;
 
 /// Errors from which a deviation is learned, at least.
@@ -42,7 +42,9 @@ pub(super) struct Found {
 #[derive(Clone, Copy)]
 pub(super) struct Rerank<'a> {
     pub metric: Metric,
-    pub graph: &'a Graph,
+    pub space: &'a Space,
+    /// Which vector each node is; themselves where nothing is said.
+    pub vectors: Option<&'a [u32]>,
     pub list: List<'a>,
     /// Neighbours that are wanted.
     pub k: usize,
@@ -83,7 +85,7 @@ impl Rerank<'_> {
     /// The number of the vector that a found node is.
     #[inline(always)]
     fn vector(&self, key: u64) -> u32 {
-        self.graph.vectors()[key as u32 as usize]
+        self.vectors.map_or(key as u32, |vectors| vectors[key as u32 as usize])
     }
 
     /// Ranks what was found for row `row` of `queries`: the nearest first, ties by the lower id.
@@ -104,7 +106,7 @@ impl Rerank<'_> {
         distances.clear();
         query.distances(isa, rows, vectors, distances);
         if self.fixed.is_none() && !near.is_empty() {
-            let (unit, rest) = self.graph.space.units(query.norm());
+            let (unit, rest) = self.space.units(query.norm());
             let z = (2.0 * (found.keys.len() as f64).ln()).sqrt() + 0.5;
             let (mut errors, mut from) = (Errors::NONE, 0);
             near.iter().zip(&*distances).for_each(|(&key, &d)| errors.add(key, d, unit));
@@ -115,7 +117,7 @@ impl Rerank<'_> {
                 let (_, &mut last, _) = order.select_nth_unstable_by(kth, f32::total_cmp);
                 let last = f64::from(last) * unit;
                 // Codes are rounded: each coordinate by 1/√12 in the mean, which meets q − x and itself.
-                let rounding = (self.graph.space.width() as f64 / 30.0 + (last + rest) / 3.0).max(0.0).sqrt();
+                let rounding = (self.space.width() as f64 / 30.0 + (last + rest) / 3.0).max(0.0).sqrt();
                 let bound = last - errors.least(z, rounding);
                 if bound.is_nan() {
                     break;

@@ -48,6 +48,7 @@ enum Phase {
 /// What is walked, and how far.
 #[derive(Clone, Copy)]
 pub(super) struct Walks<'a> {
+    pub graph: &'a Graph,
     /// Nodes in view.
     pub ef: usize,
     pub rerank: Rerank<'a>,
@@ -103,8 +104,7 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { walks, isa, queries, scratch, mut finish } = self;
-        let Walks { ef, rerank } = walks;
-        let graph = rerank.graph;
+        let Walks { graph, ef, rerank } = walks;
         let Scratch { seats, values, heads, ranking } = scratch;
         let (map, width) = (Map::new(graph), graph.space.width());
         graph.space.heads(isa, queries, values, heads);
@@ -161,7 +161,8 @@ mod tests {
         let params = GraphParams { metric, degree: 32, seed: 1, threads: 1, monitor: None };
         let graph = Graph::build(rows, &params).unwrap();
         let list = List { rows, ids: &Ids::Rows };
-        let walks = Walks { ef: 24, rerank: Rerank { metric, graph: &graph, list, k: 3, fixed: None } };
+        let rerank = Rerank { metric, space: &graph.space, vectors: Some(graph.vectors()), list, k: 3, fixed: None };
+        let walks = Walks { graph: &graph, ef: 24, rerank };
         let mut answered = 0;
         walks.run(Isa::active(), rows.rows(0..7), |query, best, stats| {
             assert_eq!(best[0], (0.0, query as u64));

@@ -1,4 +1,4 @@
-//! One Euclidean space for every metric, in bytes: what the graph is made of and walked in.
+//! One Euclidean space for every metric: what graphs are made of and walked in, and what residuals are taken in.
 //!
 //! ```text
 //! l2       x
@@ -15,24 +15,21 @@ use std::ops::Range;
 
 use nalgebra::DMatrix;
 
-use super::STRIDE;
-use super::build::filled;
 use crate::error::Result;
 use crate::kernels::distance::squared_norm;
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
+use crate::storage::filled;
 use crate::threads::{self, Monitor};
 use crate::transform::{Projection, columns, sample};
 use crate::vectors::{DtypeVisitor, Element, Vectors};
 
 /// Coordinates of a head are a multiple of this: a byte of the neighbours' codes.
-pub(super) const STEP: usize = crate::kernels::fastscan::PAIR;
+pub(crate) const STEP: usize = crate::kernels::fastscan::PAIR;
+/// Points are stored in a multiple of so many bytes.
+pub(crate) const STRIDE: usize = 32;
 /// Heads are learned from at most so many vectors.
 const SAMPLE: usize = 8192;
-/// Coordinates of a head at most.
-pub(super) const WIDEST: usize = 512;
-/// The part of what tells a vector from its nearest that heads hold, where they may be wide enough.
-const HELD: f64 = 0.96;
 /// Pairs of vectors from which that is learned, at most.
 const PAIRS: usize = 512;
 /// Vectors encoded at a time.
@@ -46,15 +43,26 @@ const SUMS: usize = 2;
 /// Queries that share a pass over the directions: with all these sums each, what the registers hold.
 const QUERIES: usize = 3;
 
+/// Which directions a space has.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    /// The part of what tells a vector from its nearest that heads hold, where they may be wide enough.
+    pub held: f64,
+    /// Coordinates of a head at most.
+    pub widest: usize,
+    /// Turned at random among themselves, so that all carry the same; otherwise the one that carries most comes first.
+    pub mixed: bool,
+}
+
 /// How vectors become points.
 #[derive(Clone)]
 pub(crate) struct Space {
-    pub(super) metric: Metric,
+    pub(crate) metric: Metric,
     /// M.
-    pub(super) longest: f64,
-    pub(super) projection: Projection,
+    pub(crate) longest: f64,
+    pub(crate) projection: Projection,
     /// The distance between two codes.
-    pub(super) step: f64,
+    pub(crate) step: f64,
     /// P, [`LANES`] rows at a time, coordinate by coordinate.
     turned: Vec<f32>,
 }
@@ -71,7 +79,7 @@ pub(crate) struct Heads {
 impl Heads {
     /// The points `order`, in this order.
     pub fn in_order(&self, order: &[u32]) -> Result<Self> {
-        let mut codes = filled(order.len() * self.stride, 0)?;
+        let mut codes = filled("points", order.len() * self.stride, 0)?;
         for (to, &id) in codes.chunks_exact_mut(self.stride).zip(order) {
             to.copy_from_slice(&self.codes[id as usize * self.stride..][..self.stride]);
         }
@@ -82,7 +90,13 @@ impl Heads {
 
 impl Space {
     /// Learns from a sample of `vectors`.
-    pub fn train(vectors: Vectors, metric: Metric, seed: u64, monitor: Option<&dyn Monitor>) -> Result<Self> {
+    pub fn train(
+        vectors: Vectors,
+        metric: Metric,
+        wanted: Wanted,
+        seed: u64,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<Self> {
         let dim = vectors.dim();
         let longest = match metric {
             Metric::InnerProduct => longest(vectors),
@@ -91,11 +105,13 @@ impl Space {
         let most = ((1usize << 33) / (dim * dim)).clamp(512, SAMPLE);
         let mut columns = lifted(sample(vectors, most, metric), metric, longest);
         let dims = columns.nrows();
-        let widest = dims.next_multiple_of(STEP).min(WIDEST);
-        let projection = Projection::train(&mut columns, widest.min(dims), seed, monitor)?;
-        let width = holding(&projection, &columns, HELD);
-        let projection = projection.narrowed(width.min(projection.width()));
-        let projection = projection.mixed(&[projection.width()], seed);
+        let widest = dims.next_multiple_of(STEP).min(wanted.widest);
+        let mut projection = Projection::train(&mut columns, widest.min(dims), seed, monitor)?;
+        let width = holding(&projection, &columns, wanted.held);
+        projection = projection.narrowed(width.min(projection.width()));
+        if wanted.mixed {
+            projection = projection.mixed(&[projection.width()], seed);
+        }
         let heads = projection.apply(&columns);
         let mut reaches: Vec<f64> = heads.iter().map(|v| v.abs()).collect();
         reaches.sort_unstable_by(f64::total_cmp);
@@ -147,7 +163,7 @@ impl Space {
     pub fn encode(&self, vectors: Vectors, threads: usize, monitor: Option<&dyn Monitor>) -> Result<Heads> {
         let stride = self.width().next_multiple_of(STRIDE);
         let n = vectors.len();
-        let mut heads = Heads { codes: filled(n * stride, 0)?, stride, tails: filled(n, 0.0)? };
+        let mut heads = Heads { codes: filled("points", n * stride, 0)?, stride, tails: filled("points", n, 0.0)? };
         let parts: Vec<_> = heads.codes.chunks_mut(PART * stride).zip(heads.tails.chunks_mut(PART)).collect();
         let parts: Vec<_> = parts.into_iter().map(std::sync::Mutex::new).collect();
         threads::run(threads, monitor, "encode", (parts.len(), n as u64), |at, worker| {
@@ -169,48 +185,94 @@ impl Space {
         Ok(heads)
     }
 
+    /// Replaces `heads` by those of `vectors`, [`Space::width`] values each, and `tails` by the squared lengths of their tails, in
+    /// units of the step. `values` is memory to work in. As [`Space::encode`], in f32 and not rounded to bytes, and under ip for
+    /// vectors longer than M too: what they lack in the last coordinate is taken off their tails.
+    pub fn points(
+        &self,
+        isa: Isa,
+        vectors: Vectors,
+        values: &mut Vec<f32>,
+        heads: &mut Vec<f32>,
+        tails: &mut Vec<f32>,
+    ) {
+        self.turn(isa, vectors, Role::Stored, values, heads);
+        let dims = self.projection.mean().len();
+        let square = |values: &[f32]| values.iter().map(|v| v * v).sum::<f32>();
+        tails.clear();
+        tails.extend(
+            values
+                .chunks_exact(dims)
+                .zip(heads.chunks_exact(self.width()))
+                .map(|(all, head)| (square(all) - square(head)).max(0.0)),
+        );
+        if self.metric == Metric::InnerProduct {
+            let (most, unit) = (self.longest * self.longest, self.step * self.step);
+            squares(vectors, |i, square| tails[i] -= ((square - most).max(0.0) / unit) as f32);
+        }
+    }
+
     /// Replaces `heads` by those of `queries`, [`Space::width`] values each, in units of the step. `values` is memory to work in.
     pub fn heads(&self, isa: Isa, queries: Vectors, values: &mut Vec<f32>, heads: &mut Vec<f32>) {
-        struct Points<'a>(&'a Space, Vectors<'a>, &'a mut Vec<f32>);
+        self.turn(isa, queries, Role::Asked, values, heads);
+    }
+
+    fn turn(&self, isa: Isa, vectors: Vectors, role: Role, values: &mut Vec<f32>, heads: &mut Vec<f32>) {
+        struct Points<'a>(&'a Space, Vectors<'a>, Role, &'a mut Vec<f32>);
         impl DtypeVisitor for Points<'_> {
             type Out = ();
             fn visit<E: Element>(self) {
-                let Self(space, queries, values) = self;
-                let all = queries.as_slice::<E>().unwrap_or_default();
-                all.chunks_exact(queries.dim()).for_each(|query| space.point(query, values));
+                let Self(space, vectors, role, values) = self;
+                let all = vectors.as_slice::<E>().unwrap_or_default();
+                all.chunks_exact(vectors.dim()).for_each(|vector| space.point(vector, role, values));
             }
         }
         values.clear();
-        queries.dtype().visit(Points(self, queries, values));
+        vectors.dtype().visit(Points(self, vectors, role, values));
         heads.clear();
-        heads.resize(queries.len() * self.width(), 0.0);
+        heads.resize(vectors.len() * self.width(), 0.0);
         isa.run(Turn { space: self, values, heads });
     }
 
-    /// Appends where `query` is in the space, from its centre and in units of the step: numbers that f32 holds whatever
+    /// Appends where `vector` is in the space, from its centre and in units of the step: numbers that f32 holds whatever
     /// the size of the data.
-    fn point<E: Element>(&self, query: &[E], values: &mut Vec<f32>) {
-        let reach = || query.iter().fold(0.0, |reach: f64, v| reach.max(v.to_f64().abs()));
-        let norm = || squared_norm(query).sqrt();
-        let scale = match self.metric {
+    fn point<E: Element>(&self, vector: &[E], role: Role, values: &mut Vec<f32>) {
+        let reach = || vector.iter().fold(0.0, |reach: f64, v| reach.max(v.to_f64().abs()));
+        let norm = || squared_norm(vector).sqrt();
+        let scale = match (self.metric, role) {
             // What is so far off that it could overflow is brought nearer: its order of the vectors stays.
-            Metric::L2 => (FARTHEST * self.step / reach()).min(1.0),
-            Metric::Cosine => 1.0 / norm(),
-            Metric::InnerProduct => self.longest / norm(),
+            (Metric::L2, _) => (FARTHEST * self.step / reach()).min(1.0),
+            (Metric::Cosine, _) => 1.0 / norm(),
+            (Metric::InnerProduct, Role::Asked) => self.longest / norm(),
+            (Metric::InnerProduct, Role::Stored) => 1.0,
         };
         let scale = if scale.is_finite() { scale } else { 1.0 };
         let (mean, unit) = (self.projection.mean(), 1.0 / self.step);
         let at = values.len();
         values.resize(at + mean.len(), 0.0);
         let values = &mut values[at..];
-        for ((value, v), &mean) in values.iter_mut().zip(query).zip(mean) {
+        for ((value, v), &mean) in values.iter_mut().zip(vector).zip(mean) {
             *value = ((v.to_f64() * scale - f64::from(mean)) * unit) as f32;
         }
-        // Under ip the last coordinate of a query is zero.
-        for (value, &mean) in values.iter_mut().zip(mean).skip(query.len()) {
-            *value = (-f64::from(mean) * unit) as f32;
+        // Under ip there is one coordinate more, which is zero in a query.
+        if let [.., last] = values
+            && let [.., mean] = mean
+            && self.metric == Metric::InnerProduct
+        {
+            let rest = match role {
+                Role::Stored => (self.longest * self.longest - squared_norm(vector)).max(0.0).sqrt(),
+                Role::Asked => 0.0,
+            };
+            *last = ((rest - f64::from(*mean)) * unit) as f32;
         }
     }
+}
+
+/// What a vector is in a search.
+#[derive(Clone, Copy)]
+enum Role {
+    Stored,
+    Asked,
 }
 
 /// y = Px for all points.
@@ -274,17 +336,24 @@ fn turn<S: Simd, const Q: usize>(
     }
 }
 
-/// The length of the longest vector.
-fn longest(vectors: Vectors) -> f64 {
-    struct Longest(usize);
-    impl DtypeVisitor for (Longest, Vectors<'_>) {
-        type Out = f64;
-        fn visit<E: Element>(self) -> f64 {
-            let values = self.1.as_slice::<E>().unwrap_or_default();
-            values.chunks_exact(self.0.0).map(squared_norm).fold(0.0, f64::max).sqrt()
+/// Calls `each` with the number and the squared length of every vector.
+fn squares(vectors: Vectors, each: impl FnMut(usize, f64)) {
+    struct Squares<'a, F>(Vectors<'a>, F);
+    impl<F: FnMut(usize, f64)> DtypeVisitor for Squares<'_, F> {
+        type Out = ();
+        fn visit<E: Element>(mut self) {
+            let values = self.0.as_slice::<E>().unwrap_or_default();
+            values.chunks_exact(self.0.dim()).enumerate().for_each(|(i, v)| self.1(i, squared_norm(v)));
         }
     }
-    vectors.dtype().visit((Longest(vectors.dim()), vectors))
+    vectors.dtype().visit(Squares(vectors, each));
+}
+
+/// The length of the longest vector.
+fn longest(vectors: Vectors) -> f64 {
+    let mut longest = 0f64;
+    squares(vectors, |_, square| longest = longest.max(square));
+    longest.sqrt()
 }
 
 /// Columns with the coordinate that ip needs.

@@ -1,12 +1,12 @@
-//! AVX2 and AVX-512.
+//! AVX2.
 #![expect(
     unsafe_code,
-    reason = "vendor intrinsics; each token below exists only where the processor has them"
+    reason = "vendor intrinsics; the token below exists only where the processor has them"
 )]
 #![allow(clippy::undocumented_unsafe_blocks, reason = "one reason serves every block: see `Safety` below")]
 
 // # Safety
-// Every block in an `impl Simd` below calls intrinsics of the token's own feature set. A token can only be made
+// Every block below calls intrinsics of the token's own feature set. A token can only be made
 // by `detect`, which asks the processor (and, through XGETBV, the operating system) for each feature. Memory
 // is read through references to arrays of exactly the bytes that the load reads, with unaligned loads.
 
@@ -15,7 +15,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::simd::{IN_ORDER, Kernel, Simd};
+use super::simd::{Kernel, Simd};
 
 /// The features Steep asks for, and whether they are here.
 pub(super) fn features() -> Vec<(&'static str, bool)> {
@@ -52,27 +52,6 @@ impl Avx2 {
     }
 }
 
-/// Proof of AVX-512 F, BW, VL and VNNI, and of what [`Avx2`] proves.
-#[derive(Clone, Copy, Debug)]
-pub struct Avx512(());
-
-impl Avx512 {
-    /// The token, where the processor has the instructions.
-    pub fn detect() -> Option<Self> {
-        let here = has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512vnni");
-        (here && Avx2::detect().is_some()).then_some(Self(()))
-    }
-
-    #[inline]
-    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Out {
-        #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-        fn inner<K: Kernel>(s: Avx512, kernel: K) -> K::Out {
-            kernel.run(s)
-        }
-        unsafe { inner(self, kernel) }
-    }
-}
-
 /// 32 bytes as 16-bit integers.
 #[inline(always)]
 fn widen_u8(_: Avx2, v: &[u8; 32]) -> [__m256i; 2] {
@@ -96,6 +75,7 @@ impl Simd for Avx2 {
     type F32 = [__m256; 2];
     type I32 = [__m256i; 2];
     type Sums = [__m256i; 2];
+    type Bytes = __m256i;
 
     const BYTE_MAX: i32 = 255;
     const CODE_MAX: i32 = 64;
@@ -325,6 +305,29 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn load_bytes(self, v: &[u8; 32]) -> Self::Bytes {
+        unsafe { _mm256_loadu_si256(v.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn pick_bytes(self, acc: Self::Bytes, v: Self::Bytes, shift: i32, mask: u8) -> Self::Bytes {
+        unsafe {
+            // Of pairs of bytes: what comes over from the other one is masked out.
+            let count = _mm_cvtsi32_si128(shift.abs());
+            let v = if shift < 0 { _mm256_srl_epi16(v, count) } else { _mm256_sll_epi16(v, count) };
+            _mm256_or_si256(acc, _mm256_and_si256(v, _mm256_set1_epi8(mask as i8)))
+        }
+    }
+    #[inline(always)]
+    fn dot_bytes_i16(self, acc: Self::I32, x: Self::Bytes, q: &[i16; 32]) -> Self::I32 {
+        unsafe {
+            let low = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(x));
+            let high = _mm256_cvtepu8_epi16(_mm256_extracti128_si256::<1>(x));
+            let low = _mm256_madd_epi16(low, _mm256_loadu_si256(q.as_ptr().cast()));
+            let high = _mm256_madd_epi16(high, _mm256_loadu_si256(q.as_ptr().add(16).cast()));
+            self.add_i32(acc, [low, high])
+        }
+    }
+    #[inline(always)]
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
         let mut sums = [0; 4];
         unsafe {
@@ -370,218 +373,6 @@ impl Simd for Avx2 {
                 [wide(_mm256_extracti128_si256::<1>(low)), wide(_mm256_extracti128_si256::<1>(high))],
             ]
         }
-    }
-
-    #[inline(always)]
-    fn prefetch(self, line: &[u8]) {
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
-    }
-}
-
-impl Simd for Avx512 {
-    type F64 = __m512d;
-    type F32 = __m512;
-    type I32 = __m512i;
-    type Sums = [__m256i; 2];
-
-    // And -128; +128 is no signed byte.
-    const BYTE_MAX: i32 = 127;
-    const CODE_MAX: i32 = 127;
-    // 24 accumulators hide VPDPBUSD's latency of 5 at two a cycle and leave registers for the panels.
-    const BYTE_QUERIES: usize = 6;
-    const FLOAT_QUERIES: usize = 6;
-    const PANELS: usize = 4;
-    const LANE_OF_BIT: [u8; 32] = IN_ORDER;
-    const LANE_BITS: u32 = 1;
-    const ALL_LANES: u32 = 0xFFFF;
-
-    #[inline(always)]
-    fn zero_f64(self) -> Self::F64 {
-        unsafe { _mm512_setzero_pd() }
-    }
-    #[inline(always)]
-    fn load_f64(self, v: &[f64; 8]) -> Self::F64 {
-        unsafe { _mm512_loadu_pd(v.as_ptr()) }
-    }
-    #[inline(always)]
-    fn widen_f32(self, v: &[f32; 8]) -> Self::F64 {
-        unsafe { _mm512_cvtps_pd(_mm256_loadu_ps(v.as_ptr())) }
-    }
-    #[inline(always)]
-    fn widen_f16(self, v: &[f16; 8]) -> Self::F64 {
-        unsafe { _mm512_cvtps_pd(_mm256_cvtph_ps(_mm_loadu_si128(v.as_ptr().cast()))) }
-    }
-    #[inline(always)]
-    fn widen_bf16(self, v: &[bf16; 8]) -> Self::F64 {
-        unsafe {
-            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(v.as_ptr().cast()));
-            _mm512_cvtps_pd(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide)))
-        }
-    }
-    #[inline(always)]
-    fn widen_i8(self, v: &[i8; 8]) -> Self::F64 {
-        unsafe { _mm512_cvtepi32_pd(_mm256_cvtepi8_epi32(_mm_loadl_epi64(v.as_ptr().cast()))) }
-    }
-    #[inline(always)]
-    fn widen_u8(self, v: &[u8; 8]) -> Self::F64 {
-        unsafe { _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64(v.as_ptr().cast()))) }
-    }
-    #[inline(always)]
-    fn sub_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
-        unsafe { _mm512_sub_pd(a, b) }
-    }
-    #[inline(always)]
-    fn add_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
-        unsafe { _mm512_add_pd(a, b) }
-    }
-    #[inline(always)]
-    fn mul_add_f64(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64 {
-        unsafe { _mm512_fmadd_pd(a, b, c) }
-    }
-    #[inline(always)]
-    fn sum_f64(self, a: Self::F64) -> f64 {
-        unsafe { _mm512_reduce_add_pd(a) }
-    }
-
-    #[inline(always)]
-    fn zero_f32(self) -> Self::F32 {
-        unsafe { _mm512_setzero_ps() }
-    }
-    #[inline(always)]
-    fn load_f32(self, v: &[f32; 16]) -> Self::F32 {
-        unsafe { _mm512_loadu_ps(v.as_ptr()) }
-    }
-    #[inline(always)]
-    fn load_bf16(self, v: &[bf16; 16]) -> Self::F32 {
-        unsafe {
-            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(v.as_ptr().cast()));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
-        }
-    }
-    #[inline(always)]
-    fn splat_f32(self, v: f32) -> Self::F32 {
-        unsafe { _mm512_set1_ps(v) }
-    }
-    #[inline(always)]
-    fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
-        unsafe { _mm512_fmadd_ps(a, b, c) }
-    }
-    #[inline(always)]
-    fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
-        unsafe { _mm512_min_ps(a, b) }
-    }
-    #[inline(always)]
-    fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
-        unsafe { u32::from(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(a, b)) }
-    }
-    #[inline(always)]
-    fn lanes_f32(self, a: Self::F32) -> [f32; 16] {
-        let mut lanes = [0.0; 16];
-        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), a) };
-        lanes
-    }
-
-    #[inline(always)]
-    fn zero_i32(self) -> Self::I32 {
-        unsafe { _mm512_setzero_si512() }
-    }
-    #[inline(always)]
-    fn to_f32(self, a: Self::I32) -> Self::F32 {
-        unsafe { _mm512_cvtepi32_ps(a) }
-    }
-    #[inline(always)]
-    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
-        unsafe { _mm512_add_epi32(a, b) }
-    }
-    #[inline(always)]
-    fn sum_i32(self, a: Self::I32) -> i64 {
-        unsafe {
-            let low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(a));
-            let high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64::<1>(a));
-            _mm512_reduce_add_epi64(_mm512_add_epi64(low, high))
-        }
-    }
-    #[inline(always)]
-    fn pack_bytes(self, q: [i16; 4]) -> [i32; 2] {
-        [i32::from_le_bytes(q.map(|v| v as i8 as u8)), 0]
-    }
-    #[inline(always)]
-    fn dot_bytes(self, acc: Self::I32, x: &[u8; 64], q: &[i32; 2]) -> Self::I32 {
-        // Operand order matters: the second is unsigned (vectors), the third signed (query).
-        unsafe { _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(x.as_ptr().cast()), _mm512_set1_epi32(q[0])) }
-    }
-    #[inline(always)]
-    fn dot_codes(self, acc: Self::I32, x: &[[u8; 64]; 2], q: &[i32; 2]) -> Self::I32 {
-        self.dot_bytes(self.dot_bytes(acc, &x[0], &[q[0], 0]), &x[1], &[q[1], 0])
-    }
-
-    #[inline(always)]
-    fn dot_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
-        unsafe {
-            let a = _mm512_cvtepu8_epi16(_mm256_loadu_si256(a.as_ptr().cast()));
-            _mm512_dpwssd_epi32(acc, a, _mm512_cvtepu8_epi16(_mm256_loadu_si256(b.as_ptr().cast())))
-        }
-    }
-    #[inline(always)]
-    fn dot_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
-        unsafe {
-            let a = _mm512_cvtepi8_epi16(_mm256_loadu_si256(a.as_ptr().cast()));
-            _mm512_dpwssd_epi32(acc, a, _mm512_cvtepi8_epi16(_mm256_loadu_si256(b.as_ptr().cast())))
-        }
-    }
-    #[inline(always)]
-    fn square_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
-        unsafe {
-            let a = _mm512_cvtepu8_epi16(_mm256_loadu_si256(a.as_ptr().cast()));
-            let d = _mm512_sub_epi16(a, _mm512_cvtepu8_epi16(_mm256_loadu_si256(b.as_ptr().cast())));
-            _mm512_dpwssd_epi32(acc, d, d)
-        }
-    }
-    #[inline(always)]
-    fn square_i8(self, acc: Self::I32, a: &[i8; 32], b: &[i8; 32]) -> Self::I32 {
-        unsafe {
-            let a = _mm512_cvtepi8_epi16(_mm256_loadu_si256(a.as_ptr().cast()));
-            let d = _mm512_sub_epi16(a, _mm512_cvtepi8_epi16(_mm256_loadu_si256(b.as_ptr().cast())));
-            _mm512_dpwssd_epi32(acc, d, d)
-        }
-    }
-
-    #[inline(always)]
-    fn dot_i16(self, acc: Self::I32, x: &[i8; 32], q: &[i16; 32]) -> Self::I32 {
-        unsafe {
-            let x = _mm512_cvtepi8_epi16(_mm256_loadu_si256(x.as_ptr().cast()));
-            _mm512_dpwssd_epi32(acc, x, _mm512_loadu_si512(q.as_ptr().cast()))
-        }
-    }
-    #[inline(always)]
-    fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
-        unsafe {
-            [
-                _mm512_reduce_add_epi32(a[0]),
-                _mm512_reduce_add_epi32(a[1]),
-                _mm512_reduce_add_epi32(a[2]),
-                _mm512_reduce_add_epi32(a[3]),
-            ]
-        }
-    }
-
-    // 32 codes are a register of AVX2, which these processors have too.
-    #[inline(always)]
-    fn zero_sums(self) -> Self::Sums {
-        Avx2(()).zero_sums()
-    }
-    #[inline(always)]
-    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums {
-        Avx2(()).look_up(acc, codes, low, high)
-    }
-    #[inline(always)]
-    fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2] {
-        let [low, high] = Avx2(()).sums_f32(sums);
-        let join = |v: [__m256; 2]| unsafe {
-            let low = _mm512_castps_pd(_mm512_castps256_ps512(v[0]));
-            _mm512_castpd_ps(_mm512_insertf64x4::<1>(low, _mm256_castps_pd(v[1])))
-        };
-        [join(low), join(high)]
     }
 
     #[inline(always)]

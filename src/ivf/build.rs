@@ -1,0 +1,364 @@
+//! From vectors to lists of codes: a sample tells the space, the centres and what codes stand for; then every vector is coded
+//! and put into the list of the nearest centre.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use super::codes::{Codes, Layout, NONE, Run};
+use super::{Ivf, IvfParams};
+use crate::error::{Error, Result};
+use crate::kernels::fastscan::BLOCK;
+use crate::kernels::nearest::Nearest;
+use crate::kernels::{Isa, planes};
+use crate::kmeans::{KmeansParams, kmeans};
+use crate::metric::Metric;
+use crate::quantizer::rabitq::Rabitq;
+use crate::quantizer::{Code, Factors, Quantizer};
+use crate::random::Random;
+use crate::space::{STRIDE, Space};
+use crate::storage::{Buffer, filled};
+use crate::threads::{self, Monitor};
+use crate::vectors::Vectors;
+
+/// Vectors for each centre that centres are learned from, at most.
+const PER_CENTER: usize = 96;
+/// Rounds of k-means.
+const ROUNDS: usize = 8;
+/// Vectors that codes are learned from, at most.
+const SAMPLE: usize = 1 << 14;
+/// Vectors a list, at least, in the mean.
+const LEAST: usize = 8;
+/// Vectors that a thread takes at a time.
+const PART: usize = 512;
+/// Parts that are coded before their codes are put in place.
+const PARTS: usize = 128;
+
+/// Memory to work in.
+#[derive(Default)]
+struct Scratch {
+    values: Vec<f32>,
+    heads: Vec<f32>,
+    tails: Vec<f32>,
+    bytes: Vec<i8>,
+}
+
+/// Codes on their way to their places.
+struct Piece {
+    nibbles: Vec<u8>,
+    planes: Vec<u8>,
+    factors: Vec<[Factors; 2]>,
+}
+
+impl Ivf {
+    /// An inverted file of `vectors`.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Interrupted`].
+    pub fn build(vectors: Vectors, params: &IvfParams) -> Result<Self> {
+        let IvfParams { metric, coding, seed, threads, monitor, .. } = *params;
+        let space = Space::train(vectors, metric, coding.wanted(), seed, monitor)?;
+        let width = space.width();
+        let asked = params.lists.unwrap_or((4.0 * (vectors.len() as f64).sqrt()) as usize);
+        let lists = asked.min(vectors.len() / LEAST).max(1);
+        let isa = Isa::active();
+        let centers = centers(isa, &space, vectors, lists, params)?;
+        let sample = Random(seed ^ 1).choose(SAMPLE.min(vectors.len()), vectors.len());
+        let residuals = residuals(isa, &space, &centers, &gathered(vectors, &sample)?.view(vectors)?);
+        let quantizer: Arc<dyn Quantizer> = coding.train(&residuals, width, (seed, threads, monitor))?;
+        let codes = Codes::new(Layout::of(&*quantizer));
+        let mut ivf = Self { space, quantizer, codes, lists: vec![Vec::new(); lists], centers: encode_centers(&centers, width)?, len: 0 };
+        ivf.add(vectors, threads, monitor)?;
+        Ok(ivf)
+    }
+
+    /// Adds `vectors` as the rows after the present ones.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Interrupted`]; the index is then as it was.
+    pub fn add(&mut self, vectors: Vectors, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
+        let (isa, before) = (Isa::active(), self.codes.len());
+        let centers = self.center_points();
+        let labels = assign(isa, &self.space, &centers, vectors, threads, monitor)?;
+        let mut lists = self.lists.clone();
+        let (places, len) = place(&mut lists, before, &labels)?;
+        let done = self.codes.lengthen(len).and_then(|()| {
+            self.encode(isa, &centers, vectors, (&labels, &places), threads, monitor)
+        });
+        match done {
+            Ok(()) => {
+                self.lists = lists;
+                self.len += vectors.len();
+            }
+            Err(error) => {
+                // Places in blocks that were there before have to be empty again.
+                let Layout { pairs, planes } = self.codes.layout;
+                if let Ok(mut writer) = self.codes.writer() {
+                    let (nibbles, planes) = (vec![0; pairs], vec![0; planes]);
+                    let nothing = [Factors { add: f32::INFINITY, rescale: 0.0 }; 2];
+                    places.iter().filter(|&&at| (at as usize) < before).for_each(|&at| {
+                        writer.write(at as usize, NONE, (&nibbles, &planes), nothing);
+                    });
+                }
+                self.codes.truncate(before);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(
+        &mut self,
+        isa: Isa,
+        centers: &[f32],
+        vectors: Vectors,
+        (labels, places): (&[u32], &[u32]),
+        threads: usize,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<()> {
+        let (space, quantizer, first) = (&self.space, &*self.quantizer, self.len);
+        let layout = self.codes.layout;
+        let mut writer = self.codes.writer()?;
+        let total = vectors.len();
+        for from in (0..total).step_by(PART * PARTS) {
+            let some = from..total.min(from + PART * PARTS);
+            let parts = some.len().div_ceil(PART);
+            let pieces: Vec<Mutex<Option<Piece>>> = (0..parts).map(|_| Mutex::new(None)).collect();
+            let shifted = monitor.map(|monitor| Shifted { monitor, done: from as u64, total: total as u64 });
+            let monitor = shifted.as_ref().map(|shifted| shifted as &dyn Monitor);
+            threads::run(threads, monitor, "encode", (parts, some.len() as u64), |at, worker| {
+                let rows = some.start + at * PART..some.end.min(some.start + (at + 1) * PART);
+                let mut scratch = Scratch::default();
+                let Scratch { values, heads, tails, .. } = &mut scratch;
+                space.points(isa, vectors.rows(rows.clone()), values, heads, tails);
+                let (width, count) = (space.width(), rows.len());
+                let mut piece = Piece {
+                    nibbles: filled("codes", count * layout.pairs, 0)?,
+                    planes: filled("codes", count * layout.planes, 0)?,
+                    factors: Vec::with_capacity(count),
+                };
+                for (i, (head, &tail)) in heads.chunks_exact_mut(width).zip(&*tails).enumerate() {
+                    let center = &centers[labels[rows.start + i] as usize * width..][..width];
+                    head.iter_mut().zip(center).for_each(|(v, c)| *v -= c);
+                    let code = Code {
+                        nibbles: &mut piece.nibbles[i * layout.pairs..][..layout.pairs],
+                        planes: &mut piece.planes[i * layout.planes..][..layout.planes],
+                    };
+                    let factors = quantizer.encode(head, center, code);
+                    piece.factors.push(factors.map(|f| Factors { add: f.add + tail, ..f }));
+                }
+                *pieces[at].lock().map_err(|_| Error::Interrupted)? = Some(piece);
+                worker.advance(count as u64);
+                Ok(())
+            })?;
+            for (at, piece) in pieces.into_iter().enumerate() {
+                let piece = piece.into_inner().ok().flatten().ok_or(Error::Interrupted)?;
+                for (i, factors) in piece.factors.iter().enumerate() {
+                    let row = some.start + at * PART + i;
+                    let nibbles = &piece.nibbles[i * layout.pairs..][..layout.pairs];
+                    let planes = &piece.planes[i * layout.planes..][..layout.planes];
+                    writer.write(places[row] as usize, (first + row) as u32, (nibbles, planes), *factors);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The centres of the lists, one after the other.
+    fn center_points(&self) -> Vec<f32> {
+        let (view, width) = (self.centers.view(), self.space.width());
+        let mut points = Vec::with_capacity(self.lists.len() * width);
+        let mut u = vec![0; width];
+        for at in 0..self.lists.len() {
+            u.fill(0);
+            planes::unpack(view.rest(at).0, planes::WHOLE, &mut u);
+            points.extend(u.iter().map(|&u| f32::from(u) - 127.5));
+        }
+        points
+    }
+}
+
+/// Vectors that were chosen from others.
+struct Gathered(Buffer);
+
+impl Gathered {
+    fn view<'a>(&'a self, of: Vectors) -> Result<Vectors<'a>> {
+        Vectors::from_bytes(self.0.bytes(), of.dtype(), of.dim())
+    }
+}
+
+fn gathered(vectors: Vectors, rows: &[usize]) -> Result<Gathered> {
+    let size = vectors.dim() * vectors.dtype().size();
+    let mut chosen = Buffer::with_capacity("sample", rows.len() * size)?;
+    for &at in rows {
+        chosen.extend("sample", &vectors.bytes()[at * size..][..size])?;
+    }
+    Ok(Gathered(chosen))
+}
+
+/// A monitor that is told what was done before.
+struct Shifted<'a> {
+    monitor: &'a dyn Monitor,
+    done: u64,
+    total: u64,
+}
+
+impl Monitor for Shifted<'_> {
+    fn report(&self, stage: &'static str, done: u64, _: u64) -> bool {
+        self.monitor.report(stage, self.done + done, self.total)
+    }
+}
+
+/// `count` centres, each coordinate an integer and a half, which eight bits hold.
+fn centers(isa: Isa, space: &Space, vectors: Vectors, count: usize, params: &IvfParams) -> Result<Vec<f32>> {
+    let (width, stride) = (space.width(), space.width().next_multiple_of(STRIDE));
+    if count == 1 {
+        // The points are centred.
+        return filled("centres", width, 0.5);
+    }
+    let sample = Random(params.seed).choose(vectors.len().min(count.saturating_mul(PER_CENTER)), vectors.len());
+    let chosen = gathered(vectors, &sample)?;
+    let chosen = chosen.view(vectors)?;
+    let mut bytes = Vec::with_capacity(sample.len() * stride);
+    let mut scratch = Scratch::default();
+    for from in (0..sample.len()).step_by(PART) {
+        rounded(isa, space, chosen.rows(from..sample.len().min(from + PART)), &mut scratch);
+        bytes.extend_from_slice(&scratch.bytes);
+    }
+    let params = KmeansParams {
+        metric: Metric::L2,
+        iterations: ROUNDS,
+        seed: params.seed,
+        threads: Some(params.threads),
+        monitor: params.monitor,
+        ..KmeansParams::default()
+    };
+    let found = kmeans(Vectors::new(&bytes, stride)?, count, &params)?;
+    let rounded = |&v: &f32| v.floor().clamp(-128.0, 127.0) + 0.5;
+    Ok(found.centroids.chunks_exact(stride).flat_map(|center| center[..width].iter().map(rounded)).collect())
+}
+
+/// Makes `scratch.bytes` the points of `vectors`, each padded to a whole stride, in bytes.
+fn rounded(isa: Isa, space: &Space, vectors: Vectors, scratch: &mut Scratch) {
+    let Scratch { values, heads, tails, bytes } = scratch;
+    let (width, stride) = (space.width(), space.width().next_multiple_of(STRIDE));
+    space.points(isa, vectors, values, heads, tails);
+    bytes.clear();
+    bytes.resize(vectors.len() * stride, 0);
+    for (bytes, head) in bytes.chunks_exact_mut(stride).zip(heads.chunks_exact(width)) {
+        bytes.iter_mut().zip(head).for_each(|(to, v)| *to = v.round().clamp(-127.0, 127.0) as i8);
+    }
+}
+
+/// The nearest centre of each of `vectors`.
+fn assign(
+    isa: Isa,
+    space: &Space,
+    centers: &[f32],
+    vectors: Vectors,
+    threads: usize,
+    monitor: Option<&dyn Monitor>,
+) -> Result<Vec<u32>> {
+    let (width, stride) = (space.width(), space.width().next_multiple_of(STRIDE));
+    let count = centers.len() / width;
+    let mut labels = filled("labels", vectors.len(), 0u32)?;
+    if count == 1 {
+        return Ok(labels);
+    }
+    // Half a step to one side, for all of them: which is nearest changes where it hardly matters.
+    let mut bytes = filled("centres", count * stride, 0i8)?;
+    for (to, center) in bytes.chunks_exact_mut(stride).zip(centers.chunks_exact(width)) {
+        to.iter_mut().zip(center).for_each(|(to, c)| *to = c.floor() as i8);
+    }
+    // Each thread has the centres in an order of its own making: few, large shares.
+    let share = vectors.len().div_ceil(threads.max(1) * 4).next_multiple_of(PART);
+    let shares: Vec<Mutex<&mut [u32]>> = labels.chunks_mut(share).map(Mutex::new).collect();
+    threads::run(threads, monitor, "assign", (shares.len(), vectors.len() as u64), |at, worker| {
+        let mut labels = shares[at].lock().map_err(|_| Error::Interrupted)?;
+        let mut nearest = Nearest::default();
+        nearest.load(&bytes, stride);
+        let mut scratch = Scratch::default();
+        for (part, labels) in labels.chunks_mut(PART).enumerate() {
+            let first = at * share + part * PART;
+            rounded(isa, space, vectors.rows(first..first + labels.len()), &mut scratch);
+            nearest.search(isa, &scratch.bytes, 1, |i, list| {
+                labels[i] = list.first().map_or(0, |best| best.1);
+            });
+            if !worker.advance(labels.len() as u64) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    })?;
+    drop(shares);
+    Ok(labels)
+}
+
+/// What the points of `vectors` are off from their centres.
+fn residuals(isa: Isa, space: &Space, centers: &[f32], vectors: &Vectors) -> Vec<f32> {
+    let width = space.width();
+    let labels = assign(isa, space, centers, *vectors, 1, None).unwrap_or_default();
+    let mut scratch = Scratch::default();
+    space.points(isa, *vectors, &mut scratch.values, &mut scratch.heads, &mut scratch.tails);
+    for (head, &label) in scratch.heads.chunks_exact_mut(width).zip(&labels) {
+        let center = &centers[label as usize * width..][..width];
+        head.iter_mut().zip(center).for_each(|(v, c)| *v -= c);
+    }
+    scratch.heads
+}
+
+/// The codes of centres.
+fn encode_centers(centers: &[f32], width: usize) -> Result<Codes> {
+    let quantizer = Rabitq::points(width);
+    let mut codes = Codes::new(Layout::of(&quantizer));
+    let count = centers.len() / width;
+    codes.lengthen(count.next_multiple_of(BLOCK))?;
+    let layout = codes.layout;
+    let mut writer = codes.writer()?;
+    for (at, center) in centers.chunks_exact(width).enumerate() {
+        let (mut nibbles, mut planes) = (vec![0; layout.pairs], vec![0; layout.planes]);
+        let code = Code { nibbles: &mut nibbles, planes: &mut planes };
+        let factors = quantizer.encode_point(center, code);
+        writer.write(at, at as u32, (&nibbles, &planes), factors);
+    }
+    Ok(codes)
+}
+
+/// Gives vectors with these `labels` places in `lists`, from position `end` on where there is no room: the places, and where they end.
+fn place(lists: &mut [Vec<Run>], end: usize, labels: &[u32]) -> Result<(Vec<u32>, usize)> {
+    let mut counts = vec![0u32; lists.len()];
+    labels.iter().for_each(|&label| counts[label as usize] += 1);
+    // The first lists of all follow each other without a gap.
+    let dense = end == 0;
+    let mut next = end;
+    let mut open: Vec<Range<u32>> = Vec::with_capacity(lists.len());
+    for (runs, &count) in lists.iter_mut().zip(&counts) {
+        let mut left = count;
+        let mut start = 0;
+        if let Some(run) = runs.last_mut().filter(|run| run.len < run.room) {
+            let more = left.min(run.room - run.len);
+            start = run.start + run.len;
+            run.len += more;
+            left -= more;
+        }
+        let filled = count - left;
+        let mut from = 0;
+        if left > 0 {
+            let room = if dense { left } else { left.next_multiple_of(BLOCK as u32) };
+            from = next as u32;
+            next += room as usize;
+            if next > NONE as usize - BLOCK {
+                return Err(Error::argument("vectors", next, "fewer than 2³² vectors; split them into several indexes"));
+            }
+            runs.push(Run { start: from, len: left, room });
+        }
+        open.push(start..start + filled);
+        open.push(from..from + left);
+    }
+    let mut places = filled("places", labels.len(), 0u32)?;
+    for (place, &label) in places.iter_mut().zip(labels) {
+        let (first, second) = (2 * label as usize, 2 * label as usize + 1);
+        let at = open[first].next().or_else(|| open[second].next());
+        *place = at.unwrap_or(NONE);
+    }
+    Ok((places, next.next_multiple_of(BLOCK)))
+}

@@ -1,0 +1,103 @@
+//! Where to look, when vectors are to take few bytes: in the lists whose centres are near the query (inverted file: Jégou, Douze,
+//! Schmid 2011).
+//!
+//! ```text
+//! vector ─ space ─▶ point ─ nearest centre ─▶ list            build.rs
+//!                     └──── point − centre ─ quantizer ─▶ code, in the order of the lists        codes.rs
+//! ```
+//!
+//! Centres are codes too, of one list that every query looks at: by one bit a coordinate first, then exactly by eight. So one loop
+//! (`search/probe.rs`) finds the lists, and what is in them.
+
+mod build;
+mod codes;
+mod file;
+
+use std::sync::Arc;
+
+use crate::metric::Metric;
+use crate::quantizer::Quantizer;
+use crate::space::Space;
+use crate::threads::Monitor;
+
+use crate::quantizer::Coding;
+pub(crate) use codes::{Codes, Run, View};
+
+/// An inverted file over vectors that may be stored elsewhere, or not at all.
+#[derive(Clone)]
+pub(crate) struct Ivf {
+    pub space: Space,
+    pub quantizer: Arc<dyn Quantizer>,
+    /// The centres of the lists, in order.
+    pub centers: Codes,
+    pub codes: Codes,
+    /// Where the vectors of each list are.
+    pub lists: Vec<Vec<Run>>,
+    /// How many vectors there are.
+    len: usize,
+}
+
+/// How an inverted file is made.
+#[derive(Clone, Copy)]
+pub(crate) struct IvfParams<'a> {
+    pub metric: Metric,
+    /// Lists; by the number of vectors where nothing is said.
+    pub lists: Option<usize>,
+    pub coding: Coding,
+    pub seed: u64,
+    pub threads: usize,
+    pub monitor: Option<&'a dyn Monitor>,
+}
+
+impl Ivf {
+    /// Vectors.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Lists that a search looks at where nothing is said: the square root of how many there are, at least eight.
+    pub fn usual(&self) -> usize {
+        ((self.lists.len() as f64).sqrt() as usize).max(8).min(self.lists.len())
+    }
+
+    /// Of how many the distance is asked for, so that the `k` nearest are among them, where nothing is said: the coarser the codes,
+    /// the more.
+    pub fn usual_rerank(&self, k: usize) -> usize {
+        let coarse = 16 >> self.quantizer.extra().min(4);
+        k.saturating_mul(1 + coarse).saturating_add(8 * coarse)
+    }
+
+    /// True where the codes are a mapped file's pages.
+    pub fn is_mapped(&self) -> bool {
+        self.codes.blocks.is_mapped()
+    }
+
+    /// Memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        let runs: usize = self.lists.iter().map(|runs| runs.capacity() * size_of::<Run>()).sum();
+        let lists = self.lists.len() * size_of::<Vec<Run>>();
+        self.codes.bytes() + self.centers.bytes() + self.space.bytes() + self.quantizer.state().len() * 4 + lists + runs
+    }
+
+    /// What it is, for people.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let longest = self.lists.iter().map(|runs| runs.iter().map(|run| run.len).sum::<u32>()).max();
+        let layout = self.codes.layout;
+        let mean = self.len as f64 / self.lists.len().max(1) as f64;
+        vec![
+            (
+                "lists",
+                format!("{} of {mean:.0} vectors in the mean, {} at most", self.lists.len(), longest.unwrap_or(0)),
+            ),
+            (
+                "code",
+                format!(
+                    "{} of {} bytes of {} directions, with factors",
+                    self.quantizer.name(),
+                    layout.block() / 32 + layout.rest(),
+                    self.quantizer.width()
+                ),
+            ),
+        ]
+    }
+}
