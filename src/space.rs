@@ -337,7 +337,7 @@ fn turn<S: Simd, const Q: usize>(
 }
 
 /// Calls `each` with the number and the squared length of every vector.
-fn squares(vectors: Vectors, each: impl FnMut(usize, f64)) {
+pub(crate) fn squares(vectors: Vectors, each: impl FnMut(usize, f64)) {
     struct Squares<'a, F>(Vectors<'a>, F);
     impl<F: FnMut(usize, f64)> DtypeVisitor for Squares<'_, F> {
         type Out = ();

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use super::codes::{Codes, Layout, NONE, Run};
+use super::codes::{Codes, Layout, Lists, NONE, Run};
 use super::{Ivf, IvfParams};
 use crate::error::{Error, Result};
 use crate::kernels::fastscan::BLOCK;
@@ -66,7 +66,7 @@ impl Ivf {
         let residuals = residuals(isa, &space, &centers, &gathered(vectors, &sample)?.view(vectors)?);
         let quantizer: Arc<dyn Quantizer> = coding.train(&residuals, width, (seed, threads, monitor))?;
         let codes = Codes::new(Layout::of(&*quantizer));
-        let mut ivf = Self { space, quantizer, codes, lists: vec![Vec::new(); lists], centers: encode_centers(&centers, width)?, len: 0 };
+        let mut ivf = Self { space, quantizer, codes, lists: Lists::new(vec![Vec::new(); lists].iter()), centers: encode_centers(&centers, width)?, len: 0 };
         ivf.add(vectors, threads, monitor)?;
         Ok(ivf)
     }
@@ -79,14 +79,14 @@ impl Ivf {
         let (isa, before) = (Isa::active(), self.codes.len());
         let centers = self.center_points();
         let labels = assign(isa, &self.space, &centers, vectors, threads, monitor)?;
-        let mut lists = self.lists.clone();
+        let mut lists: Vec<Vec<Run>> = self.lists.iter().map(<[Run]>::to_vec).collect();
         let (places, len) = place(&mut lists, before, &labels)?;
         let done = self.codes.lengthen(len).and_then(|()| {
             self.encode(isa, &centers, vectors, (&labels, &places), threads, monitor)
         });
         match done {
             Ok(()) => {
-                self.lists = lists;
+                self.lists = Lists::new(lists.iter());
                 self.len += vectors.len();
             }
             Err(error) => {

@@ -40,6 +40,43 @@ impl Run {
     }
 }
 
+/// Which runs each list has: those of one after those of the other.
+#[derive(Clone, Default)]
+pub(crate) struct Lists {
+    first: Vec<u32>,
+    runs: Vec<Run>,
+}
+
+impl Lists {
+    /// From the runs of each list.
+    pub fn new<'a>(lists: impl Iterator<Item = &'a Vec<Run>>) -> Self {
+        let mut made = Self { first: vec![0], runs: Vec::new() };
+        for runs in lists {
+            made.runs.extend_from_slice(runs);
+            made.first.push(made.runs.len() as u32);
+        }
+        made
+    }
+
+    pub fn len(&self) -> usize {
+        self.first.len().saturating_sub(1)
+    }
+
+    /// The runs of list `at`.
+    #[inline(always)]
+    pub fn runs(&self, at: usize) -> &[Run] {
+        &self.runs[self.first[at] as usize..self.first[at + 1] as usize]
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &[Run]> {
+        (0..self.len()).map(|at| self.runs(at))
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.first.len() * size_of::<u32>() + self.runs.len() * size_of::<Run>()
+    }
+}
+
 /// How many bytes are what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::codes::{Codes, Layout, NONE, Run};
+use super::codes::{Codes, Layout, Lists, NONE, Run};
 use super::{Coding, Ivf};
 use crate::error::Result;
 use crate::kernels::fastscan::BLOCK;
@@ -58,7 +58,7 @@ impl Ivf {
         let space = &self.space;
         let state = self.quantizer.state();
         let runs: Vec<Entry> = (0u32..)
-            .zip(&self.lists)
+            .zip(self.lists.iter())
             .flat_map(|(list, runs)| {
                 runs.iter().map(move |&Run { start, len, room }| Entry { list, start, len, room })
             })
@@ -147,8 +147,8 @@ impl Ivf {
 }
 
 /// The runs of each list: within the positions, and each row in one of them.
-fn read_runs(file: &Sections, (lists, runs): (usize, usize), codes: &Codes, len: usize) -> Result<Vec<Vec<Run>>> {
-    let mut found = filled("lists", lists, Vec::new())?;
+fn read_runs(file: &Sections, (lists, runs): (usize, usize), codes: &Codes, len: usize) -> Result<Lists> {
+    let mut found = filled("lists", lists, Vec::<Run>::new())?;
     let mut met = filled("lists", len, false)?;
     let rows = codes.rows.as_slice::<u32>();
     let mut taken = filled("lists", rows.len(), false)?;
@@ -179,5 +179,5 @@ fn read_runs(file: &Sections, (lists, runs): (usize, usize), codes: &Codes, len:
     if count != met.len() {
         return Err(file.error(RUNS, &format!("{count} of {} vectors", met.len())));
     }
-    Ok(found)
+    Ok(Lists::new(found.iter()))
 }

@@ -21,7 +21,7 @@ use crate::space::Space;
 use crate::threads::Monitor;
 
 use crate::quantizer::Coding;
-pub(crate) use codes::{Codes, Run, View};
+pub(crate) use codes::{Codes, Lists, Run, View};
 
 /// An inverted file over vectors that may be stored elsewhere, or not at all.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ pub(crate) struct Ivf {
     pub centers: Codes,
     pub codes: Codes,
     /// Where the vectors of each list are.
-    pub lists: Vec<Vec<Run>>,
+    pub lists: Lists,
     /// How many vectors there are.
     len: usize,
 }
@@ -74,9 +74,8 @@ impl Ivf {
 
     /// Memory, in bytes.
     pub fn bytes(&self) -> usize {
-        let runs: usize = self.lists.iter().map(|runs| runs.capacity() * size_of::<Run>()).sum();
-        let lists = self.lists.len() * size_of::<Vec<Run>>();
-        self.codes.bytes() + self.centers.bytes() + self.space.bytes() + self.quantizer.state().len() * 4 + lists + runs
+        let learned = self.space.bytes() + self.quantizer.state().len() * size_of::<f32>();
+        self.codes.bytes() + self.centers.bytes() + self.lists.bytes() + learned
     }
 
     /// What it is, for people.

@@ -115,6 +115,11 @@ impl Tables {
         }
     }
 
+    /// What is read of them, to be asked for early.
+    pub fn bytes(&self) -> &[u8] {
+        self.pairs.as_flattened().as_flattened()
+    }
+
     /// ⟨x̄,q⟩ of a block's vectors, `lift` added to each.
     #[inline(always)]
     pub fn dots<S: Simd>(&self, s: S, codes: &[[u8; BLOCK]], lift: f32) -> [S::F32; 2] {

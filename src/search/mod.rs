@@ -43,6 +43,8 @@ const BATCH: usize = 256;
 const ROOM: usize = 1 << 24;
 /// Queries that a thread walks for at a time, at most.
 const WALKS: usize = 64;
+/// Queries that a thread looks for in lists at a time, at most.
+const PROBES: usize = 1024;
 /// Nodes in the pool of a walk from which on it counts for several.
 const LONG: usize = 512;
 /// Queries below which packing rows for a tile costs more than it saves.
@@ -225,7 +227,8 @@ impl Searched<'_> {
         let isa = Isa::active();
         let probes = self.probes(ivf, k, Within::Any, params);
         hits.stats = vec![Stats::default(); queries.len()];
-        let size = queries.len().div_ceil(threads).clamp(1, WALKS);
+        // As many together as can be, for they share what they read.
+        let size = queries.len().div_ceil(threads).clamp(1, PROBES);
         let batches = hits.ids.chunks_mut(size * k).zip(hits.distances.chunks_mut(size * k));
         let batches: Vec<_> = batches.zip(hits.stats.chunks_mut(size)).map(Mutex::new).collect();
         let total = (batches.len(), queries.len() as u64);

@@ -1,14 +1,17 @@
 //! The one loop over lists of codes.
 //!
 //! ```text
-//! the centres' list → the nprobe nearest lists, nearest first
-//! for each of them
+//! for each query   the centres' list → the nprobe nearest lists, nearest first
+//! for each visit of a query to a list
 //!   for each block of 32 codes
 //!     estimates by table, less what they may be off → a bit for each that could be near enough
-//!     where codes have more bits: those wait until some have come together, and their rests have arrived
+//!     where codes have more bits: those wait until the next visit is done, and their rests have arrived
 //!                                 → estimates by all bits
 //!     → the best so far, which lower the bound
 //! ```
+//!
+//! Lists come from memory: what is read of them takes longer than what is done with it. So where many queries are asked together,
+//! each visits a few of its lists alone, for a bound, and then those that share a list visit it one after the other.
 //!
 //! Distances are told less the query's own squared length, as those of a [walk](super::beam) are.
 
@@ -27,12 +30,16 @@ use crate::vectors::Vectors;
 
 /// What an estimate by the highest bits may be off, in deviations, so that it gets another one by all of them.
 const SURE: f32 = 1.6;
-/// Codes whose rests are on their way before they are read.
-const WAITING: usize = 24;
-/// Bytes of a run that are asked for while the one before is read, at most; what follows comes by itself.
-const EARLY: usize = 8 << 10;
 /// Entries that come together before the farther ones are left out.
 const MANY: usize = 16;
+/// Bytes of a run that are asked for before it is read, at most; what follows comes by itself.
+const EARLY: usize = 4 << 10;
+/// Queries that visit lists together, at most.
+const TOGETHER: usize = 1024;
+/// The part of its lists that a query visits alone, when it does not visit all of them so.
+const ALONE: usize = 8;
+/// Visits to a list, in the mean, that are worth being put together.
+const SHARED: usize = 2;
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -68,33 +75,50 @@ pub(super) enum Within {
 struct Scratch {
     values: Vec<f32>,
     heads: Vec<f32>,
-    query: Prepared,
+    norms: Vec<f64>,
+    seats: Vec<Seat>,
+    visits: Vec<Visit>,
+    later: Vec<Visit>,
+    /// A query's tables as the centres' codes meet them, and the nearest of these.
+    tables: Tables,
     lists: Best,
-    best: Best,
-    waiting: Vec<Waiting>,
-    found: Found,
+    waiting: [Vec<Waiting>; 2],
+    found: [Found; 2],
     ranking: Ranking,
+}
+
+/// A query.
+#[derive(Default)]
+struct Seat {
+    tables: Tables,
+    planes: PlaneQuery,
+    /// The squared length of its head.
+    square: f32,
+    /// What makes its squared distance a metric's one: (distance + offset) · factor.
+    offset: f64,
+    factor: f64,
+    best: Best,
+    stats: Stats,
+}
+
+/// A query at a list.
+#[derive(Clone, Copy)]
+struct Visit {
+    seat: u32,
+    list: u32,
+    /// The squared distance between them.
+    center: f32,
 }
 
 /// A code whose other bits were asked for.
 #[derive(Clone, Copy)]
 struct Waiting {
+    seat: u32,
     at: u32,
     /// The query's squared distance from the list's centre.
     center: f32,
     /// ⟨x̄,q⟩ by the highest bits.
     top: f32,
-}
-
-/// A query as codes meet it.
-#[derive(Default)]
-struct Prepared {
-    /// As the centres' codes meet it, and as the others do.
-    bits: Tables,
-    tables: Tables,
-    planes: PlaneQuery,
-    /// The squared length of its head.
-    square: f32,
 }
 
 /// The nearest so far, as [`key`]s.
@@ -103,21 +127,19 @@ struct Best {
     keys: Vec<u64>,
     most: usize,
     bound: f32,
-    /// Codes that were looked at by all of their bits.
-    refined: u64,
 }
 
 impl Best {
     fn clear(&mut self, most: usize, bound: f32) {
         self.keys.clear();
-        (self.most, self.bound, self.refined) = (most, bound, 0);
+        (self.most, self.bound) = (most, bound);
     }
 
     #[inline(always)]
     fn push(&mut self, distance: f32, number: u32) {
         if distance <= self.bound {
             self.keys.push(key(distance, number));
-            if self.keys.len() - self.most.min(self.keys.len()) >= MANY + self.most / 2 {
+            if self.keys.len() >= self.most.saturating_add(MANY + self.most / 2) {
                 self.cut();
             }
         }
@@ -135,279 +157,276 @@ impl Best {
 
 impl Probes<'_> {
     /// Calls `finish` with each query's number, what was found by distance, ties by the lower id, and what it cost.
-    pub fn run(
-        &self,
-        isa: Isa,
-        queries: Vectors,
-        mut finish: impl FnMut(usize, &[(f32, u64)], Stats),
-    ) {
+    pub fn run(&self, isa: Isa, queries: Vectors, mut finish: impl FnMut(usize, &[(f32, u64)], Stats)) {
         SCRATCH.with_borrow_mut(|scratch| {
-            let Scratch { values, heads, .. } = scratch;
-            let space = &self.ivf.space;
-            space.heads(isa, queries, values, heads);
-            let dims = values.len() / queries.len().max(1);
-            for at in 0..queries.len() {
-                let Scratch { values, heads, query, .. } = &mut *scratch;
-                let head = &heads[at * space.width()..][..space.width()];
-                query.square = head.iter().map(|v| v * v).sum();
-                self.ivf.quantizer.tables(isa, head, &mut query.tables);
-                let whole: f64 = values[at * dims..][..dims].iter().map(|v| f64::from(v * v)).sum();
-                let (unit, rest) = space.units(norm(queries, at));
-                let within = match self.within {
-                    Within::Any => f32::MAX,
-                    Within::Radius(radius) => (f64::from(radius) * unit + rest - whole) as f32,
-                };
-                let head = head.to_vec();
-                let mut stats = isa.run(Probe { probes: self, head: &head, within, scratch });
-                let Scratch { found, ranking, .. } = &mut *scratch;
-                match &self.rerank {
-                    Some(rerank) => {
-                        rerank.rank(isa, (queries, at), found, ranking, &mut stats);
-                    }
-                    None => {
-                        let best = &mut ranking.best;
-                        best.clear();
-                        best.extend(found.keys.iter().map(|&key| {
-                            let distance = (f64::from(distance_of(key)) + whole - rest) / unit;
-                            (distance as f32, self.ids.get(key as u32 as usize))
-                        }));
-                        best.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-                    }
-                }
-                finish(at, &ranking.best, stats);
+            for first in (0..queries.len()).step_by(TOGETHER) {
+                let some = queries.rows(first..queries.len().min(first + TOGETHER));
+                let finish = |at: usize, found: &[(f32, u64)], stats| finish(first + at, found, stats);
+                isa.run(Party { probes: *self, isa, queries: some, scratch, finish });
             }
         });
     }
-}
 
-/// The squared length of a query.
-fn norm(queries: Vectors, row: usize) -> f64 {
-    struct Norm<'a>(Vectors<'a>);
-    impl crate::vectors::DtypeVisitor for Norm<'_> {
-        type Out = f64;
-        fn visit<E: crate::vectors::Element>(self) -> f64 {
-            crate::kernels::distance::squared_norm(self.0.as_slice::<E>().unwrap_or_default())
-        }
-    }
-    let one = queries.rows(row..row + 1);
-    one.dtype().visit(Norm(one))
-}
-
-struct Probe<'a> {
-    probes: &'a Probes<'a>,
-    head: &'a [f32],
-    within: f32,
-    scratch: &'a mut Scratch,
-}
-
-impl Kernel for Probe<'_> {
-    type Out = Stats;
+    /// Readies a seat for each of `queries`, and their visits.
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Stats {
-        let Self { probes, head, within, scratch } = self;
-        let Scratch { query, lists, best, waiting, found, .. } = scratch;
-        let ivf = probes.ivf;
-        query.bits.set(head);
-        query.planes.set(head);
-        let mut stats = Stats::default();
+    fn aim<S: Simd>(&self, s: S, isa: Isa, queries: Vectors, scratch: &mut Scratch) {
+        let Scratch { values, heads, norms, seats, visits, later, tables, lists, waiting, .. } = scratch;
+        let (ivf, space) = (self.ivf, &self.ivf.space);
+        space.heads(isa, queries, values, heads);
+        norms.clear();
+        crate::space::squares(queries, |_, norm| norms.push(norm));
+        if seats.len() < queries.len() {
+            seats.resize_with(queries.len(), Seat::default);
+        }
+        visits.clear();
+        later.clear();
+        let dims = values.len() / queries.len().max(1);
+        let share = queries.len() * self.lists >= SHARED * ivf.lists.len() && queries.len() > 1;
+        let alone = if share { self.lists.div_ceil(ALONE) } else { self.lists };
+        for (at, seat) in (0u32..).zip(&mut seats[..queries.len()]) {
+            let head = &heads[at as usize * space.width()..][..space.width()];
+            let whole = &values[at as usize * dims..][..dims];
+            let whole: f64 = whole.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+            let (unit, rest) = space.units(norms[at as usize]);
+            (seat.offset, seat.factor) = (whole - rest, 1.0 / unit);
+            let bound = match self.within {
+                Within::Any => f32::MAX,
+                Within::Radius(radius) => (f64::from(radius) * unit - seat.offset) as f32,
+            };
+            seat.square = head.iter().map(|v| v * v).sum();
+            seat.stats = Stats::default();
+            seat.best.clear(self.most, bound);
+            seat.planes.set(head);
+            ivf.quantizer.tables(isa, head, &mut seat.tables);
+            tables.set(head);
+            lists.clear(self.lists, f32::MAX);
+            self.find_lists(s, tables, seat, lists, &mut waiting[0]);
+            let mut codes = 0;
+            for (rank, &list) in lists.keys.iter().enumerate() {
+                if codes >= self.codes {
+                    break;
+                }
+                let visit = Visit { seat: at, list: list as u32, center: distance_of(list) };
+                codes += ivf.lists.runs(visit.list as usize).iter().map(|run| run.len as usize).sum::<usize>();
+                if rank < alone { visits.push(visit) } else { later.push(visit) }
+            }
+        }
+        later.sort_unstable_by_key(|visit| (visit.list, visit.seat));
+        visits.append(later);
+    }
+
+    /// The lists whose centres are nearest, nearest first.
+    #[inline(always)]
+    fn find_lists<S: Simd>(
+        &self,
+        s: S,
+        tables: &Tables,
+        seat: &Seat,
+        lists: &mut Best,
+        waiting: &mut Vec<Waiting>,
+    ) {
         // The centres are one list, around the origin.
-        let all = Run { start: 0, len: ivf.lists.len() as u32, room: 0 };
-        let sure = SURE * Rabitq::DEVIATION;
-        let from = Aim { center: 0.0, lift: sure * query.square.sqrt() };
-        lists.clear(probes.lists, f32::MAX);
-        let view = ivf.centers.view();
-        let sight = Sight { view, tables: &query.bits, planes: &query.planes };
-        let exact = Reach { square: query.square, sure, margin: 0.0 };
-        sight.scan::<S, WHOLE>(s, (all, from), exact, lists, waiting);
-        sight.refine::<S, WHOLE>(s, exact, lists, waiting);
+        let all = Run { start: 0, len: self.ivf.lists.len() as u32, room: 0 };
+        let sight = Sight { view: self.ivf.centers.view(), sure: SURE * Rabitq::DEVIATION, margin: 0.0 };
+        let visit = Visit { seat: 0, list: 0, center: 0.0 };
+        waiting.clear();
+        for block in all.blocks() {
+            sight.scan::<S, WHOLE>(s, (all, block), visit, (tables, seat.square), lists, waiting);
+            for &one in &*waiting {
+                sight.refine::<S, WHOLE>(s, one, &seat.planes, seat.square, lists);
+            }
+            waiting.clear();
+        }
         lists.cut();
         lists.keys.sort_unstable();
-        best.clear(probes.most, within);
-        let sight = Sight { view: ivf.codes.view(), tables: &query.tables, planes: &query.planes };
+    }
+
+    /// Makes all visits.
+    #[inline(always)]
+    fn visit<S: Simd, const E: usize>(&self, s: S, scratch: &mut Scratch) {
+        let Scratch { seats, visits, waiting: [now, last], .. } = scratch;
+        let ivf = self.ivf;
         let [top, all] = ivf.quantizer.deviations();
         // A number of the nearest is counted by the estimates themselves, a radius is kept to by distances.
-        let margin = match (probes.within, &probes.rerank) {
+        let margin = match (self.within, &self.rerank) {
             (Within::Radius(_), Some(_)) => SURE * all,
             _ => 0.0,
         };
-        let sure = if ivf.quantizer.extra() > 0 { SURE * top } else { margin };
-        let reach = Reach { square: query.square, sure, margin };
-        let visit = Visit { ivf, lists: &lists.keys, sight, reach, most: probes.codes };
-        match ivf.quantizer.extra() {
-            0 => visit.all::<S, 0>(s, best, waiting, &mut stats),
-            1 => visit.all::<S, 1>(s, best, waiting, &mut stats),
-            2 => visit.all::<S, 2>(s, best, waiting, &mut stats),
-            3 => visit.all::<S, 3>(s, best, waiting, &mut stats),
-            4 => visit.all::<S, 4>(s, best, waiting, &mut stats),
-            5 => visit.all::<S, 5>(s, best, waiting, &mut stats),
-            6 => visit.all::<S, 6>(s, best, waiting, &mut stats),
-            _ => visit.all::<S, MOST>(s, best, waiting, &mut stats),
-        }
-        best.cut();
-        std::mem::swap(&mut found.keys, &mut best.keys);
-        if let Some(rerank) = &probes.rerank {
-            rerank.ask(s, found);
-        }
-        stats
-    }
-}
-
-/// The lists to look at, and how.
-struct Visit<'a> {
-    ivf: &'a Ivf,
-    lists: &'a [u64],
-    sight: Sight<'a>,
-    reach: Reach,
-    /// Codes after which no further list is looked at.
-    most: usize,
-}
-
-impl Visit<'_> {
-    #[inline(always)]
-    fn all<S: Simd, const E: usize>(
-        &self,
-        s: S,
-        best: &mut Best,
-        waiting: &mut Vec<Waiting>,
-        stats: &mut Stats,
-    ) {
-        waiting.clear();
-        for (at, &list) in self.lists.iter().enumerate() {
-            if stats.estimates as usize >= self.most {
-                break;
+        let sight = Sight { view: ivf.codes.view(), sure: if E > 0 { SURE * top } else { margin }, margin };
+        now.clear();
+        last.clear();
+        for (at, &visit) in visits.iter().enumerate() {
+            if let Some(next) = visits.get(at + 1) {
+                if next.list != visit.list {
+                    sight.ask(s, ivf.lists.runs(next.list as usize));
+                }
+                if next.seat != visit.seat {
+                    seats[next.seat as usize].tables.bytes().chunks(64).for_each(|line| s.prefetch(line));
+                }
             }
-            if let Some(&next) = self.lists.get(at + 1) {
-                self.ask(s, next as u32);
-            }
-            let center = distance_of(list);
-            let aim = Aim { center, lift: self.reach.sure * self.reach.distance(center) };
-            for &run in &self.ivf.lists[list as u32 as usize] {
-                self.sight.scan::<S, E>(s, (run, aim), self.reach, best, waiting);
+            let Seat { tables, square, best, stats, .. } = &mut seats[visit.seat as usize];
+            for &run in ivf.lists.runs(visit.list as usize) {
+                for block in run.blocks() {
+                    sight.scan::<S, E>(s, (run, block), visit, (tables, *square), best, now);
+                }
                 stats.estimates += u64::from(run.len);
             }
             stats.hops += 1;
-        }
-        self.sight.refine::<S, E>(s, self.reach, best, waiting);
-        stats.refined = best.refined;
-    }
-
-    /// Asks for the first blocks of a list; those after them come by themselves.
-    #[inline(always)]
-    fn ask<S: Simd>(&self, s: S, list: u32) {
-        for run in &self.ivf.lists[list as usize] {
-            let bytes = self.sight.view.bytes(run.blocks());
-            for line in bytes[..bytes.len().min(EARLY)].chunks(64) {
-                s.prefetch(line);
+            if E > 0 {
+                refine_all::<S, E>(s, sight, seats, last);
+                std::mem::swap(now, last);
             }
+        }
+        refine_all::<S, E>(s, sight, seats, last);
+    }
+}
+
+/// Some queries together.
+struct Party<'a, F> {
+    probes: Probes<'a>,
+    isa: Isa,
+    queries: Vectors<'a>,
+    scratch: &'a mut Scratch,
+    finish: F,
+}
+
+impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Party<'_, F> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { probes, isa, queries, scratch, mut finish } = self;
+        probes.aim(s, isa, queries, scratch);
+        match probes.ivf.quantizer.extra() {
+            0 => probes.visit::<S, 0>(s, scratch),
+            1 => probes.visit::<S, 1>(s, scratch),
+            2 => probes.visit::<S, 2>(s, scratch),
+            3 => probes.visit::<S, 3>(s, scratch),
+            4 => probes.visit::<S, 4>(s, scratch),
+            5 => probes.visit::<S, 5>(s, scratch),
+            6 => probes.visit::<S, 6>(s, scratch),
+            _ => probes.visit::<S, MOST>(s, scratch),
+        }
+        // While one query's candidates are ranked, the vectors of the next one's are on their way.
+        let Scratch { seats, found: [now, next], ranking, .. } = scratch;
+        let seats = &mut seats[..queries.len()];
+        for at in 0..=seats.len() {
+            if let Some(seat) = seats.get_mut(at) {
+                seat.best.cut();
+                std::mem::swap(&mut next.keys, &mut seat.best.keys);
+                if let Some(rerank) = &probes.rerank {
+                    rerank.ask(s, next);
+                }
+            }
+            if let Some(at) = at.checked_sub(1) {
+                let seat = &mut seats[at];
+                match &probes.rerank {
+                    Some(rerank) => rerank.rank(isa, (queries, at), now, ranking, &mut seat.stats),
+                    None => ranking.set(now.keys.iter().map(|&key| {
+                        let distance = (f64::from(distance_of(key)) + seat.offset) * seat.factor;
+                        (distance as f32, probes.ids.get(key as u32 as usize))
+                    })),
+                }
+                finish(at, &ranking.best, seat.stats);
+            }
+            std::mem::swap(now, next);
         }
     }
 }
 
-/// What estimates may be off.
+/// Codes, and what estimates of them may be off.
 #[derive(Clone, Copy)]
-struct Reach {
-    /// The squared length of the query's head.
-    square: f32,
+struct Sight<'a> {
+    view: View<'a>,
     /// By the highest bits, in units of the query's distance from a list's centre.
     sure: f32,
     /// By all bits.
     margin: f32,
 }
 
-impl Reach {
-    /// The query's distance from a centre.
-    #[inline(always)]
-    fn distance(self, center: f32) -> f32 {
-        (center + self.square).max(0.0).sqrt()
-    }
-}
-
-/// From where a list is looked at.
-#[derive(Clone, Copy)]
-struct Aim {
-    /// The query's squared distance from the list's centre.
-    center: f32,
-    /// What ⟨x̄,q⟩ may be off.
-    lift: f32,
-}
-
-/// Codes as a query meets them.
-#[derive(Clone, Copy)]
-struct Sight<'a> {
-    view: View<'a>,
-    tables: &'a Tables,
-    planes: &'a PlaneQuery,
-}
-
 impl Sight<'_> {
-    /// Estimates of a run: into `best`, or `waiting` where codes have more bits.
+    /// Asks for the first blocks of a list; those after them come by themselves.
+    #[inline(always)]
+    fn ask<S: Simd>(&self, s: S, list: &[Run]) {
+        for run in list {
+            let bytes = self.view.bytes(run.blocks());
+            for line in bytes[..bytes.len().min(EARLY)].chunks(64) {
+                s.prefetch(line);
+            }
+        }
+    }
+
+    /// Estimates of a block of a run: into `best`, or `waiting` where codes have more bits.
     #[inline(always)]
     fn scan<S: Simd, const E: usize>(
         &self,
         s: S,
-        (run, aim): (Run, Aim),
-        reach: Reach,
+        (run, block): (Run, usize),
+        visit: Visit,
+        (tables, square): (&Tables, f32),
         best: &mut Best,
         waiting: &mut Vec<Waiting>,
     ) {
         let (start, end) = (run.start as usize, (run.start + run.len) as usize);
-        for block in run.blocks() {
-            let (codes, factors) = self.view.block(block);
-            let bound = s.splat_f32(best.bound);
-            let dots = self.tables.dots(s, codes, aim.lift);
-            let estimates = factors.estimates(s, dots, aim.center);
-            for (half, (estimates, dots)) in estimates.into_iter().zip(dots).enumerate() {
-                let mut mask = s.not_less_f32(bound, estimates);
-                if mask == 0 {
+        let lift = self.sure * far(visit.center, square);
+        let (codes, factors) = self.view.block(block);
+        let dots = tables.dots(s, codes, lift);
+        let estimates = factors.estimates(s, dots, visit.center);
+        let bound = s.splat_f32(best.bound);
+        for (half, (estimates, dots)) in estimates.into_iter().zip(dots).enumerate() {
+            let mut mask = s.not_less_f32(bound, estimates);
+            if mask == 0 {
+                continue;
+            }
+            let values = s.lanes_f32(if E == 0 { estimates } else { dots });
+            while mask != 0 {
+                let bit = mask.trailing_zeros();
+                let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
+                mask &= !(S::LANE_BITS << bit);
+                let at = block * BLOCK + half * 16 + lane;
+                // A block may have vectors of other lists in it.
+                if at < start || at >= end {
                     continue;
                 }
-                let values = s.lanes_f32(if E == 0 { estimates } else { dots });
-                while mask != 0 {
-                    let bit = mask.trailing_zeros();
-                    let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
-                    mask &= !(S::LANE_BITS << bit);
-                    let at = block * BLOCK + half * 16 + lane;
-                    // A block may have vectors of other lists in it.
-                    if at < start || at >= end {
-                        continue;
+                if E == 0 {
+                    best.push(values[lane], self.view.rows[at]);
+                } else {
+                    for line in self.view.rest(at).0.chunks(64) {
+                        s.prefetch(line);
                     }
-                    if E == 0 {
-                        best.push(values[lane], self.view.rows[at]);
-                    } else {
-                        for line in self.view.rest(at).0.chunks(64) {
-                            s.prefetch(line);
-                        }
-                        let top = values[lane] - aim.lift;
-                        waiting.push(Waiting { at: at as u32, center: aim.center, top });
-                    }
+                    let (at, top) = (at as u32, values[lane] - lift);
+                    waiting.push(Waiting { seat: visit.seat, at, center: visit.center, top });
                 }
-            }
-            if E > 0 && waiting.len() >= WAITING {
-                self.refine::<S, E>(s, reach, best, waiting);
             }
         }
     }
 
-    /// Estimates by all bits of what waits.
+    /// An estimate by all bits.
     #[inline(always)]
-    fn refine<S: Simd, const E: usize>(
-        &self,
-        s: S,
-        reach: Reach,
-        best: &mut Best,
-        waiting: &mut Vec<Waiting>,
-    ) {
-        for &Waiting { at, center, top } in &*waiting {
-            let at = at as usize;
-            let (codes, _) = self.view.block(at / BLOCK);
-            let (rest, factors) = self.view.rest(at);
-            let mut dot = self.planes.dot::<S, E>(s, (codes, at % BLOCK, top), rest);
-            if reach.margin > 0.0 {
-                dot += reach.margin * reach.distance(center);
-            }
-            best.push(center + factors.add + factors.rescale * dot, self.view.rows[at]);
+    fn refine<S: Simd, const E: usize>(&self, s: S, one: Waiting, planes: &PlaneQuery, square: f32, best: &mut Best) {
+        let at = one.at as usize;
+        let (codes, _) = self.view.block(at / BLOCK);
+        let (rest, factors) = self.view.rest(at);
+        let mut dot = planes.dot::<S, E>(s, (codes, at % BLOCK, one.top), rest);
+        if self.margin > 0.0 {
+            dot += self.margin * far(one.center, square);
         }
-        best.refined += waiting.len() as u64;
-        waiting.clear();
+        best.push(one.center + factors.add + factors.rescale * dot, self.view.rows[at]);
     }
+}
+
+/// Estimates by all bits of what waits.
+#[inline(always)]
+fn refine_all<S: Simd, const E: usize>(s: S, sight: Sight, seats: &mut [Seat], waiting: &mut Vec<Waiting>) {
+    for &one in &*waiting {
+        let Seat { planes, square, best, stats, .. } = &mut seats[one.seat as usize];
+        sight.refine::<S, E>(s, one, planes, *square, best);
+        stats.refined += 1;
+    }
+    waiting.clear();
+}
+
+/// The distance that is squared in `center`, which is less the query's own.
+#[inline(always)]
+fn far(center: f32, square: f32) -> f32 {
+    (center + square).max(0.0).sqrt()
 }

@@ -64,6 +64,15 @@ pub(super) struct Ranking {
     pub best: Vec<(f32, u64)>,
 }
 
+impl Ranking {
+    /// Becomes `found`: the nearest first, ties by the lower id.
+    pub fn set(&mut self, found: impl Iterator<Item = (f32, u64)>) {
+        self.best.clear();
+        self.best.extend(found);
+        self.best.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    }
+}
+
 impl Rerank<'_> {
     /// Chooses the nearest few and asks for their vectors.
     #[inline(always)]
