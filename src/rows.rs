@@ -81,7 +81,8 @@ impl Rows {
     /// [`Error::Inexact`] where the declared type cannot hold a value exactly, or one that was asked for not at all, [`Error::OutOfMemory`]; the rows are then
     /// as they were.
     pub fn extend(&mut self, vectors: Vectors) -> Result<Before> {
-        let mut before = Before { stored: self.stored, len: self.len, bytes: self.values.len(), values: None };
+        let mut before =
+            Before { stored: self.stored, len: self.len, bytes: self.values.len(), values: None };
         let done = match self.kept {
             Kept::Nothing => Ok(()),
             Kept::As(dtype) => append(&mut self.values, vectors, dtype, Rounding::Allowed),

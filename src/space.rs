@@ -163,7 +163,8 @@ impl Space {
     pub fn encode(&self, vectors: Vectors, threads: usize, monitor: Option<&dyn Monitor>) -> Result<Heads> {
         let stride = self.width().next_multiple_of(STRIDE);
         let n = vectors.len();
-        let mut heads = Heads { codes: filled("points", n * stride, 0)?, stride, tails: filled("points", n, 0.0)? };
+        let mut heads =
+            Heads { codes: filled("points", n * stride, 0)?, stride, tails: filled("points", n, 0.0)? };
         let parts: Vec<_> = heads.codes.chunks_mut(PART * stride).zip(heads.tails.chunks_mut(PART)).collect();
         let parts: Vec<_> = parts.into_iter().map(std::sync::Mutex::new).collect();
         threads::run(threads, monitor, "encode", (parts.len(), n as u64), |at, worker| {

@@ -21,7 +21,6 @@ use crate::space::{Heads, STRIDE};
 use crate::storage::Buffer;
 use crate::threads::{self, Monitor};
 
-
 /// Rows packed at a time.
 const PART: usize = 256;
 

@@ -186,7 +186,10 @@ impl Index {
         }
         let dim = meta.dim as usize;
         if meta.parts & (GRAPH | LISTS) != 0 && dim > Spec::MAX_GRAPH_DIM {
-            return Err(wrong(format!("dimension {dim} of a graph or codes, not 1 to {}", Spec::MAX_GRAPH_DIM)));
+            return Err(wrong(format!(
+                "dimension {dim} of a graph or codes, not 1 to {}",
+                Spec::MAX_GRAPH_DIM
+            )));
         }
         let len = usize::try_from(meta.len).map_err(|_| wrong(format!("{} vectors", meta.len)))?;
         let vectors = match kept {

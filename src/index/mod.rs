@@ -94,7 +94,17 @@ impl Index {
     pub fn new(dim: usize, metric: Metric, dtype: Dtype, spec: Spec) -> Result<Self> {
         spec.check_dim(dim)?;
         let rows = Rows::new(dim, dtype, spec.kept());
-        Ok(Self { metric, spec, seed: 0, rows, ids: Ids::Rows, codes: None, graph: None, ivf: None, fitted: 0 })
+        Ok(Self {
+            metric,
+            spec,
+            seed: 0,
+            rows,
+            ids: Ids::Rows,
+            codes: None,
+            graph: None,
+            ivf: None,
+            fitted: 0,
+        })
     }
 
     /// An index of `vectors`, whose type becomes the index's.
@@ -127,7 +137,8 @@ impl Index {
         let before = self.len();
         let ids = self.ids.extended(before, vectors.len(), params.ids)?;
         let rows = self.rows.extend(vectors)?;
-        let coded = self.check_stored(before).and_then(|()| self.encode(vectors, before, threads, params.monitor));
+        let coded =
+            self.check_stored(before).and_then(|()| self.encode(vectors, before, threads, params.monitor));
         match coded {
             Ok(()) => {
                 self.ids = ids;
@@ -175,7 +186,9 @@ impl Index {
                 self.codes = None;
                 return Ok(());
             }
-            Spec::Codes { lists, coding, .. } => return self.list((lists, coding), vectors, threads, monitor),
+            Spec::Codes { lists, coding, .. } => {
+                return self.list((lists, coding), vectors, threads, monitor);
+            }
             Spec::Auto | Spec::Flat => {}
         }
         if anew {

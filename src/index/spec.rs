@@ -315,8 +315,19 @@ mod tests {
     #[test]
     fn every_spec_is_printed_as_it_is_parsed() {
         for text in [
-            "auto", "flat", "flat-raw", "graph", "graph64", "graph256", "rabitq1", "rabitq8,rerank", "pq64x4",
-            "pq1x4,rerank-f16", "ivf,rabitq4", "ivf4096,rabitq2,rerank-bf16", "ivf1,pq512x4,rerank-f32",
+            "auto",
+            "flat",
+            "flat-raw",
+            "graph",
+            "graph64",
+            "graph256",
+            "rabitq1",
+            "rabitq8,rerank",
+            "pq64x4",
+            "pq1x4,rerank-f16",
+            "ivf,rabitq4",
+            "ivf4096,rabitq2,rerank-bf16",
+            "ivf1,pq512x4,rerank-f32",
         ] {
             assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
         }
@@ -364,7 +375,10 @@ mod tests {
         ];
         for (text, at) in bad {
             let error = text.parse::<Spec>();
-            assert!(matches!(error, Err(Error::Spec { position, .. }) if position == at), "{text}: {error:?}");
+            assert!(
+                matches!(error, Err(Error::Spec { position, .. }) if position == at),
+                "{text}: {error:?}"
+            );
         }
     }
 }

@@ -66,7 +66,14 @@ impl Ivf {
         let residuals = residuals(isa, &space, &centers, &gathered(vectors, &sample)?.view(vectors)?);
         let quantizer: Arc<dyn Quantizer> = coding.train(&residuals, width, (seed, threads, monitor))?;
         let codes = Codes::new(Layout::of(&*quantizer));
-        let mut ivf = Self { space, quantizer, codes, lists: Lists::new(vec![Vec::new(); lists].iter()), centers: encode_centers(&centers, width)?, len: 0 };
+        let mut ivf = Self {
+            space,
+            quantizer,
+            codes,
+            lists: Lists::new(vec![Vec::new(); lists].iter()),
+            centers: encode_centers(&centers, width)?,
+            len: 0,
+        };
         ivf.add(vectors, threads, monitor)?;
         Ok(ivf)
     }
@@ -81,9 +88,10 @@ impl Ivf {
         let labels = assign(isa, &self.space, &centers, vectors, threads, monitor)?;
         let mut lists: Vec<Vec<Run>> = self.lists.iter().map(<[Run]>::to_vec).collect();
         let (places, len) = place(&mut lists, before, &labels)?;
-        let done = self.codes.lengthen(len).and_then(|()| {
-            self.encode(isa, &centers, vectors, (&labels, &places), threads, monitor)
-        });
+        let done = self
+            .codes
+            .lengthen(len)
+            .and_then(|()| self.encode(isa, &centers, vectors, (&labels, &places), threads, monitor));
         match done {
             Ok(()) => {
                 self.lists = Lists::new(lists.iter());
@@ -215,7 +223,8 @@ fn centers(isa: Isa, space: &Space, vectors: Vectors, count: usize, params: &Ivf
         // The points are centred.
         return filled("centres", width, 0.5);
     }
-    let sample = Random(params.seed).choose(vectors.len().min(count.saturating_mul(PER_CENTER)), vectors.len());
+    let sample =
+        Random(params.seed).choose(vectors.len().min(count.saturating_mul(PER_CENTER)), vectors.len());
     let chosen = gathered(vectors, &sample)?;
     let chosen = chosen.view(vectors)?;
     let mut bytes = Vec::with_capacity(sample.len() * stride);
@@ -347,7 +356,11 @@ fn place(lists: &mut [Vec<Run>], end: usize, labels: &[u32]) -> Result<(Vec<u32>
             from = next as u32;
             next += room as usize;
             if next > NONE as usize - BLOCK {
-                return Err(Error::argument("vectors", next, "fewer than 2³² vectors; split them into several indexes"));
+                return Err(Error::argument(
+                    "vectors",
+                    next,
+                    "fewer than 2³² vectors; split them into several indexes",
+                ));
             }
             runs.push(Run { start: from, len: left, room });
         }

@@ -160,7 +160,11 @@ impl Codes {
     fn grow(&mut self, len: usize) -> Result<()> {
         let (old, layout) = (self.len(), self.layout);
         if len > NONE as usize {
-            return Err(Error::argument("vectors", len, "fewer than 2³² vectors; split them into several indexes"));
+            return Err(Error::argument(
+                "vectors",
+                len,
+                "fewer than 2³² vectors; split them into several indexes",
+            ));
         }
         self.rows.lengthen("codes", len * size_of::<u32>())?;
         self.rest.lengthen("codes", layout.rests(len))?;
@@ -170,7 +174,8 @@ impl Codes {
         let blocks = self.blocks.bytes_mut("codes")?;
         for block in blocks[old / BLOCK * layout.block()..].chunks_exact_mut(layout.block()) {
             // Nothing is as far as this: it is never among the near.
-            block[..size_of::<BlockFactors>() / 2].copy_from_slice(bytemuck::bytes_of(&[bf16::INFINITY; BLOCK]));
+            block[..size_of::<BlockFactors>() / 2]
+                .copy_from_slice(bytemuck::bytes_of(&[bf16::INFINITY; BLOCK]));
         }
         Ok(())
     }

@@ -82,7 +82,8 @@ impl Ivf {
         ];
         for (tags, codes) in [(CENTERS, &self.centers), (CODES, &self.codes)] {
             let parts = [&codes.blocks, &codes.rest, &codes.rows];
-            sections.extend(tags.into_iter().zip(parts).map(|(tag, part)| (tag, Cow::Borrowed(part.bytes()))));
+            sections
+                .extend(tags.into_iter().zip(parts).map(|(tag, part)| (tag, Cow::Borrowed(part.bytes()))));
         }
         sections
     }
@@ -158,7 +159,8 @@ fn read_runs(file: &Sections, (lists, runs): (usize, usize), codes: &Codes, len:
         let end = u64::from(start) + u64::from(room);
         let fits = len <= room && end <= rows.len() as u64;
         let Some(list) = found.get_mut(list as usize).filter(|_| fits) else {
-            let problem = format!("a run of {len} codes from {start} on, with room for {room}, in list {list}");
+            let problem =
+                format!("a run of {len} codes from {start} on, with room for {room}, in list {list}");
             return Err(file.error(RUNS, &problem));
         };
         let run = start as usize..end as usize;

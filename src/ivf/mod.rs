@@ -63,8 +63,8 @@ impl Ivf {
     /// Of how many the distance is asked for, so that the `k` nearest are among them, where nothing is said: the coarser the codes,
     /// the more.
     pub fn usual_rerank(&self, k: usize) -> usize {
-        let coarse = 16 >> self.quantizer.extra().min(4);
-        k.saturating_mul(1 + coarse).saturating_add(8 * coarse)
+        let coarse = 8 >> self.quantizer.extra().min(3);
+        k.saturating_add(k.saturating_mul(coarse).div_ceil(2)).saturating_add(4 + 4 * coarse)
     }
 
     /// True where the codes are a mapped file's pages.
@@ -86,7 +86,11 @@ impl Ivf {
         vec![
             (
                 "lists",
-                format!("{} of {mean:.0} vectors in the mean, {} at most", self.lists.len(), longest.unwrap_or(0)),
+                format!(
+                    "{} of {mean:.0} vectors in the mean, {} at most",
+                    self.lists.len(),
+                    longest.unwrap_or(0)
+                ),
             ),
             (
                 "code",

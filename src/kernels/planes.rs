@@ -125,11 +125,8 @@ impl PlaneQuery {
             }
         }
         let low = self.unit * ((2 * s.sum_i32(acc) - ((1 << E) - 1) * self.sum) as f32 / 2.0);
-        let top = if exact_top(E) {
-            self.unit * ((2 * s.sum_i32(tops) - self.sum) as f32 / 2.0)
-        } else {
-            top
-        };
+        let top =
+            if exact_top(E) { self.unit * ((2 * s.sum_i32(tops) - self.sum) as f32 / 2.0) } else { top };
         top * (1 << E) as f32 + low
     }
 }

@@ -112,7 +112,7 @@ impl Coding {
             Self::Rabitq { bits } => {
                 Wanted { held: 1.0 - 0.04_f64.min(0.24 / f64::from(1u32 << (bits - 1))), widest, mixed: true }
             }
-            Self::Product { .. } => Wanted { held: 0.995, widest, mixed: false },
+            Self::Product { .. } => Wanted { held: 0.98, widest, mixed: true },
         }
     }
 

@@ -287,15 +287,21 @@ impl Searched<'_> {
         let isa = Isa::active();
         let probes = self.probes(ivf, 1, Within::Radius(radius), params);
         let found: Vec<Mutex<Vec<Neighbor>>> = (0..queries.len()).map(|_| Mutex::default()).collect();
-        threads::run(threads, params.monitor, "search", (queries.len(), queries.len() as u64), |at, worker| {
-            let mut row = found[at].lock().map_err(|_| Error::Interrupted)?;
-            probes.run(isa, queries.rows(at..at + 1), |_, near, _| {
-                let near = near.iter().filter(|found| found.0 <= radius);
-                row.extend(near.map(|&(distance, id)| Neighbor { distance, id }));
-            });
-            worker.advance(1);
-            Ok(())
-        })?;
+        threads::run(
+            threads,
+            params.monitor,
+            "search",
+            (queries.len(), queries.len() as u64),
+            |at, worker| {
+                let mut row = found[at].lock().map_err(|_| Error::Interrupted)?;
+                probes.run(isa, queries.rows(at..at + 1), |_, near, _| {
+                    let near = near.iter().filter(|found| found.0 <= radius);
+                    row.extend(near.map(|&(distance, id)| Neighbor { distance, id }));
+                });
+                worker.advance(1);
+                Ok(())
+            },
+        )?;
         Ok(found.into_iter().map(|row| row.into_inner().unwrap_or_default()).collect())
     }
 

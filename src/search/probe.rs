@@ -25,11 +25,12 @@ use crate::ivf::{Ivf, Run, View};
 use crate::kernels::fastscan::{BLOCK, Tables};
 use crate::kernels::planes::{MOST, PlaneQuery, WHOLE};
 use crate::kernels::{Isa, Kernel, Simd};
-use crate::quantizer::rabitq::Rabitq;
 use crate::vectors::Vectors;
 
 /// What an estimate by the highest bits may be off, in deviations, so that it gets another one by all of them.
-const SURE: f32 = 1.6;
+const SURE: f32 = 1.2;
+/// How many times as many centres as are wanted get their exact distance.
+const NEAR: usize = 3;
 /// Entries that come together before the farther ones are left out.
 const MANY: usize = 16;
 /// Bytes of a run that are asked for before it is read, at most; what follows comes by itself.
@@ -81,7 +82,9 @@ struct Scratch {
     later: Vec<Visit>,
     /// A query's tables as the centres' codes meet them, and the nearest of these.
     tables: Tables,
-    lists: Best,
+    lists: Vec<u64>,
+    /// How many visits lists have.
+    counts: Vec<u32>,
     waiting: [Vec<Waiting>; 2],
     found: [Found; 2],
     ranking: Ranking,
@@ -102,7 +105,7 @@ struct Seat {
 }
 
 /// A query at a list.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Visit {
     seat: u32,
     list: u32,
@@ -170,7 +173,7 @@ impl Probes<'_> {
     /// Readies a seat for each of `queries`, and their visits.
     #[inline(always)]
     fn aim<S: Simd>(&self, s: S, isa: Isa, queries: Vectors, scratch: &mut Scratch) {
-        let Scratch { values, heads, norms, seats, visits, later, tables, lists, waiting, .. } = scratch;
+        let Scratch { values, heads, norms, seats, visits, later, tables, lists, counts, .. } = scratch;
         let (ivf, space) = (self.ivf, &self.ivf.space);
         space.heads(isa, queries, values, heads);
         norms.clear();
@@ -199,46 +202,65 @@ impl Probes<'_> {
             seat.planes.set(head);
             ivf.quantizer.tables(isa, head, &mut seat.tables);
             tables.set(head);
-            lists.clear(self.lists, f32::MAX);
-            self.find_lists(s, tables, seat, lists, &mut waiting[0]);
+            self.find_lists(s, tables, &seat.planes, lists);
             let mut codes = 0;
-            for (rank, &list) in lists.keys.iter().enumerate() {
+            for (rank, &list) in lists.iter().enumerate() {
                 if codes >= self.codes {
                     break;
                 }
                 let visit = Visit { seat: at, list: list as u32, center: distance_of(list) };
-                codes += ivf.lists.runs(visit.list as usize).iter().map(|run| run.len as usize).sum::<usize>();
+                codes +=
+                    ivf.lists.runs(visit.list as usize).iter().map(|run| run.len as usize).sum::<usize>();
                 if rank < alone { visits.push(visit) } else { later.push(visit) }
             }
         }
-        later.sort_unstable_by_key(|visit| (visit.list, visit.seat));
-        visits.append(later);
+        // Those of one list after those of the other.
+        counts.clear();
+        counts.resize(ivf.lists.len() + 1, 0);
+        later.iter().for_each(|visit| counts[visit.list as usize + 1] += 1);
+        let alone = visits.len();
+        visits.resize(alone + later.len(), Visit::default());
+        counts[0] = alone as u32;
+        for list in 0..ivf.lists.len() {
+            counts[list + 1] += counts[list];
+        }
+        for visit in later {
+            let place = &mut counts[visit.list as usize];
+            visits[*place as usize] = *visit;
+            *place += 1;
+        }
     }
 
-    /// The lists whose centres are nearest, nearest first.
+    /// The lists whose centres are nearest, nearest first, of [`NEAR`] times as many that are near by one bit a coordinate.
     #[inline(always)]
-    fn find_lists<S: Simd>(
-        &self,
-        s: S,
-        tables: &Tables,
-        seat: &Seat,
-        lists: &mut Best,
-        waiting: &mut Vec<Waiting>,
-    ) {
-        // The centres are one list, around the origin.
-        let all = Run { start: 0, len: self.ivf.lists.len() as u32, room: 0 };
-        let sight = Sight { view: self.ivf.centers.view(), sure: SURE * Rabitq::DEVIATION, margin: 0.0 };
-        let visit = Visit { seat: 0, list: 0, center: 0.0 };
-        waiting.clear();
-        for block in all.blocks() {
-            sight.scan::<S, WHOLE>(s, (all, block), visit, (tables, seat.square), lists, waiting);
-            for &one in &*waiting {
-                sight.refine::<S, WHOLE>(s, one, &seat.planes, seat.square, lists);
+    fn find_lists<S: Simd>(&self, s: S, tables: &Tables, planes: &PlaneQuery, lists: &mut Vec<u64>) {
+        let (view, count) = (self.ivf.centers.view(), self.ivf.lists.len());
+        lists.clear();
+        for block in 0..count.div_ceil(BLOCK) {
+            let (codes, factors) = view.block(block);
+            let estimates = factors.estimates(s, tables.dots(s, codes, 0.0), 0.0);
+            for (half, estimates) in estimates.into_iter().enumerate() {
+                let first = (block * BLOCK + half * 16) as u32;
+                for (lane, estimate) in s.lanes_f32(estimates).into_iter().enumerate() {
+                    lists.push(key(estimate, first + lane as u32));
+                }
             }
-            waiting.clear();
         }
-        lists.cut();
-        lists.keys.sort_unstable();
+        lists.truncate(count);
+        let near = self.lists.saturating_mul(NEAR) + MANY;
+        if near < count {
+            lists.select_nth_unstable(near - 1);
+            lists.truncate(near);
+        }
+        for list in &mut *lists {
+            let at = *list as u32 as usize;
+            let (rest, factors) = view.rest(at);
+            let (codes, _) = view.block(at / BLOCK);
+            let dot = planes.dot::<S, WHOLE>(s, (codes, at % BLOCK, 0.0), rest);
+            *list = key(factors.add + factors.rescale * dot, at as u32);
+        }
+        lists.sort_unstable();
+        lists.truncate(self.lists);
     }
 
     /// Makes all visits.
@@ -402,7 +424,14 @@ impl Sight<'_> {
 
     /// An estimate by all bits.
     #[inline(always)]
-    fn refine<S: Simd, const E: usize>(&self, s: S, one: Waiting, planes: &PlaneQuery, square: f32, best: &mut Best) {
+    fn refine<S: Simd, const E: usize>(
+        &self,
+        s: S,
+        one: Waiting,
+        planes: &PlaneQuery,
+        square: f32,
+        best: &mut Best,
+    ) {
         let at = one.at as usize;
         let (codes, _) = self.view.block(at / BLOCK);
         let (rest, factors) = self.view.rest(at);

@@ -161,7 +161,8 @@ mod tests {
         let params = GraphParams { metric, degree: 32, seed: 1, threads: 1, monitor: None };
         let graph = Graph::build(rows, &params).unwrap();
         let list = List { rows, ids: &Ids::Rows };
-        let rerank = Rerank { metric, space: &graph.space, vectors: Some(graph.vectors()), list, k: 3, fixed: None };
+        let rerank =
+            Rerank { metric, space: &graph.space, vectors: Some(graph.vectors()), list, k: 3, fixed: None };
         let walks = Walks { graph: &graph, ef: 24, rerank };
         let mut answered = 0;
         walks.run(Isa::active(), rows.rows(0..7), |query, best, stats| {
