@@ -15,7 +15,7 @@ use crate::figures::{Table, rounded};
 use crate::session::Session;
 use crate::stopwatch::Speed;
 
-/// What a graph can be told at a search; several values of the first.
+/// What a graph or lists can be told at a search; several values of the first two.
 #[derive(Args)]
 pub struct Knobs {
     /// Under spec graph: vectors that a search keeps in view, the knob between speed and recall. Several
@@ -23,9 +23,32 @@ pub struct Knobs {
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive)]
     ef_search: Vec<usize>,
 
-    /// Under spec graph: vectors that get their exact distance, at least k [default: those that need it]
+    /// Under spec ivf: lists that a search looks at, the knob between speed and recall. Several values as
+    /// for --ef-search
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = positive, conflicts_with = "ef_search")]
+    nprobe: Vec<usize>,
+
+    /// Under spec ivf: codes after which a search begins no further list
+    #[arg(long, value_name = "N", value_parser = positive)]
+    max_codes: Option<usize>,
+
+    /// Under spec graph, or with codes and rerank: vectors that get their exact distance, at least k
+    /// [default: those that need it]
     #[arg(long, value_name = "N", value_parser = positive)]
     rerank: Option<usize>,
+}
+
+impl Knobs {
+    /// What to measure.
+    fn settings(&self) -> Vec<SearchParams<'static>> {
+        let plain =
+            SearchParams { max_codes: self.max_codes, rerank: self.rerank, ..SearchParams::default() };
+        let walks =
+            distinct(&self.ef_search).into_iter().map(|ef| SearchParams { ef_search: Some(ef), ..plain });
+        let probes = distinct(&self.nprobe).into_iter().map(|n| SearchParams { nprobe: Some(n), ..plain });
+        let settings: Vec<_> = walks.chain(probes).collect();
+        if settings.is_empty() { vec![plain] } else { settings }
+    }
 }
 
 /// What each setting gives. Where there is but one, its fields stand in the JSON by themselves.
@@ -47,9 +70,13 @@ pub struct Setting {
     #[serde(skip_serializing_if = "Option::is_none")]
     ef_search: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    nprobe: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_codes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     rerank: Option<usize>,
     recall: f64,
-    /// Under a graph.
+    /// Under a graph, or with codes.
     #[serde(flatten)]
     cost: Option<Cost>,
     #[serde(flatten)]
@@ -61,6 +88,7 @@ pub struct Setting {
 struct Cost {
     hops: f64,
     estimates: f64,
+    refined: f64,
     reranked: f64,
 }
 
@@ -73,6 +101,7 @@ impl Cost {
         (!hits.stats.is_empty()).then(|| Self {
             hops: mean(|stats| stats.hops),
             estimates: mean(|stats| stats.estimates),
+            refined: mean(|stats| stats.refined),
             reranked: mean(|stats| stats.reranked),
         })
     }
@@ -89,22 +118,18 @@ impl Sweep {
         session: &Session,
         truth: impl FnOnce() -> Result<(Vec<i64>, usize), Failure>,
     ) -> Result<Self, Failure> {
-        let mut widths: Vec<_> = distinct(&knobs.ef_search).into_iter().map(Some).collect();
-        if widths.is_empty() {
-            widths.push(None);
-        }
         let mut measured = Vec::new();
-        for ef_search in widths {
-            let params = SearchParams { ef_search, rerank: knobs.rerank, ..SearchParams::default() };
+        for params in knobs.settings() {
             let (speed, found) = Speed::measure(index, queries, k, threads, &params, session)?;
-            measured.push((ef_search, speed, found));
+            measured.push((params, speed, found));
         }
         let (truth, columns) = truth()?;
         let settings: Result<Vec<_>, Failure> = measured
             .into_iter()
-            .map(|(ef_search, speed, found)| {
+            .map(|(params, speed, found)| {
                 let (recall, cost) = (recall(&found.ids, k, &truth, columns)?, Cost::of(&found));
-                Ok(Setting { ef_search, rerank: knobs.rerank, recall, cost, speed })
+                let SearchParams { ef_search, nprobe, max_codes, rerank, .. } = params;
+                Ok(Setting { ef_search, nprobe, max_codes, rerank, recall, cost, speed })
             })
             .collect();
         let mut settings = settings?;
@@ -122,9 +147,13 @@ impl Sweep {
         match self {
             Self::One(setting) => {
                 writeln!(out, "recall@{k} {:.4} ({against})", setting.recall)?;
-                if let Some(Cost { hops, estimates, reranked }) = setting.cost {
-                    let [hops, estimates, reranked] = [hops, estimates, reranked].map(rounded);
-                    writeln!(out, "a query: {hops} hops, {estimates} estimates, {reranked} re-ranked")?;
+                if let Some(Cost { hops, estimates, refined, reranked }) = setting.cost {
+                    let [hops, estimates, refined, reranked] =
+                        [hops, estimates, refined, reranked].map(rounded);
+                    writeln!(
+                        out,
+                        "a query: {hops} hops, {estimates} estimates, {refined} refined, {reranked} re-ranked"
+                    )?;
                 }
                 writeln!(out)?;
                 setting.speed.text(out)
@@ -141,12 +170,14 @@ impl Sweep {
 fn table(settings: &[Setting], facts: &Facts) -> Table {
     let threads = settings.first().map_or(Vec::new(), |setting| setting.speed.threads());
     let qps: Vec<String> = threads.iter().map(|threads| format!("QPS ×{threads}")).collect();
-    let mut heads = vec!["ef_search", "recall"];
+    let lists = settings.iter().any(|setting| setting.nprobe.is_some());
+    let mut heads = vec![if lists { "nprobe" } else { "ef_search" }, "recall"];
     heads.extend(qps.iter().map(String::as_str));
     heads.extend(["p50 µs", "p99 µs", "bytes/vector", "hops", "re-ranked"]);
     let mut table = Table::new(&heads);
-    for Setting { ef_search, recall, cost, speed, .. } in settings {
-        let mut row = vec![ef_search.map_or(String::new(), |ef| ef.to_string()), format!("{recall:.4}")];
+    for Setting { ef_search, nprobe, recall, cost, speed, .. } in settings {
+        let knob = ef_search.or(*nprobe).map_or(String::new(), |value| value.to_string());
+        let mut row = vec![knob, format!("{recall:.4}")];
         row.extend(speed.rates().map(rounded));
         row.extend(speed.latencies().map(rounded));
         row.push(rounded(facts.bytes_per_vector()));

@@ -80,7 +80,7 @@ impl Index {
         })
     }
 
-    /// (ids, distances, (hops, estimates, reranked) where `stats` and the index walks a graph)
+    /// (ids, distances, (hops, estimates, refined, reranked) where `stats` and the index is a graph or of codes)
     #[expect(clippy::too_many_arguments, reason = "the public method's")]
     fn search<'py>(
         &self,
@@ -88,27 +88,37 @@ impl Index {
         q: &Bound<'py, PyAny>,
         k: &Bound<PyAny>,
         ef_search: Option<&Bound<PyAny>>,
+        nprobe: Option<&Bound<PyAny>>,
+        max_codes: Option<&Bound<PyAny>>,
         rerank: Option<&Bound<PyAny>>,
         threads: Option<&Bound<PyAny>>,
         stats: bool,
         progress: Option<&Bound<PyAny>>,
-    ) -> Result<(Any<'py>, Any<'py>, Option<[Any<'py>; 3]>)> {
+    ) -> Result<(Any<'py>, Any<'py>, Option<[Any<'py>; 4]>)> {
         let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
         let ef_search = optional_count("ef_search", ef_search)?;
+        let (nprobe, max_codes) =
+            (optional_count("nprobe", nprobe)?, optional_count("max_codes", max_codes)?);
         let rerank = optional_count("rerank", rerank)?;
         let q = Matrix::queries(q)?;
         let queries = q.vectors()?;
-        let (mut hits, walks) = released(py, progress, |pulse| {
-            let params = SearchParams { threads, monitor: Some(pulse), ef_search, rerank };
+        let (mut hits, counted) = released(py, progress, |pulse| {
+            let params = SearchParams { threads, monitor: Some(pulse), ef_search, nprobe, max_codes, rerank };
             let core = self.core.read(pulse)?;
-            Ok((core.search(queries, k, &params)?, matches!(core.spec(), Spec::Graph { .. })))
+            let counted = matches!(core.spec(), Spec::Graph { .. } | Spec::Codes { .. });
+            Ok((core.search(queries, k, &params)?, counted))
         })?;
-        if walks {
-            hits.stats.resize(queries.len(), Stats::default()); // an empty graph cost nothing
+        if counted {
+            hits.stats.resize(queries.len(), Stats::default()); // an empty index cost nothing
         }
         let column = |read: fn(&Stats) -> u64| counts(py, hits.stats.iter().map(read).collect(), q.single);
-        let stats = match stats && (walks || !hits.stats.is_empty()) {
-            true => Some([column(|s| s.hops)?, column(|s| s.estimates)?, column(|s| s.reranked)?]),
+        let stats = match stats && (counted || !hits.stats.is_empty()) {
+            true => Some([
+                column(|s| s.hops)?,
+                column(|s| s.estimates)?,
+                column(|s| s.refined)?,
+                column(|s| s.reranked)?,
+            ]),
             false => None,
         };
         Ok((table(py, hits.ids, k, q.single)?, table(py, hits.distances, k, q.single)?, stats))
@@ -120,14 +130,15 @@ impl Index {
         py: Python<'py>,
         q: &Bound<'py, PyAny>,
         radius: f64,
+        nprobe: Option<&Bound<PyAny>>,
         threads: Option<&Bound<PyAny>>,
         progress: Option<&Bound<PyAny>>,
     ) -> Result<(Ids<'py>, Ids<'py>, Distances<'py>)> {
-        let threads = optional_count("threads", threads)?;
+        let (nprobe, threads) = (optional_count("nprobe", nprobe)?, optional_count("threads", threads)?);
         let q = Matrix::queries(q)?;
         let queries = q.vectors()?;
         let hits = released(py, progress, |pulse| {
-            let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
+            let params = SearchParams { threads, monitor: Some(pulse), nprobe, ..SearchParams::default() };
             Ok(self.core.read(pulse)?.range_search(queries, radius as f32, &params)?)
         })?;
         let offsets = hits.offsets.into_iter().map(|offset| offset as i64).collect();

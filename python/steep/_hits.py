@@ -10,14 +10,16 @@ from steep._types import Counts, Distances, Ids, Metric
 
 
 class Stats(NamedTuple):
-    """What each query of a search in a graph cost: counts, which no other load on the machine changes.
+    """What each query of a search in a graph or by codes cost: counts, which no other load on the machine changes.
 
     Attributes
     ----------
     hops : uint64 array of shape (nq,), or () for a single query of shape (d,)
-        Nodes of the graph that were read: each is a handful of consecutive cache lines.
+        Nodes of the graph that were read, each a handful of consecutive cache lines; or lists.
     estimates : uint64 array of the same shape
-        Neighbours of these nodes whose distance was estimated from one-bit codes.
+        Vectors whose distance was estimated by one bit a coordinate, or from nibbles.
+    refined : uint64 array of the same shape
+        Of those, the ones that were estimated again by all the bits of their codes; 0 under a graph.
     reranked : uint64 array of the same shape
         Vectors that were read for their exact distance.
 
@@ -35,6 +37,7 @@ class Stats(NamedTuple):
 
     hops: Counts
     estimates: Counts
+    refined: Counts
     reranked: Counts
 
 
@@ -51,7 +54,7 @@ class Hits(tuple[Ids, Distances]):
     metric : str
         What the distances mean: "l2", "ip" or "cosine".
     stats : Stats or None
-        What each query cost, where it was asked for (``stats=True``) and the index is a graph.
+        What each query cost, where it was asked for (``stats=True``) and the index is a graph or of codes.
 
     Examples
     --------

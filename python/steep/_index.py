@@ -111,12 +111,14 @@ class Index:
         k: int = 10,
         *,
         ef_search: int | None = None,
+        nprobe: int | None = None,
+        max_codes: int | None = None,
         rerank: int | None = None,
         threads: int | None = None,
         stats: bool = False,
         progress: Progress | None = None,
     ) -> Hits:
-        """Find the k nearest vectors of each query: all of them, or most of them under a graph.
+        """Find the k nearest vectors of each query: all of them, or most of them in a graph or by codes.
 
         Parameters
         ----------
@@ -129,14 +131,21 @@ class Index:
             Under a graph: how many vectors a search keeps in view, at least 1; fewer than k count as k, and
             a hard query keeps up to twice as many. By default 2 * k + 32, more where the vectors are hard to
             tell apart. The knob between speed and recall: double it until `recall` is what you need.
+        nprobe : int, optional
+            Under "ivf": how many lists a search looks at, at least 1. By default the square root of how many
+            there are, at least 8. The knob between speed and recall: double it until `recall` is what you
+            need.
+        max_codes : int, optional
+            Under "ivf": how many codes a search looks at before it begins no further list. By default all.
         rerank : int, optional
-            Under a graph: how many of the vectors found get their exact distance, at least 1; fewer than k
-            count as k. By default as many as could be among the k nearest by the errors of their codes.
-            The distances returned are always exact.
+            Under a graph, and for codes with ",rerank": how many of the vectors found get their distance by
+            the vectors that are stored, at least 1; fewer than k count as k. By default as many as could be
+            among the k nearest by the errors of their codes. The distances returned are then always those;
+            without stored vectors they are what the codes tell.
         threads, progress : optional
             As in `add`. A single query runs on the calling thread.
         stats : bool
-            Under a graph: also count what each query cost, in ``hits.stats``.
+            Under a graph and by codes: also count what each query cost, in ``hits.stats``.
 
         Returns
         -------
@@ -146,8 +155,8 @@ class Index:
         Raises
         ------
         ValueError
-            For a wrong shape, a NaN or infinity, a zero vector under "cosine", a count of 0, or ef_search
-            or rerank for an index of spec "flat" or "flat-raw", which has no such knob.
+            For a wrong shape, a NaN or infinity, a zero vector under "cosine", a count of 0, or a knob that
+            the index's spec has not.
         TypeError
             For values of a type that cannot be converted.
 
@@ -172,7 +181,9 @@ class Index:
         True
         """
         core = self._core
-        ids, distances, costs = core.search(q, k, ef_search, rerank, threads, stats, progress)
+        ids, distances, costs = core.search(
+            q, k, ef_search, nprobe, max_codes, rerank, threads, stats, progress
+        )
         return Hits(ids, distances, core.metric, None if costs is None else Stats(*costs))
 
     def range_search(
@@ -180,6 +191,7 @@ class Index:
         q: Array,
         radius: float,
         *,
+        nprobe: int | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> RangeHits:
@@ -192,6 +204,8 @@ class Index:
         radius : float
             The largest distance, itself included, in the metric's own unit: squared for "l2",
             ``-score`` for "ip", ``1 - score`` for "cosine".
+        nprobe : int, optional
+            Under "ivf": how many lists a search looks at; what is in others is not found.
         threads, progress : optional
             As in `search`.
 
@@ -212,7 +226,7 @@ class Index:
         >>> index.range_search(np.array([[1]], np.float32), radius=1.0)[0]
         (array([1, 0, 2]), array([0., 1., 1.], dtype=float32))
         """
-        return RangeHits(*self._core.range_search(q, radius, threads, progress))
+        return RangeHits(*self._core.range_search(q, radius, nprobe, threads, progress))
 
     def save(self, path: Path) -> None:
         """Write the index to a file, whole or not at all: what was there before stays until then.

@@ -45,13 +45,15 @@ class Index:
         q: Array,
         k: int,
         ef_search: int | None,
+        nprobe: int | None,
+        max_codes: int | None,
         rerank: int | None,
         threads: int | None,
         stats: bool,
         progress: Progress | None,
     ) -> tuple[Ids, Distances, list[Counts] | None]: ...
     def range_search(
-        self, q: Array, radius: float, threads: int | None, progress: Progress | None
+        self, q: Array, radius: float, nprobe: int | None, threads: int | None, progress: Progress | None
     ) -> tuple[Ids, Ids, Distances]: ...
     def save(self, path: Path) -> None: ...
     def to_bytes(self) -> npt.NDArray[np.uint8]: ...

@@ -255,23 +255,26 @@ impl Index {
         Ok(())
     }
 
-    /// The `k` nearest vectors of each query, exactly: distances by the [metric's formula](Metric) in f64, rounded once,
-    /// ties by the lower id. Queries may be of another type than the vectors.
+    /// The `k` nearest vectors of each query, all of them or, in a graph or by codes, most of them. Distances are by the [metric's
+    /// formula](Metric) in f64, rounded once, but without stored vectors as codes tell them; ties by the lower id. Queries may be of
+    /// another type than the vectors.
     ///
     /// # Errors
     /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine; [`Error::Argument`] where `k`,
-    /// `ef_search`, `rerank` or `threads` is 0; [`Error::Knob`] where an exact index is given one of the graph's; [`Error::OutOfMemory`]; [`Error::Interrupted`].
+    /// a knob or `threads` is 0; [`Error::Knob`] where the kind of index has not a knob that is given; [`Error::OutOfMemory`];
+    /// [`Error::Interrupted`].
     pub fn search(&self, queries: Vectors, k: usize, params: &SearchParams) -> Result<Hits> {
         self.spec.check(params)?;
         self.searched().nearest(queries, k, params)
     }
 
     /// All vectors at a distance of at most `radius` of each query, in the metric's own unit: squared for l2, −⟨q,x⟩ for ip,
-    /// 1 − cos for cosine.
+    /// 1 − cos for cosine. By codes, most of them, as [`Index::search`].
     ///
     /// # Errors
     /// As [`Index::search`]; [`Error::Argument`] where the radius is NaN.
     pub fn range_search(&self, queries: Vectors, radius: f32, params: &SearchParams) -> Result<RangeHits> {
+        self.spec.check(params)?;
         self.searched().within(queries, radius, params)
     }
 

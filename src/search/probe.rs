@@ -5,13 +5,14 @@
 //! for each visit of a query to a list
 //!   for each block of 32 codes
 //!     estimates by table, less what they may be off → a bit for each that could be near enough
-//!     where codes have more bits: those wait until the next visit is done, and their rests have arrived
+//!     where codes have more bits: those wait until all of the list is seen, while their rests arrive
 //!                                 → estimates by all bits
 //!     → the best so far, which lower the bound
 //! ```
 //!
-//! Lists come from memory: what is read of them takes longer than what is done with it. So where many queries are asked together,
-//! each visits a few of its lists alone, for a bound, and then those that share a list visit it one after the other.
+//! Lists come from memory: what is read of them takes longer than what is done with it. So queries that are asked together visit the
+//! nearest few of their lists alone, for a bound, and the others in the order of the lists: those that share one visit it one after
+//! the other. A query asked alone keeps to that order, and so finds the same.
 //!
 //! Distances are told less the query's own squared length, as those of a [walk](super::beam) are.
 
@@ -37,10 +38,8 @@ const MANY: usize = 16;
 const EARLY: usize = 4 << 10;
 /// Queries that visit lists together, at most.
 const TOGETHER: usize = 1024;
-/// The part of its lists that a query visits alone, when it does not visit all of them so.
-const ALONE: usize = 8;
-/// Visits to a list, in the mean, that are worth being put together.
-const SHARED: usize = 2;
+/// The part of its lists that a query visits alone.
+const ALONE: usize = 4;
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -85,7 +84,7 @@ struct Scratch {
     lists: Vec<u64>,
     /// How many visits lists have.
     counts: Vec<u32>,
-    waiting: [Vec<Waiting>; 2],
+    waiting: Vec<Waiting>,
     found: [Found; 2],
     ranking: Ranking,
 }
@@ -116,10 +115,7 @@ struct Visit {
 /// A code whose other bits were asked for.
 #[derive(Clone, Copy)]
 struct Waiting {
-    seat: u32,
     at: u32,
-    /// The query's squared distance from the list's centre.
-    center: f32,
     /// ⟨x̄,q⟩ by the highest bits.
     top: f32,
 }
@@ -184,8 +180,7 @@ impl Probes<'_> {
         visits.clear();
         later.clear();
         let dims = values.len() / queries.len().max(1);
-        let share = queries.len() * self.lists >= SHARED * ivf.lists.len() && queries.len() > 1;
-        let alone = if share { self.lists.div_ceil(ALONE) } else { self.lists };
+        let alone = self.lists.div_ceil(ALONE);
         for (at, seat) in (0u32..).zip(&mut seats[..queries.len()]) {
             let head = &heads[at as usize * space.width()..][..space.width()];
             let whole = &values[at as usize * dims..][..dims];
@@ -266,7 +261,7 @@ impl Probes<'_> {
     /// Makes all visits.
     #[inline(always)]
     fn visit<S: Simd, const E: usize>(&self, s: S, scratch: &mut Scratch) {
-        let Scratch { seats, visits, waiting: [now, last], .. } = scratch;
+        let Scratch { seats, visits, waiting, .. } = scratch;
         let ivf = self.ivf;
         let [top, all] = ivf.quantizer.deviations();
         // A number of the nearest is counted by the estimates themselves, a radius is kept to by distances.
@@ -275,8 +270,7 @@ impl Probes<'_> {
             _ => 0.0,
         };
         let sight = Sight { view: ivf.codes.view(), sure: if E > 0 { SURE * top } else { margin }, margin };
-        now.clear();
-        last.clear();
+        waiting.clear();
         for (at, &visit) in visits.iter().enumerate() {
             if let Some(next) = visits.get(at + 1) {
                 if next.list != visit.list {
@@ -286,20 +280,22 @@ impl Probes<'_> {
                     seats[next.seat as usize].tables.bytes().chunks(64).for_each(|line| s.prefetch(line));
                 }
             }
-            let Seat { tables, square, best, stats, .. } = &mut seats[visit.seat as usize];
+            let Seat { tables, planes, square, best, stats, .. } = &mut seats[visit.seat as usize];
             for &run in ivf.lists.runs(visit.list as usize) {
                 for block in run.blocks() {
-                    sight.scan::<S, E>(s, (run, block), visit, (tables, *square), best, now);
+                    sight.scan::<S, E>(s, (run, block), visit, (tables, *square), best, waiting);
                 }
                 stats.estimates += u64::from(run.len);
             }
             stats.hops += 1;
             if E > 0 {
-                refine_all::<S, E>(s, sight, seats, last);
-                std::mem::swap(now, last);
+                for &one in &*waiting {
+                    sight.refine::<S, E>(s, one, visit.center, (planes, *square), best);
+                }
+                stats.refined += waiting.len() as u64;
+                waiting.clear();
             }
         }
-        refine_all::<S, E>(s, sight, seats, last);
     }
 }
 
@@ -416,7 +412,7 @@ impl Sight<'_> {
                         s.prefetch(line);
                     }
                     let (at, top) = (at as u32, values[lane] - lift);
-                    waiting.push(Waiting { seat: visit.seat, at, center: visit.center, top });
+                    waiting.push(Waiting { at, top });
                 }
             }
         }
@@ -428,8 +424,8 @@ impl Sight<'_> {
         &self,
         s: S,
         one: Waiting,
-        planes: &PlaneQuery,
-        square: f32,
+        center: f32,
+        (planes, square): (&PlaneQuery, f32),
         best: &mut Best,
     ) {
         let at = one.at as usize;
@@ -437,21 +433,10 @@ impl Sight<'_> {
         let (rest, factors) = self.view.rest(at);
         let mut dot = planes.dot::<S, E>(s, (codes, at % BLOCK, one.top), rest);
         if self.margin > 0.0 {
-            dot += self.margin * far(one.center, square);
+            dot += self.margin * far(center, square);
         }
-        best.push(one.center + factors.add + factors.rescale * dot, self.view.rows[at]);
+        best.push(center + factors.add + factors.rescale * dot, self.view.rows[at]);
     }
-}
-
-/// Estimates by all bits of what waits.
-#[inline(always)]
-fn refine_all<S: Simd, const E: usize>(s: S, sight: Sight, seats: &mut [Seat], waiting: &mut Vec<Waiting>) {
-    for &one in &*waiting {
-        let Seat { planes, square, best, stats, .. } = &mut seats[one.seat as usize];
-        sight.refine::<S, E>(s, one, planes, *square, best);
-        stats.refined += 1;
-    }
-    waiting.clear();
 }
 
 /// The distance that is squared in `center`, which is less the query's own.

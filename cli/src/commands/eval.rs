@@ -23,12 +23,15 @@ Examples:
       the same for 100 neighbours on three numbers of threads, as JSON
   steep eval graph.steep questions.npy --truth truth.ivecs --ef-search 10,20,50,100,200,400
       what a graph can do, a line for each ef_search: choose the first whose recall is enough
+  steep eval lists.steep questions.npy --truth truth.ivecs --nprobe 4,8,16,32,64,128
+      the same for an index of spec ivf
 
 recall@k is the part of the true k nearest that was found. QPS is queries per second. \"one call\" hands all
 queries over at once, best of several runs; \"one query a call\" is what a service sees: its mean, median (p50)
-and the time that 99 of 100 calls stay below (p99). Under a graph, hops are the nodes that a query read, and
-re-ranked the vectors that it was compared with exactly. With several values of --ef-search the JSON holds
-them in \"settings\", each with what is otherwise at the top.")]
+and the time that 99 of 100 calls stay below (p99). Hops are the nodes of a graph or the lists that a query
+read, estimates and refined the vectors that were told by a few bits and by all bits of their codes, and
+re-ranked those that it was compared with exactly. With several values of --ef-search or --nprobe the JSON
+holds them in \"settings\", each with what is otherwise at the top.")]
 pub struct Arguments {
     /// An index file, as `steep build` writes
     index: PathBuf,
@@ -73,6 +76,12 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let queries = file.vectors();
     let given = arguments.truth.as_deref().map(|path| files::truth(path, queries.len(), k)).transpose()?;
 
+    if given.is_none() && index.vectors().len() < index.len() {
+        return Err(Failure::Usage(format!(
+            "an index of spec \"{}\" holds no vectors to compute the true neighbours from: pass --truth",
+            index.spec()
+        )));
+    }
     let _tidy = session.interrupt.tidy();
     let threads = super::distinct(&arguments.threads);
     let truth = || given.map_or_else(|| Ok((own_truth(&index, queries, k, session)?, k)), Ok);

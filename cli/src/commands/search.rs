@@ -57,7 +57,16 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = super::positive)]
     ef_search: Option<usize>,
 
-    /// Under spec graph: vectors that get their exact distance, at least k [default: those that need it]
+    /// Under spec ivf: lists that a search looks at, the knob between speed and recall
+    #[arg(long, value_name = "N", value_parser = super::positive)]
+    nprobe: Option<usize>,
+
+    /// Under spec ivf: codes after which a search begins no further list
+    #[arg(long, value_name = "N", value_parser = super::positive)]
+    max_codes: Option<usize>,
+
+    /// Under spec graph, or with codes and rerank: vectors that get their exact distance, at least k
+    /// [default: those that need it]
     #[arg(long, value_name = "N", value_parser = super::positive)]
     rerank: Option<usize>,
 
@@ -104,8 +113,8 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let tidy = session.interrupt.tidy();
     let progress = session.progress();
     let began = Instant::now();
-    let Arguments { threads, ef_search, rerank, .. } = *arguments;
-    let params = SearchParams { threads, monitor: Some(&progress), ef_search, rerank };
+    let Arguments { threads, ef_search, nprobe, max_codes, rerank, .. } = *arguments;
+    let params = SearchParams { threads, monitor: Some(&progress), ef_search, nprobe, max_codes, rerank };
     let hits = index.search(queries, k, &params)?;
     let seconds = began.elapsed().as_secs_f64();
     progress.clear();
