@@ -11,7 +11,7 @@ use crate::common::oracle::{Truth, distance};
 const N: usize = 3000;
 pub const DIM: usize = 40;
 const QUERIES: usize = 150;
-const DTYPES: [Dtype; 5] = [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I8, Dtype::U8];
+pub const DTYPES: [Dtype; 5] = [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I8, Dtype::U8];
 
 pub fn build(base: &Set, metric: Metric) -> Index {
     let spec = Spec::Graph { degree: 32 };
@@ -422,9 +422,12 @@ fn knobs_that_an_index_has_not_are_refused_by_name() {
             let params = SearchParams { ef_search, rerank, ..SearchParams::default() };
             index.search(queries.view(), 3, &params).map(drop).map_err(|error| error.to_string())
         };
-        for (name, ef, rerank) in [("ef_search", Some(70), None), ("rerank", None, Some(70))] {
+        for (name, ef, rerank, fits) in [
+            ("ef_search", Some(70), None, "\"graph\""),
+            ("rerank", None, Some(70), "\"graph\", or with \",rerank\""),
+        ] {
             let message = format!(
-                "{name} = 70: an index of spec \"{spec}\" has no such knob: leave it out, or build with spec \"graph\""
+                "{name} = 70: an index of spec \"{spec}\" has no such knob: leave it out, or build with spec {fits}"
             );
             assert_eq!(ask(ef, rerank), if known { Ok(()) } else { Err(message) });
         }
@@ -436,9 +439,9 @@ fn knobs_that_an_index_has_not_are_refused_by_name() {
 }
 
 /// Says stop at the `stop_at`-th report, and remembers the stages.
-struct Stopper {
-    stop_at: usize,
-    stages: RefCell<Vec<&'static str>>,
+pub struct Stopper {
+    pub stop_at: usize,
+    pub stages: RefCell<Vec<&'static str>>,
 }
 
 impl Monitor for Stopper {

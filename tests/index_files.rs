@@ -21,9 +21,10 @@ pub type Part = (&'static str, Vec<u8>);
 
 /// The sections of a saved index.
 pub fn parts(file: &[u8]) -> Vec<Part> {
-    const NAMES: [&str; 18] = [
+    const NAMES: [&str; 30] = [
         "meta", "vectors", "ids", "codes", "mean", "direct", "norms", "tails-0", "tails-1", "panels", "fine",
-        "fine-s", "fine-f", "graph", "g-mean", "g-direct", "g-rows", "g-order",
+        "fine-s", "fine-f", "graph", "g-mean", "g-direct", "g-rows", "g-order", "spec", "ivf", "i-mean",
+        "i-direct", "i-state", "i-runs", "i-center", "i-cent-r", "i-cent-i", "i-codes", "i-rest", "i-rows",
     ];
     let sections = Sections::from_bytes(file).unwrap();
     let names =

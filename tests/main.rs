@@ -4,6 +4,8 @@
 mod adding;
 mod auto;
 mod bad_input;
+mod codes;
+mod codes_files;
 mod common;
 mod determinism;
 mod exact;

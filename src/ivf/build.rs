@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use super::codes::{Codes, Layout, Lists, NONE, Run};
 use super::{Ivf, IvfParams};
 use crate::error::{Error, Result};
+use crate::kernels::Isa;
 use crate::kernels::fastscan::BLOCK;
 use crate::kernels::nearest::Nearest;
-use crate::kernels::{Isa, planes};
 use crate::kmeans::{KmeansParams, kmeans};
 use crate::metric::Metric;
 use crate::quantizer::rabitq::Rabitq;
@@ -174,12 +174,10 @@ impl Ivf {
     /// The centres of the lists, one after the other.
     fn center_points(&self) -> Vec<f32> {
         let (view, width) = (self.centers.view(), self.space.width());
-        let mut points = Vec::with_capacity(self.lists.len() * width);
-        let mut u = vec![0; width];
-        for at in 0..self.lists.len() {
-            u.fill(0);
-            planes::unpack(view.rest(at).0, planes::WHOLE, &mut u);
-            points.extend(u.iter().map(|&u| f32::from(u) - 127.5));
+        let quantizer = Rabitq::points(width);
+        let mut points = vec![0.0; self.lists.len() * width];
+        for (at, point) in points.chunks_exact_mut(width).enumerate() {
+            quantizer.decode(&[], view.rest(at).0, point);
         }
         points
     }

@@ -13,6 +13,8 @@ mod fine;
 mod head;
 pub(crate) mod product;
 pub(crate) mod rabitq;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -77,10 +79,12 @@ pub(crate) trait Quantizer: Send + Sync {
     fn extra(&self) -> usize;
     /// Codes `residual`, which is taken from `center`: the factors by the nibbles alone, and by all bits.
     fn encode(&self, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2];
+    /// x̄ of a code, by all of its bits.
+    fn decode(&self, nibbles: &[u8], planes: &[u8], x: &mut [f32]);
     /// Makes the tables of `query`.
     fn tables(&self, isa: Isa, query: &[f32], tables: &mut Tables);
     /// The deviation of ⟨x̄, q−c⟩ from what it should be, in units of ‖q−c‖: by the nibbles alone, and by all bits. That is
-    /// ‖x̄‖ · √(1 − cos²(r,x̄)) / √d.
+    /// ‖x̄‖ · √(1 − cos²(r,x̄)) / √d, where q − c lies in no direction more than in another.
     fn deviations(&self) -> [f32; 2];
     /// What [`Coding::restore`] makes it of again.
     fn state(&self) -> Vec<f32>;

@@ -129,21 +129,13 @@ impl Product {
     /// See [`Quantizer::deviations`], in the mean.
     fn measured(&self, residuals: &[f32]) -> f32 {
         let count = residuals.len() / self.width;
-        let mut nibbles = vec![0; self.pairs()];
+        let (mut nibbles, mut x) = (vec![0; self.pairs()], vec![0.0; self.width]);
         let lost = residuals.chunks_exact(self.width).map(|residual| {
             nibbles.fill(0);
-            let [factors, _] =
-                self.encode(residual, residual, Code { nibbles: &mut nibbles, planes: &mut [] });
-            // ⟨r,x̄⟩ = ‖r‖²/ρ, and ‖x̄‖² by what its nibbles stand for.
-            let square = dot(residual, residual);
-            let along = if factors.rescale < 0.0 { -2.0 * square / factors.rescale } else { 0.0 };
-            let norm: f32 = (self.parts.iter().enumerate())
-                .map(|(m, part)| {
-                    let nibble = usize::from(nibbles[m / 2] >> (m % 2 * 4) & 15);
-                    part.book.iter().map(|line| line[nibble] * line[nibble]).sum::<f32>()
-                })
-                .sum();
-            if square > 0.0 { (norm - along * along / square).max(0.0).sqrt() } else { 0.0 }
+            self.encode(residual, residual, Code { nibbles: &mut nibbles, planes: &mut [] });
+            self.decode(&nibbles, &[], &mut x);
+            let (square, along) = (dot(residual, residual), dot(residual, &x));
+            if square > 0.0 { (dot(&x, &x) - along * along / square).max(0.0).sqrt() } else { 0.0 }
         });
         lost.sum::<f32>() / (count.max(1) as f32 * (self.width as f32).sqrt())
     }
@@ -249,6 +241,17 @@ impl Quantizer for Product {
         [Factors::new(dot(residual, residual), along, center_along); 2]
     }
 
+    fn decode(&self, nibbles: &[u8], _: &[u8], x: &mut [f32]) {
+        let centroids = self.parts.iter().enumerate().flat_map(|(m, part)| {
+            let nibble = usize::from(nibbles[m / 2] >> (m % 2 * 4) & 15);
+            part.book.iter().map(move |line| line[nibble])
+        });
+        let centroids: Vec<f32> = centroids.collect();
+        for (x, line) in x.iter_mut().zip(self.turn.chunks_exact(self.directions)) {
+            *x = dot(line, &centroids);
+        }
+    }
+
     fn tables(&self, isa: Isa, query: &[f32], tables: &mut Tables) {
         struct Set<'a>(&'a Product, &'a [f32], &'a mut Tables);
         impl Kernel for Set<'_> {
@@ -294,7 +297,7 @@ fn unit(residual: &[f32]) -> f32 {
 /// How many directions each of `nibbles` parts has; `variances` descend.
 fn allot(variances: &[f32], nibbles: usize) -> Vec<usize> {
     // What does not vary has as good as no variance.
-    let least = variances[0].max(f32::MIN_POSITIVE) * 1e-12;
+    let least = (variances[0] * 1e-12).max(f32::MIN_POSITIVE);
     let logs: Vec<f32> = variances.iter().map(|v| 0.5 * v.max(least).log2()).collect();
     let bits = |theta: f32| logs.iter().map(move |log| (log - theta).clamp(0.0, BITS));
     let all = BITS * nibbles as f32;

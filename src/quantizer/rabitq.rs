@@ -118,6 +118,18 @@ impl Quantizer for Rabitq {
         [top, Factors::new(square, along, center_along)]
     }
 
+    fn decode(&self, nibbles: &[u8], planes: &[u8], x: &mut [f32]) {
+        let mut u = vec![0; self.width];
+        if self.extra < planes::WHOLE {
+            for (j, u) in u.iter_mut().enumerate() {
+                *u = (nibbles[j / PAIR] >> (j % PAIR) & 1) << self.extra;
+            }
+        }
+        planes::unpack(planes, self.extra, &mut u);
+        let middle = ((1u32 << self.bits) - 1) as f32 / 2.0;
+        x.iter_mut().zip(u).for_each(|(x, u)| *x = f32::from(u) - middle);
+    }
+
     fn tables(&self, isa: Isa, query: &[f32], tables: &mut Tables) {
         struct Set<'a>(&'a [f32], &'a mut Tables);
         impl Kernel for Set<'_> {
