@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import steep
 
-from bench.engines.base import Engine, Knobs
+from bench.engines.base import NPROBE_SWEEP, Engine, Knobs
 
 
 class Steep(Engine):
@@ -51,6 +51,30 @@ class Graph(Steep):
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         return self.index.search(queries, k, ef_search=self.ef, threads=self.threads).ids
+
+    def search_one(self, query: np.ndarray, k: int) -> np.ndarray:
+        return self.search(query, k)
+
+
+class Ivf(Steep):
+    """``spec="ivf,..."`` with a code, as many lists as it takes by itself; integers stay integers here too."""
+
+    def __init__(self, metric: str, code: str) -> None:
+        super().__init__(metric, f"ivf,{code}")
+
+    def build(self, x: np.ndarray, threads: int) -> None:
+        # A nibble for two dimensions, as the others' product codes.
+        self.spec = self.spec.format(half=x.shape[1] // 2)
+        super().build(x, threads)
+
+    def knobs(self) -> list[Knobs]:
+        return [{"nprobe": probes} for probes in NPROBE_SWEEP]
+
+    def set_knobs(self, knobs: Knobs) -> None:
+        self.nprobe = int(knobs["nprobe"])
+
+    def search(self, queries: np.ndarray, k: int) -> np.ndarray:
+        return self.index.search(queries, k, nprobe=self.nprobe, threads=self.threads).ids
 
     def search_one(self, query: np.ndarray, k: int) -> np.ndarray:
         return self.search(query, k)

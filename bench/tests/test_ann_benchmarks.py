@@ -52,17 +52,18 @@ def test_fits_and_answers(algorithm):
     assert steep.get_memory_usage() == 2.0
 
 
-def test_a_graph_takes_its_query_arguments(algorithm):
-    steep = algorithm("euclidean", "graph64")
+@pytest.mark.parametrize(("spec", "knob"), [("graph64", "ef_search"), ("ivf,rabitq4,rerank", "nprobe")])
+def test_an_approximate_index_takes_its_query_arguments(algorithm, spec, knob):
+    steep = algorithm("euclidean", spec)
     steep.fit(BASE)
-    for ef in (10, 800):
-        steep.set_query_arguments(ef)
-        assert str(steep) == f"Steep(graph64, ef_search={ef})"
+    for value in (10, 800):
+        steep.set_query_arguments(value)
+        assert str(steep) == f"Steep({spec}, {knob}={value})"
         steep.query(BASE[3], 1)
-        assert steep.index.knobs == {"ef_search": ef}
+        assert steep.index.knobs == {knob: value}
         steep.batch_query(BASE, 1)
-        assert steep.index.knobs == {"ef_search": ef}
-    with pytest.raises(ValueError, match="takes ef_search"):
+        assert steep.index.knobs == {knob: value}
+    with pytest.raises(ValueError, match=f"takes {knob}"):
         steep.set_query_arguments()
 
 

@@ -10,7 +10,7 @@ from steep._types import Counts, Distances, Ids, Metric
 
 
 class Stats(NamedTuple):
-    """What each query of a search in a graph or by codes cost: counts, which no other load on the machine changes.
+    """What each query in a graph or by codes cost: counts, which no other load on the machine changes.
 
     Attributes
     ----------

@@ -30,6 +30,13 @@ class Index:
         multiple of 32 up to 256, rather than 32: more memory, and a higher recall at equal ef_search.
         "auto" is exact for few vectors, or where neighbours are hard to tell apart, and a graph where that
         answers sooner: some ten thousand embeddings and more.
+
+        Codes make vectors small, at the cost of exact distances: "rabitq4" is 1 to 8 bits a direction,
+        "pq64x4" so many codes of 4 bits a vector. "ivf4096,rabitq4" puts them into 4096 lists, of which a
+        search looks at the nprobe nearest; "ivf,rabitq4" chooses their number. With ",rerank" at the end the
+        vectors are stored too, and rank the best by their codes exactly; ",rerank-f16" and "-bf16" store
+        them rounded. "ivf" by itself is "ivf,rabitq4,rerank". What codes are made for is learned from the
+        first vectors that are added: add many at first.
     dtype : {"f32", "f16", "bf16", "i8", "u8"}
         How a coordinate is kept.
 
@@ -321,8 +328,8 @@ def build(
     metric : {"l2", "ip", "cosine"}
         What is near: squared Euclidean distance, inner product or cosine.
     spec : str
-        How to search: "auto", "flat", "flat-raw", or "graph" with or without a degree ("graph64"); see
-        `Index`.
+        How to search: "auto", "flat", "flat-raw", "graph" with or without a degree ("graph64"), "ivf" with or
+        without a number of lists and a code ("ivf4096,rabitq4"), or a code; see `Index`.
     ids : integers of shape (n,), optional
         Unique ids from 0 to 2**64 - 2; 0 to n - 1 by default.
     threads : int, optional

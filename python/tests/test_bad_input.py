@@ -29,6 +29,10 @@ def index(metric="l2"):
     return steep.build(X, metric)
 
 
+def codes(spec):
+    return steep.build(X, spec=spec)
+
+
 def graph():
     return steep.build(X, spec="graph")
 
@@ -122,6 +126,10 @@ CASES = [
         ValueError,
         'rerank = 20: an index of spec "flat-raw" has no such knob',
     ),
+    ("bits", lambda: steep.build(X, spec="ivf,rabitq9"), ValueError, 'spec "ivf,rabitq9".*character 10'),
+    ("no lists", lambda: codes("rabitq4").search(X, nprobe=3), ValueError, 'nprobe = 3: .*"ivf"'),
+    ("nprobe = 0", lambda: codes("ivf").search(X, nprobe=0), ValueError, "nprobe = 0: .*at least 1"),
+    ("max_codes float", lambda: codes("ivf").search(X, max_codes=1.5), TypeError, "max_codes = 1.5"),
     ("ef_search = 0", lambda: graph().search(X, ef_search=0), ValueError, "ef_search = 0: .*at least 1"),
     ("ef_search < 0", lambda: graph().search(X, ef_search=-1), ValueError, "ef_search = -1"),
     ("ef_search float", lambda: graph().search(X, ef_search=1.5), TypeError, "ef_search = 1.5"),

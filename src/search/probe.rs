@@ -28,8 +28,10 @@ use crate::kernels::planes::{MOST, PlaneQuery, WHOLE};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::vectors::Vectors;
 
-/// What an estimate by the highest bits may be off, in deviations, so that it gets another one by all of them.
-const SURE: f32 = 1.2;
+/// What an estimate may be off, in deviations, so that the code is looked at once more: among the nearest, where those beside it
+/// take its place, and within a radius, where nothing does.
+const NEAREST: f32 = 1.2;
+const WHOLE_RANGE: f32 = 3.0;
 /// How many times as many centres as are wanted get their exact distance.
 const NEAR: usize = 3;
 /// Entries that come together before the farther ones are left out.
@@ -265,11 +267,12 @@ impl Probes<'_> {
         let ivf = self.ivf;
         let [top, all] = ivf.quantizer.deviations();
         // A number of the nearest is counted by the estimates themselves, a radius is kept to by distances.
-        let margin = match (self.within, &self.rerank) {
-            (Within::Radius(_), Some(_)) => SURE * all,
-            _ => 0.0,
+        let (sure, margin) = match (self.within, &self.rerank) {
+            (Within::Any, _) => (NEAREST * top, 0.0),
+            (Within::Radius(_), None) => (WHOLE_RANGE * top, 0.0),
+            (Within::Radius(_), Some(_)) => (WHOLE_RANGE * top, WHOLE_RANGE * all),
         };
-        let sight = Sight { view: ivf.codes.view(), sure: if E > 0 { SURE * top } else { margin }, margin };
+        let sight = Sight { view: ivf.codes.view(), sure: if E > 0 { sure } else { margin }, margin };
         waiting.clear();
         for (at, &visit) in visits.iter().enumerate() {
             if let Some(next) = visits.get(at + 1) {

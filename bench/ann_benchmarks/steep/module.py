@@ -27,15 +27,16 @@ class Steep(BaseANN):
         self.index = steep.build(rows, metric=self.metric, spec=self.spec)
 
     def set_query_arguments(self, *arguments: float) -> None:
-        """A graph's ef_search; exact search has nothing to choose."""
-        wanted = ["ef_search"] if self.spec.startswith("graph") else []
+        """A graph's ef_search, an inverted file's nprobe; exact search has nothing to choose."""
+        knobs = {"graph": "ef_search", "ivf": "nprobe"}
+        wanted = [knob for kind, knob in knobs.items() if self.spec.startswith(kind)]
         if len(arguments) != len(wanted):
             raise ValueError(
                 f"spec {self.spec!r} takes {' and '.join(wanted) or 'no query arguments'}, got {arguments}"
             )
         self.knobs = {name: int(value) for name, value in zip(wanted, arguments, strict=True)}
-        knobs = "".join(f", {name}={value}" for name, value in self.knobs.items())
-        self.name = f"Steep({self.spec}{knobs})"
+        chosen = "".join(f", {name}={value}" for name, value in self.knobs.items())
+        self.name = f"Steep({self.spec}{chosen})"
 
     def query(self, q: np.ndarray, n: int) -> np.ndarray:
         """Row numbers of the n nearest of q (d,)."""

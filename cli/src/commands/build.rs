@@ -24,6 +24,7 @@ Examples:
   steep build sift.bvecs -o sift.steep --spec flat-raw --threads 1
       exact search without the codes that make it fast: no byte more than the vectors
   steep build docs.npy -o graph.steep --metric cosine --spec graph64
+  steep build docs.npy -o small.steep --metric cosine --spec ivf,rabitq4
       a graph of 64 neighbours a vector (32 with graph): approximate, and faster the more vectors there are;
       `steep eval graph.steep ... --ef-search 20,50,100,200` shows what it finds at what speed")]
 pub struct Arguments {
@@ -38,7 +39,7 @@ pub struct Arguments {
     #[arg(long, short, default_value = "l2", value_parser = super::metric())]
     metric: Metric,
 
-    /// How to index, such as flat, flat-raw, graph or graph64; auto chooses
+    /// How to index, such as flat, flat-raw, graph, graph64, ivf or ivf4096,rabitq4; auto chooses
     #[arg(long, short, default_value = "auto")]
     spec: Spec,
 
