@@ -57,7 +57,7 @@ class Graph(Steep):
 
 
 class Ivf(Steep):
-    """``spec="ivf,..."`` with a code, as many lists as it takes by itself; integers stay integers here too."""
+    """``spec="ivf,..."`` with a code and as many lists as it takes by itself; integers stay integers."""
 
     def __init__(self, metric: str, code: str) -> None:
         super().__init__(metric, f"ivf,{code}")
