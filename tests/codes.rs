@@ -255,6 +255,15 @@ fn stored_vectors_that_become_many_more_get_new_lists() {
 }
 
 #[test]
+fn fewer_lists_than_were_asked_for_are_told() {
+    let (base, _) = data(19, Dtype::F32, 100);
+    let told =
+        |spec| build(&base, Metric::L2, spec).info().into_iter().find(|fact| fact.0 == "lists asked for");
+    assert!(told("ivf4096,rabitq4").unwrap().1.starts_with("4096; fewer"));
+    assert!(told("ivf12,rabitq4").is_none() && told("ivf,rabitq4").is_none());
+}
+
+#[test]
 fn inner_products_of_very_unequal_lengths_are_told_right() {
     let mut rng = Rng(13);
     let lengths: Vec<f64> = (0..N).map(|_| (1.5 * rng.normal()).exp()).collect();

@@ -2,6 +2,7 @@
 
 use steep::{AddParams, BuildParams, Index, Metric, SearchParams, Vectors};
 
+use crate::common::oracle::exact;
 use crate::common::refused;
 use crate::index_files::{file, part, parts};
 
@@ -129,4 +130,28 @@ fn codes_that_hold_anything_are_read_without_a_panic() {
             }
         }
     }
+}
+
+/// Version 1 of the format, as [`write_the_golden_codes`] wrote it once.
+#[test]
+fn the_golden_codes_are_read_as_they_were_written() {
+    let index = Index::from_bytes(include_bytes!("data/v1-codes.steep")).unwrap();
+    assert_eq!(format!("{index:?}"), "Index(300 × 24 f32, l2, ivf16,rabitq4,rerank)");
+    let exact = Index::build(index.vectors(), &exact()).unwrap();
+    let queries = index.vectors().rows(0..20);
+    let truth = exact.search(queries, 10, &SearchParams::default()).unwrap();
+    let params = SearchParams { nprobe: Some(16), ..SearchParams::default() };
+    // By codes, nearly all of the nearest; with all of them ranked, all.
+    let hits = index.search(queries, 10, &params).unwrap();
+    let same = hits.ids.iter().zip(&truth.ids).filter(|(a, b)| a == b).count();
+    assert!(same >= 190, "{same} of 200");
+    let hits = index.search(queries, 10, &SearchParams { rerank: Some(300), ..params }).unwrap();
+    assert_eq!((hits.ids, hits.distances), (truth.ids, truth.distances));
+}
+
+#[test]
+#[ignore = "writes tests/data/v1-codes.steep, which must not change"]
+fn write_the_golden_codes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/v1-codes.steep");
+    std::fs::write(path, small(Metric::L2, "ivf16,rabitq4,rerank")).unwrap();
 }

@@ -365,6 +365,12 @@ impl Index {
         let mut facts = vec![("stored dtype", self.rows.stored().to_string()), ("codes", codes)];
         facts.extend(self.graph.as_ref().map(Graph::facts).unwrap_or_default());
         facts.extend(self.ivf.as_ref().map(Ivf::facts).unwrap_or_default());
+        if let (Spec::Codes { lists: Lists::Count(asked), .. }, Some(ivf)) = (self.spec, &self.ivf)
+            && ivf.lists.len() < asked
+        {
+            let few = format!("{asked}; fewer, for a list is made of eight vectors at least");
+            facts.push(("lists asked for", few));
+        }
         facts
     }
 }

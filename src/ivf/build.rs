@@ -63,7 +63,8 @@ impl Ivf {
         let isa = Isa::active();
         let centers = centers(isa, &space, vectors, lists, params)?;
         let sample = Random(seed ^ 1).choose(SAMPLE.min(vectors.len()), vectors.len());
-        let residuals = residuals(isa, &space, &centers, &gathered(vectors, &sample)?.view(vectors)?);
+        let sample = gathered(vectors, &sample)?;
+        let residuals = residuals(isa, &space, &centers, sample.view(vectors)?, (threads, monitor))?;
         let quantizer: Arc<dyn Quantizer> = coding.train(&residuals, width, (seed, threads, monitor))?;
         let codes = Codes::new(Layout::of(&*quantizer));
         let mut ivf = Self {
@@ -151,7 +152,7 @@ impl Ivf {
                         nibbles: &mut piece.nibbles[i * layout.pairs..][..layout.pairs],
                         planes: &mut piece.planes[i * layout.planes..][..layout.planes],
                     };
-                    let factors = quantizer.encode(head, center, code);
+                    let factors = quantizer.encode(isa, head, center, code);
                     piece.factors.push(factors.map(|f| Factors { add: f.add + tail, ..f }));
                 }
                 *pieces[at].lock().map_err(|_| Error::Interrupted)? = Some(piece);
@@ -301,16 +302,22 @@ fn assign(
 }
 
 /// What the points of `vectors` are off from their centres.
-fn residuals(isa: Isa, space: &Space, centers: &[f32], vectors: &Vectors) -> Vec<f32> {
+fn residuals(
+    isa: Isa,
+    space: &Space,
+    centers: &[f32],
+    vectors: Vectors,
+    (threads, monitor): (usize, Option<&dyn Monitor>),
+) -> Result<Vec<f32>> {
     let width = space.width();
-    let labels = assign(isa, space, centers, *vectors, 1, None).unwrap_or_default();
+    let labels = assign(isa, space, centers, vectors, threads, monitor)?;
     let mut scratch = Scratch::default();
-    space.points(isa, *vectors, &mut scratch.values, &mut scratch.heads, &mut scratch.tails);
+    space.points(isa, vectors, &mut scratch.values, &mut scratch.heads, &mut scratch.tails);
     for (head, &label) in scratch.heads.chunks_exact_mut(width).zip(&labels) {
         let center = &centers[label as usize * width..][..width];
         head.iter_mut().zip(center).for_each(|(v, c)| *v -= c);
     }
-    scratch.heads
+    Ok(scratch.heads)
 }
 
 /// The codes of centres.

@@ -78,7 +78,7 @@ pub(crate) trait Quantizer: Send + Sync {
     /// e: bits a coordinate beyond the nibbles, which then have one each.
     fn extra(&self) -> usize;
     /// Codes `residual`, which is taken from `center`: the factors by the nibbles alone, and by all bits.
-    fn encode(&self, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2];
+    fn encode(&self, isa: Isa, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2];
     /// x̄ of a code, by all of its bits.
     fn decode(&self, nibbles: &[u8], planes: &[u8], x: &mut [f32]);
     /// Makes the tables of `query`.
@@ -148,6 +148,7 @@ impl Coding {
 }
 
 /// ⟨a,b⟩.
+#[inline(always)]
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     // Sums side by side, so that they need not wait for each other.
     let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());

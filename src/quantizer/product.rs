@@ -104,6 +104,29 @@ impl Product {
         Ok(made)
     }
 
+    /// The centroid of each nibble that is nearest.
+    #[inline(always)]
+    fn choose(&self, residual: &[f32], center: &[f32], code: Code) -> Factors {
+        let scale = unit(residual);
+        let (mut turned, mut turned_center) = (Vec::new(), Vec::new());
+        self.turn(residual, &mut turned);
+        self.turn(center, &mut turned_center);
+        let (mut along, mut center_along) = (0.0, 0.0);
+        let mut from = 0;
+        for (m, part) in self.parts.iter().enumerate() {
+            let share = from..from + part.book.len();
+            from = share.end;
+            let (share, center) = (&turned[share.clone()], &turned_center[share]);
+            let nearest = part.nearest(share, scale);
+            code.nibbles[m / 2] |= (nearest as u8) << (m % 2 * 4);
+            for ((r, c), line) in share.iter().zip(center).zip(&part.book) {
+                along += r * line[nearest];
+                center_along += c * line[nearest];
+            }
+        }
+        Factors::new(dot(residual, residual), along, center_along)
+    }
+
     /// Makes `turned` the directions of `vector`.
     #[inline(always)]
     fn turn(&self, vector: &[f32], turned: &mut Vec<f32>) {
@@ -128,11 +151,11 @@ impl Product {
 
     /// See [`Quantizer::deviations`], in the mean.
     fn measured(&self, residuals: &[f32]) -> f32 {
-        let count = residuals.len() / self.width;
+        let (isa, count) = (Isa::active(), residuals.len() / self.width);
         let (mut nibbles, mut x) = (vec![0; self.pairs()], vec![0.0; self.width]);
         let lost = residuals.chunks_exact(self.width).map(|residual| {
             nibbles.fill(0);
-            self.encode(residual, residual, Code { nibbles: &mut nibbles, planes: &mut [] });
+            self.encode(isa, residual, residual, Code { nibbles: &mut nibbles, planes: &mut [] });
             self.decode(&nibbles, &[], &mut x);
             let (square, along) = (dot(residual, residual), dot(residual, &x));
             if square > 0.0 { (dot(&x, &x) - along * along / square).max(0.0).sqrt() } else { 0.0 }
@@ -188,6 +211,7 @@ impl Part {
     }
 
     /// The centroid nearest to a share times `scale`, the lowest of equals.
+    #[inline(always)]
     fn nearest(&self, share: &[f32], scale: f32) -> usize {
         let mut distances = [0f32; CENTROIDS];
         for (r, line) in share.iter().zip(&self.book) {
@@ -223,22 +247,16 @@ impl Quantizer for Product {
         0
     }
 
-    fn encode(&self, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2] {
-        let scale = unit(residual);
-        let (mut turned, mut turned_center) = (Vec::new(), Vec::new());
-        self.turn(residual, &mut turned);
-        self.turn(center, &mut turned_center);
-        let (mut along, mut center_along) = (0.0, 0.0);
-        let shares = self.shares(&turned).zip(self.shares(&turned_center));
-        for (m, ((part, share), (_, center))) in shares.enumerate() {
-            let nearest = part.nearest(share, scale);
-            code.nibbles[m / 2] |= (nearest as u8) << (m % 2 * 4);
-            for ((r, c), line) in share.iter().zip(center).zip(&part.book) {
-                along += r * line[nearest];
-                center_along += c * line[nearest];
+    fn encode(&self, isa: Isa, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2] {
+        struct Choose<'a>(&'a Product, &'a [f32], &'a [f32], Code<'a>);
+        impl Kernel for Choose<'_> {
+            type Out = Factors;
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) -> Factors {
+                self.0.choose(self.1, self.2, self.3)
             }
         }
-        [Factors::new(dot(residual, residual), along, center_along); 2]
+        [isa.run(Choose(self, residual, center, code)); 2]
     }
 
     fn decode(&self, nibbles: &[u8], _: &[u8], x: &mut [f32]) {

@@ -47,7 +47,49 @@ impl Rabitq {
         [top, Factors { add: square, rescale: -2.0 }]
     }
 
+    /// The factors of a residual by its highest bits and by all, and t.
+    #[inline(always)]
+    fn fit(&self, residual: &[f32], center: &[f32]) -> ([Factors; 2], f32) {
+        let square = dot(residual, residual);
+        let mut signs = 0.0;
+        for (&r, &c) in residual.iter().zip(center) {
+            signs += if r >= 0.0 { c } else { -c };
+        }
+        let top = Factors::new(square, sum_abs(residual) / 2.0, signs / 2.0);
+        let deviation = (square / self.width as f32).sqrt();
+        if self.bits == 1 || deviation == 0.0 {
+            return ([top; 2], 1.0);
+        }
+        let mut best = (f32::NEG_INFINITY, 1.0, 0.0);
+        for tried in TRIED {
+            let t = 1.0 / (STEPS[self.bits - 1] * tried * deviation);
+            // Sums side by side, so that they need not wait for each other.
+            let (mut along, mut norm) = ([0f32; 8], [0f32; 8]);
+            for eight in residual.as_chunks::<PAIR>().0 {
+                for i in 0..PAIR {
+                    let x = self.level(eight[i], t) + 0.5;
+                    along[i] += eight[i] * x;
+                    norm[i] += x * x;
+                }
+            }
+            let along = along.iter().sum::<f32>();
+            let cosine = along / norm.iter().sum::<f32>().sqrt();
+            if cosine > best.0 {
+                best = (cosine, t, along);
+            }
+        }
+        let (_, t, along) = best;
+        let mut center_along = [0f32; 8];
+        for (r, c) in residual.as_chunks::<PAIR>().0.iter().zip(center.as_chunks::<PAIR>().0) {
+            for i in 0..PAIR {
+                center_along[i] += c[i] * (self.level(r[i], t) + 0.5);
+            }
+        }
+        ([top, Factors::new(square, along, center_along.iter().sum())], t)
+    }
+
     /// ⌊t·x⌋, not below −2ᴮ⁻¹ nor above 2ᴮ⁻¹ − 1.
+    #[inline(always)]
     fn level(&self, x: f32, t: f32) -> f32 {
         let reach = (1 << (self.bits - 1)) as f32;
         (x * t).floor().clamp(-reach, reach - 1.0)
@@ -84,38 +126,18 @@ impl Quantizer for Rabitq {
         self.extra
     }
 
-    fn encode(&self, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2] {
-        let square = dot(residual, residual);
-        let signs: f32 = residual.iter().zip(center).map(|(&r, &c)| if r >= 0.0 { c } else { -c }).sum();
-        let top = Factors::new(square, sum_abs(residual) / 2.0, signs / 2.0);
-        let deviation = (square / self.width as f32).sqrt();
-        if self.bits == 1 || deviation == 0.0 {
-            self.write(residual, 1.0, code);
-            return [top; 2];
-        }
-        let mut best = (f32::NEG_INFINITY, 1.0);
-        for tried in TRIED {
-            let t = 1.0 / (STEPS[self.bits - 1] * tried * deviation);
-            let (mut along, mut norm) = (0.0, 0.0);
-            for &r in residual {
-                let x = self.level(r, t) + 0.5;
-                along += r * x;
-                norm += x * x;
-            }
-            let cosine = along / norm.sqrt();
-            if cosine > best.0 {
-                best = (cosine, t);
+    fn encode(&self, isa: Isa, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2] {
+        struct Fit<'a>(&'a Rabitq, &'a [f32], &'a [f32]);
+        impl Kernel for Fit<'_> {
+            type Out = ([Factors; 2], f32);
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) -> ([Factors; 2], f32) {
+                self.0.fit(self.1, self.2)
             }
         }
-        let t = best.1;
-        let (mut along, mut center_along) = (0.0, 0.0);
-        for (&r, &c) in residual.iter().zip(center) {
-            let x = self.level(r, t) + 0.5;
-            along += r * x;
-            center_along += c * x;
-        }
+        let (factors, t) = isa.run(Fit(self, residual, center));
         self.write(residual, t, code);
-        [top, Factors::new(square, along, center_along)]
+        factors
     }
 
     fn decode(&self, nibbles: &[u8], planes: &[u8], x: &mut [f32]) {
@@ -153,8 +175,15 @@ impl Quantizer for Rabitq {
     }
 }
 
+#[inline(always)]
 fn sum_abs(values: &[f32]) -> f32 {
-    values.iter().map(|v| v.abs()).sum()
+    let mut sums = [0f32; PAIR];
+    for eight in values.as_chunks::<PAIR>().0 {
+        for (sum, v) in sums.iter_mut().zip(eight) {
+            *sum += v.abs();
+        }
+    }
+    sums.iter().sum()
 }
 
 /// Encodes `vector` relative to `center` in one bit a coordinate: calls `set` with each coordinate whose bit is one.

@@ -28,7 +28,8 @@ fn keeps_its_promises(coding: Coding, deviations: &[f32]) {
     for ((residual, center), offset) in rows {
         let code = |by: &dyn Quantizer| {
             let (mut nibbles, mut rest) = (vec![0; pairs], vec![0; planes]);
-            let factors = by.encode(residual, center, Code { nibbles: &mut nibbles, planes: &mut rest });
+            let factors =
+                by.encode(Isa::active(), residual, center, Code { nibbles: &mut nibbles, planes: &mut rest });
             (nibbles, rest, factors)
         };
         let (nibbles, rest, factors) = code(&*made);
@@ -84,7 +85,12 @@ fn more_bits_and_more_nibbles_leave_less_open() {
             .chunks(WIDTH)
             .map(|residual| {
                 let (mut nibbles, mut rest) = (vec![0; made.pairs()], vec![0; made.pairs() * made.extra()]);
-                made.encode(residual, residual, Code { nibbles: &mut nibbles, planes: &mut rest });
+                made.encode(
+                    Isa::active(),
+                    residual,
+                    residual,
+                    Code { nibbles: &mut nibbles, planes: &mut rest },
+                );
                 let mut x = vec![0.0; WIDTH];
                 made.decode(&nibbles, &rest, &mut x);
                 dot(&x, residual) / (dot(&x, &x) * dot(residual, residual)).sqrt()

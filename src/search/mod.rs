@@ -45,6 +45,9 @@ const ROOM: usize = 1 << 24;
 const WALKS: usize = 64;
 /// Queries that a thread looks for in lists at a time, at most.
 const PROBES: usize = 1024;
+/// Codes that they look at and lists that they visit, at most.
+const CODES: u64 = 1 << 27;
+const VISITS: usize = 1 << 20;
 /// Nodes in the pool of a walk from which on it counts for several.
 const LONG: usize = 512;
 /// Queries below which packing rows for a tile costs more than it saves.
@@ -74,8 +77,8 @@ pub struct SearchParams<'a> {
 pub struct Hits {
     /// Columns.
     pub k: usize,
-    /// nq × k ids, nearest first, ties by the lower id; −1 where there are fewer than k vectors. An id of 2⁶³ or
-    /// more has the same 64 bits.
+    /// nq × k ids, nearest first, ties by the lower id; −1 where there are fewer than k vectors, or fewer in the lists that were
+    /// looked at. An id of 2⁶³ or more has the same 64 bits.
     pub ids: Vec<i64>,
     /// nq × k distances beside them, +∞ beside −1.
     pub distances: Vec<f32>,
@@ -227,8 +230,10 @@ impl Searched<'_> {
         let isa = Isa::active();
         let probes = self.probes(ivf, k, Within::Any, params);
         hits.stats = vec![Stats::default(); queries.len()];
-        // As many together as can be, for they share what they read.
-        let size = queries.len().div_ceil(threads).clamp(1, PROBES);
+        // As many together as can be, for they share what they read; but the monitor is heard between batches.
+        let codes = (ivf.len() as u64 * probes.lists as u64 / ivf.lists.len() as u64).max(1);
+        let most = (CODES / codes).min((VISITS / probes.lists) as u64).clamp(1, PROBES as u64) as usize;
+        let size = queries.len().div_ceil(threads).clamp(1, most);
         let batches = hits.ids.chunks_mut(size * k).zip(hits.distances.chunks_mut(size * k));
         let batches: Vec<_> = batches.zip(hits.stats.chunks_mut(size)).map(Mutex::new).collect();
         let total = (batches.len(), queries.len() as u64);
