@@ -17,7 +17,7 @@ use super::fastscan::{BLOCK, PAIR};
 
 /// Bytes of a plane that are read at a time.
 const LANES: usize = 32;
-/// Bytes that must follow the last row: it is read in whole [`LANES`].
+/// Bytes that must follow the last row: it is read in whole lanes.
 pub const SLACK: usize = LANES;
 /// The largest magnitude of a query's code: 2,048 products with a byte, 128 in a lane, stay below 2³¹.
 const REACH: f32 = 32000.0;
@@ -65,7 +65,7 @@ impl PlaneQuery {
     }
 
     /// ⟨x̄,q⟩ of vector `lane` of the block `codes`, whose row begins `row` and has e = `E`; [`SLACK`] bytes of anything follow. ⟨t − ½, q⟩
-    /// is `top`, where that is as exact as `E` asks for: see [`exact_top`].
+    /// is `top`, where that is as exact as `E` asks for: see `exact_top`.
     #[inline(always)]
     pub fn dot<S: Simd, const E: usize>(
         &self,

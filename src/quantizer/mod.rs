@@ -90,7 +90,7 @@ pub(crate) trait Quantizer: Send + Sync {
     fn state(&self) -> Vec<f32>;
 }
 
-/// Which [`Quantizer`].
+/// Which code a vector becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     /// `"rabitq4"`: so many bits a direction, 1 to 8.
