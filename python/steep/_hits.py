@@ -48,7 +48,8 @@ class Hits(tuple[Ids, Distances]):
     ----------
     ids : int64 array of shape (nq, k), or (k,) for a single query of shape (d,)
         Nearest first, the lower id first where distances are equal; -1 where there are fewer than k
-        vectors, or fewer in the lists that were looked at. An id of 2**63 or more comes back as the same 64 bits: ``ids.view(numpy.uint64)``.
+        vectors, or fewer in the lists that were looked at. An id of 2**63 or more comes back as
+        the same 64 bits: ``ids.view(numpy.uint64)``.
     distances : float32 array of the same shape
         Ascending, in the metric's own unit; inf beside -1.
     metric : str
