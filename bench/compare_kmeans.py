@@ -49,19 +49,24 @@ def faiss_kmeans(kind: str) -> Engine:
     return run
 
 
-def steep_kmeans(x: np.ndarray, k: int, iterations: int, threads: int, spherical: bool) -> np.ndarray:
-    """Exact iterations from random vectors, as Faiss begins."""
-    import steep
+def steep_kmeans(hierarchical: bool) -> Engine:
+    """Exact iterations from random vectors, as Faiss begins, or approximate ones in a hierarchy."""
 
-    metric = "cosine" if spherical else "l2"
-    found = steep.kmeans(x, k, metric=metric, iterations=iterations, start="random", threads=threads, seed=1)
-    return found.centroids
+    def run(x: np.ndarray, k: int, iterations: int, threads: int, spherical: bool) -> np.ndarray:
+        import steep
+
+        metric = "cosine" if spherical else "l2"
+        options = {"start": "random", "hierarchical": hierarchical, "threads": threads, "seed": 1}
+        return steep.kmeans(x, k, metric=metric, iterations=iterations, **options).centroids
+
+    return run
 
 
 ENGINES: dict[str, Engine] = {
     REFERENCE: faiss_kmeans("Kmeans"),
     "faiss-superkmeans": faiss_kmeans("SuperKmeans"),
-    "steep-kmeans": steep_kmeans,
+    "steep-kmeans": steep_kmeans(False),
+    "steep-kmeans-hierarchical": steep_kmeans(True),
 }
 
 

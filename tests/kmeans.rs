@@ -336,3 +336,66 @@ fn a_monitor_ends_it_at_any_report() {
         assert!(matches!(kmeans(x.view(), 100, &params), Err(Error::Interrupted)), "report {at}");
     }
 }
+
+#[test]
+fn a_hierarchy_comes_near_to_all_comparisons() {
+    let mut rng = Rng(17);
+    for (metric, k) in [(Metric::L2, 400), (Metric::Cosine, 64), (Metric::InnerProduct, 300), (Metric::L2, 1)]
+    {
+        let x = Set::suited(Dtype::F32, 24, &clustered(&mut rng, 12_000, 24)).without_zeros();
+        let params = KmeansParams { metric, iterations: 12, ..KmeansParams::default() };
+        let all = kmeans(x.view(), k, &params).unwrap();
+        let found = kmeans(x.view(), k, &KmeansParams { hierarchical: true, ..params }).unwrap();
+        let cost = |found: &Kmeans| -> f64 {
+            let (_, distances) = found.assign(x.view(), None, None).unwrap();
+            // Under ip -cos · ‖x‖: less what it is at best.
+            let best = if metric == Metric::InnerProduct { lengths(&x) } else { 0.0 };
+            distances.iter().map(|&d| f64::from(d)).sum::<f64>() + best
+        };
+        assert!(cost(&found) <= 1.1 * cost(&all), "{metric}, {k}: {} over {}", cost(&found), cost(&all));
+        // The last objective is that of the centroids returned, their points where they were put.
+        let last =
+            found.objective.last().unwrap() + if metric == Metric::InnerProduct { lengths(&x) } else { 0.0 };
+        assert!(last >= cost(&found) * (1.0 - 1e-4) && last <= 1.02 * cost(&found), "{metric}, {k}: {last}");
+    }
+}
+
+/// Σ ‖x‖.
+fn lengths(x: &Set) -> f64 {
+    (0..x.len()).map(|i| x.row(i).iter().map(|v| v * v).sum::<f64>().sqrt()).sum()
+}
+
+#[test]
+fn a_hierarchy_is_the_same_at_any_number_of_threads_and_keeps_every_promise_of_odd_data() {
+    let mut rng = Rng(18);
+    let same = vec![3.0; 500 * 5];
+    let mut far = noise(&mut rng, 600, 7);
+    far[3] = 1e6;
+    for (values, dim) in [(noise(&mut rng, 3000, 16), 16), (same, 5), (far, 7)] {
+        for dtype in [Dtype::F32, Dtype::I8] {
+            let x = Set::suited(dtype, dim, &values).without_zeros();
+            for metric in Metric::ALL {
+                for k in [1, 2, 300, x.len()] {
+                    let params = |threads| KmeansParams {
+                        metric,
+                        iterations: 5,
+                        hierarchical: true,
+                        threads: Some(threads),
+                        ..KmeansParams::default()
+                    };
+                    let found = kmeans(x.view(), k, &params(1)).unwrap();
+                    assert_eq!(found, kmeans(x.view(), k, &params(2)).unwrap(), "{metric} {k}");
+                    assert_eq!(found.k(), k);
+                    assert!(found.centroids.iter().all(|v| v.is_finite()), "{metric} {k}");
+                }
+            }
+        }
+    }
+    let x = Set::suited(Dtype::F32, 16, &noise(&mut rng, 300, 16));
+    let weights: Vec<f32> = (0..300).map(|i| f32::from(i8::from(i % 3 == 0))).collect();
+    let params = KmeansParams { hierarchical: true, weights: Some(&weights), ..KmeansParams::default() };
+    assert_eq!(kmeans(x.view(), 100, &params).unwrap().k(), 100);
+    assert!(matches!(kmeans(x.view(), 101, &params), Err(Error::Argument { name: "k", .. })));
+    let given = KmeansParams { start: Start::Given(x.view()), weights: None, ..params };
+    assert!(matches!(kmeans(x.view(), 300, &given), Err(Error::Argument { name: "start", .. })));
+}

@@ -98,6 +98,7 @@ def kmeans(
     start: str | Array,
     weights: npt.NDArray[np.float32] | None,
     max_points_per_centroid: int | None,
+    hierarchical: bool,
     seed: int,
     threads: int | None,
     progress: Progress | None,

@@ -116,3 +116,16 @@ def test_bad_arguments_are_refused_by_name(change, error, says):
     found = steep.kmeans(X, 3)
     with pytest.raises(ValueError, match="dimensions"):
         found.assign(X[:, :5])
+
+
+def test_a_hierarchy_is_nearly_as_good_and_says_what_it_does_not_take():
+    rng = np.random.default_rng(5)
+    x = (rng.standard_normal((40, 16)).repeat(200, 0) + 0.3 * rng.standard_normal((8000, 16))).astype(
+        np.float32
+    )
+    found = steep.kmeans(x, 300, iterations=8, hierarchical=True)
+    best = steep.kmeans(x, 300, iterations=8)
+    assert found.assign(x)[1].sum() < 1.1 * best.assign(x)[1].sum()
+    assert found.objective[-1] == pytest.approx(found.assign(x)[1].sum(), rel=0.02)
+    with pytest.raises(ValueError, match="start"):
+        steep.kmeans(x, 2, start=x[:2], hierarchical=True)

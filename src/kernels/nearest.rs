@@ -22,6 +22,8 @@ pub struct Nearest {
 #[derive(Clone, Default)]
 struct Short {
     threshold: f32,
+    /// What the threshold is of, where only the nearest is wanted.
+    nearest: u32,
     items: Vec<(f32, u32)>,
 }
 
@@ -72,11 +74,14 @@ impl Nearest {
             for list in &mut self.lists {
                 list.items.clear();
                 list.items.reserve(capacity);
-                list.threshold = f32::NEG_INFINITY;
+                (list.threshold, list.nearest) = (f32::NEG_INFINITY, 0);
             }
             let lists = Lists { lists: &mut self.lists, first, len: self.len as u32, k, capacity };
             isa.run(Group(&tile, group, panels, lists));
             for (i, list) in self.lists.iter_mut().enumerate().take(tile.len() - first) {
+                if k == 1 && self.len > 0 {
+                    list.items.push((list.threshold, list.nearest));
+                }
                 list.cut(k);
                 take(first + i, &list.items);
             }
@@ -115,6 +120,15 @@ impl<S: Simd> Reduce<S> for Lists<'_> {
             return;
         }
         let lanes = s.lanes_f32(value);
+        if self.k == 1 {
+            // The nearest alone needs no list.
+            for (vector, value) in (panel as u32 * PANEL as u32..self.len).zip(lanes) {
+                if value > list.threshold {
+                    (list.threshold, list.nearest) = (value, vector);
+                }
+            }
+            return;
+        }
         while mask != 0 {
             let bit = mask.trailing_zeros();
             let lane = usize::from(S::LANE_OF_BIT[bit as usize]);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! start     k vectors, or centroids that are given                       start.rs
+//!           (or by a hierarchy of groups, approximately: hierarchy.rs, rounded.rs)
 //! repeat    every vector → the nearest centroid, the lowest of equals    assign.rs, by codes (codes.rs) and by bounds
 //!           every centroid → the mean of its vectors                     update.rs
 //!           a centroid without vectors → where vectors are served worst
@@ -14,7 +15,9 @@ mod assign;
 mod batch;
 mod bounds;
 mod codes;
+mod hierarchy;
 mod points;
+mod rounded;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -51,6 +54,9 @@ pub struct KmeansParams<'a> {
     pub weights: Option<&'a [f32]>,
     /// Vectors that are used for each centroid, at most, a random choice; all where nothing is said.
     pub max_points_per_centroid: Option<usize>,
+    /// Approximate assignments, for many centroids: a point is compared with about √k and then 192 of them in place of all. The objective
+    /// of all iterations but the last is approximate too; that of the last is exact, and to the centroids that are returned.
+    pub hierarchical: bool,
     /// Of what is random: the same seed gives the same centroids, at any number of threads.
     pub seed: u64,
     /// Threads at most; all cores where nothing is said.
@@ -67,6 +73,7 @@ impl Default for KmeansParams<'_> {
             start: Start::Auto,
             weights: None,
             max_points_per_centroid: None,
+            hierarchical: false,
             seed: 0,
             threads: None,
             monitor: None,
@@ -103,7 +110,8 @@ pub struct Kmeans {
 ///
 /// # Errors
 /// [`Error::Argument`] where `k` is 0 or more than there are vectors that have a weight, where there are 2³² vectors or more,
-/// where `iterations`, `max_points_per_centroid` or `threads` is 0, where weights are not one a vector, or negative, not finite or all 0, and where given centroids are not k;
+/// where `iterations`, `max_points_per_centroid` or `threads` is 0, where weights are not one a vector, or
+/// negative, not finite or all 0, where given centroids are not k, and where they are given to hierarchical clustering;
 /// [`Error::Dimension`] where they have another dimension; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine;
 /// [`Error::OutOfMemory`]; [`Error::Interrupted`].
 pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmeans> {
@@ -123,6 +131,9 @@ pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmean
         weights = weights.map(|weights| sample.iter().map(|&at| weights[at]).collect());
     }
     let points = Points::new(rows, metric, weights.as_deref());
+    if params.hierarchical {
+        return hierarchy::cluster(&points, k, params, threads);
+    }
     let mut centroids = start::centroids(&points, k, params)?;
     let mut assignment = Assignment::new(&points, &centroids, iterations, (seed, threads, monitor))?;
     let mut means = Means::new(&points, k);
@@ -133,7 +144,8 @@ pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmean
         if !done.changed {
             break;
         }
-        means.update(&assignment, &mut centroids, threads, monitor)?;
+        let found = (&assignment.labels[..], &assignment.distances[..]);
+        means.update(&points, found, &mut centroids, (threads, monitor))?;
     }
     Ok(Kmeans { metric, dim: vectors.dim(), centroids, objective })
 }
@@ -169,6 +181,13 @@ fn check(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<usize> {
             return Err(Error::argument("start", format_args!("{} centroids", given.len()), "k of them"));
         }
         check_vectors(given, params.metric, "centroids")?;
+        if params.hierarchical {
+            return Err(Error::argument(
+                "start",
+                "given centroids",
+                "none of them where hierarchical is set",
+            ));
+        }
     }
     threads::resolve(params.threads)
 }

@@ -58,7 +58,8 @@ fn what_is_remembered_changes_no_label() {
             if !done.changed {
                 break;
             }
-            means.update(&assignment, &mut centroids, 2, None).unwrap();
+            let found = (&assignment.labels[..], &assignment.distances[..]);
+            means.update(&points, found, &mut centroids, (2, None)).unwrap();
         }
         assert_eq!(assignment.is_coded(), coded, "{metric}, {dim}");
         assert!(remembered > 2 && settled > 1000, "{metric}, {dim}: {remembered} rounds, {settled} points");

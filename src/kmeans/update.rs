@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 
-use super::assign::Assignment;
 use super::points::Points;
 use crate::error::{Error, Result};
 use crate::kernels::distance::squared_norm;
@@ -34,13 +33,12 @@ impl Means {
     /// [`Error::Interrupted`].
     pub fn update(
         &mut self,
-        assignment: &Assignment,
+        points: &Points,
+        (labels, distances): (&[u32], &[f32]),
         centroids: &mut [f32],
-        threads: usize,
-        monitor: Option<&dyn Monitor>,
+        (threads, monitor): (usize, Option<&dyn Monitor>),
     ) -> Result<()> {
-        let points = assignment.points;
-        self.sort(points, &assignment.labels);
+        self.sort(points, labels);
         let dim = points.rows.dim();
         let groups: Vec<_> = centroids.chunks_mut(GROUP * dim).map(Mutex::new).collect();
         let size = (groups.len(), points.len() as u64);
@@ -56,17 +54,27 @@ impl Means {
             Ok(())
         })?;
         drop(groups);
-        self.repair(assignment, centroids);
+        self.repair(points, distances, centroids);
         Ok(())
     }
 
+    /// How many centroids.
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The members of centroids `from..to`.
+    pub fn range(&self, from: usize, to: usize) -> &[u32] {
+        &self.members[self.starts[from]..self.starts[to]]
+    }
+
     /// The members of centroid `id`.
-    fn of(&self, id: usize) -> &[u32] {
+    pub fn of(&self, id: usize) -> &[u32] {
         &self.members[self.starts[id]..self.starts[id + 1]]
     }
 
-    /// Counting sort. What weighs nothing is nobody's.
-    fn sort(&mut self, points: &Points, labels: &[u32]) {
+    /// Every point becomes a member of the centroid that its label says; what weighs nothing is nobody's. Counting sort.
+    pub fn sort(&mut self, points: &Points, labels: &[u32]) {
         let weighed = |i: &usize| points.weight(*i) > 0.0;
         self.starts.fill(0);
         for i in (0..labels.len()).filter(weighed) {
@@ -85,13 +93,12 @@ impl Means {
 
     /// Centroids without members go, one each, to the farthest member of the centroid whose members cost most, which then
     /// counts half. Where no vector is away from its centroid, there is nothing to gain.
-    fn repair(&self, assignment: &Assignment, centroids: &mut [f32]) {
+    fn repair(&self, points: &Points, distances: &[f32], centroids: &mut [f32]) {
         let empty: Vec<usize> = (0..self.starts.len() - 1).filter(|&id| self.of(id).is_empty()).collect();
         if empty.is_empty() {
             return;
         }
-        let points = assignment.points;
-        let cost = |i: u32| points.weight(i as usize) * f64::from(assignment.distances[i as usize]).max(0.0);
+        let cost = |i: u32| points.weight(i as usize) * f64::from(distances[i as usize]).max(0.0);
         let mut costs: Vec<f64> =
             (0..self.starts.len() - 1).map(|id| self.of(id).iter().map(|&i| cost(i)).sum()).collect();
         let mut taken = vec![0usize; costs.len()];

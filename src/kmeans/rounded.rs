@@ -1,0 +1,191 @@
+//! Points in eight bits a coordinate, all in one scale, where nearly exact will do.
+//!
+//! x ↦ round((x − mean) / step), a step for all coordinates, so that squared distances are those of the points up to a factor. The
+//! step is what lets 127 of them reach the farthest coordinate of a sample, or [`REACH`] deviations, whichever is nearer: what is
+//! beyond is cut off. Under cosine x is of length 1.
+
+use std::sync::Mutex;
+
+use super::points::Points;
+use crate::error::{Error, Result};
+use crate::kernels::{Isa, Kernel, Simd};
+use crate::metric::Metric;
+use crate::random::Random;
+use crate::storage::filled;
+use crate::threads::{self, Monitor};
+use crate::vectors::{DtypeVisitor, Element};
+
+/// Rows are padded to whole steps of a tile.
+const STRIDE: usize = 4;
+/// Points that tell the mean and the step.
+const SAMPLE: usize = 1 << 14;
+/// Deviations of the coordinate that varies most.
+const REACH: f64 = 8.0;
+/// Points that a thread rounds at a time.
+const PART: usize = 4096;
+
+pub(super) struct Rounded {
+    rows: Vec<i8>,
+    pub stride: usize,
+    mean: Vec<f32>,
+    pub step: f32,
+    /// Rows had length 1.
+    unit: bool,
+}
+
+impl Rounded {
+    /// Of all `points`.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Interrupted`].
+    pub fn new(points: &Points, seed: u64, threads: usize, monitor: Option<&dyn Monitor>) -> Result<Self> {
+        let (dim, unit) = (points.rows.dim(), points.metric == Metric::Cosine);
+        let stride = dim.next_multiple_of(STRIDE);
+        let (mean, step) = scale(points, seed);
+        let mut rows = filled("rounded vectors", points.len() * stride, 0i8)?;
+        let parts: Vec<_> = rows.chunks_mut(PART * stride).map(Mutex::new).collect();
+        threads::run(threads, monitor, "round", (parts.len(), points.len() as u64), |at, worker| {
+            let mut part = parts[at].lock().map_err(|_| Error::Interrupted)?;
+            for (i, to) in part.chunks_exact_mut(stride).enumerate() {
+                let row = at * PART + i;
+                points.rows.dtype().visit(Round { points, row, mean: &mean, step, to });
+            }
+            worker.advance((part.len() / stride) as u64);
+            Ok(())
+        })?;
+        drop(parts);
+        Ok(Self { rows, stride, mean, step, unit })
+    }
+
+    /// Point `i`.
+    pub fn row(&self, i: u32) -> &[i8] {
+        &self.rows[i as usize * self.stride..][..self.stride]
+    }
+
+    /// Makes `to` the points of `list`, one after the other.
+    pub fn gather(&self, list: &[u32], to: &mut Vec<i8>) {
+        to.clear();
+        list.iter().for_each(|&i| to.extend_from_slice(self.row(i)));
+    }
+
+    /// Makes `centroid` the mean of `members`; leaves it where they weigh nothing or cancel.
+    pub fn mean(&self, isa: Isa, points: &Points, members: &[u32], centroid: &mut [i8]) {
+        let (mut sum, all) = isa.run(Sum { rounded: self, points, members });
+        if all <= 0.0 {
+            return;
+        }
+        sum.iter_mut().for_each(|sum| *sum /= all);
+        if self.unit {
+            let real = |(sum, mean): (&f32, &f32)| sum * self.step + mean;
+            let length = sum.iter().zip(&self.mean).map(real).map(|v| v * v).sum::<f32>().sqrt();
+            if length == 0.0 {
+                return;
+            }
+            for (sum, mean) in sum.iter_mut().zip(&self.mean) {
+                *sum = (real((sum, mean)) / length - mean) / self.step;
+            }
+        }
+        centroid.iter_mut().zip(sum).for_each(|(c, sum)| *c = sum.round().clamp(-127.0, 127.0) as i8);
+    }
+
+    /// The values that `rows` stand for; of length 1 under cosine.
+    pub fn restore(&self, rows: &[i8]) -> Vec<f32> {
+        let mut all = Vec::with_capacity(rows.len() / self.stride * self.mean.len());
+        for row in rows.chunks_exact(self.stride) {
+            let from = all.len();
+            all.extend(row.iter().zip(&self.mean).map(|(&v, mean)| f32::from(v) * self.step + mean));
+            if self.unit && all[from..].iter().any(|&v| v != 0.0) {
+                super::update::normalize(&mut all[from..]);
+            }
+        }
+        all
+    }
+}
+
+/// Σ weight · row over `members`, and Σ weight.
+struct Sum<'a> {
+    rounded: &'a Rounded,
+    points: &'a Points<'a>,
+    members: &'a [u32],
+}
+
+impl Kernel for Sum<'_> {
+    type Out = (Vec<f32>, f32);
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> (Vec<f32>, f32) {
+        let Self { rounded, points, members } = self;
+        let (mut sum, mut all) = (vec![0f32; rounded.mean.len()], 0.0);
+        for &i in members {
+            let weight = points.weight(i as usize) as f32;
+            all += weight;
+            for (sum, &v) in sum.iter_mut().zip(rounded.row(i)) {
+                *sum += weight * f32::from(v);
+            }
+        }
+        (sum, all)
+    }
+}
+
+/// Writes point `row`.
+struct Round<'a> {
+    points: &'a Points<'a>,
+    row: usize,
+    mean: &'a [f32],
+    step: f32,
+    to: &'a mut [i8],
+}
+
+impl DtypeVisitor for Round<'_> {
+    type Out = ();
+    fn visit<E: Element>(self) {
+        let Self { points, row, mean, step, to } = self;
+        let values = points.rows.as_slice::<E>().unwrap_or_default();
+        let values = &values[row * mean.len()..][..mean.len()];
+        let (length, per) = (length(points, values), 1.0 / step);
+        for ((to, v), mean) in to.iter_mut().zip(values).zip(mean) {
+            *to = ((v.to_f64() as f32 * length - mean) * per).round().clamp(-127.0, 127.0) as i8;
+        }
+    }
+}
+
+/// What makes a row as long as it is to be.
+fn length<E: Element>(points: &Points, row: &[E]) -> f32 {
+    let norm =
+        if points.metric == Metric::Cosine { crate::kernels::distance::squared_norm(row) } else { 1.0 };
+    if norm > 0.0 { (1.0 / norm.sqrt()) as f32 } else { 0.0 }
+}
+
+/// Mean and step.
+fn scale(points: &Points, seed: u64) -> (Vec<f32>, f32) {
+    struct Scale<'a>(&'a Points<'a>, Vec<usize>);
+    impl DtypeVisitor for Scale<'_> {
+        type Out = (Vec<f32>, f32);
+        fn visit<E: Element>(self) -> (Vec<f32>, f32) {
+            let (points, dim) = (self.0, self.0.rows.dim());
+            let values = points.rows.as_slice::<E>().unwrap_or_default();
+            let mut sums = vec![(0f64, 0f64, f64::INFINITY, f64::NEG_INFINITY); dim];
+            for &row in &self.1 {
+                let row = &values[row * dim..][..dim];
+                let length = f64::from(length(points, row));
+                for ((sum, squares, least, most), v) in sums.iter_mut().zip(row) {
+                    let v = v.to_f64() * length;
+                    (*sum, *squares) = (*sum + v, *squares + v * v);
+                    (*least, *most) = (least.min(v), most.max(v));
+                }
+            }
+            let count = self.1.len() as f64;
+            let (mut reach, mut deviation) = (0f64, 0f64);
+            let means = sums.iter().map(|(sum, squares, least, most)| {
+                let mean = sum / count;
+                reach = reach.max(most - mean).max(mean - least);
+                deviation = deviation.max((squares / count - mean * mean).max(0.0).sqrt());
+                mean as f32
+            });
+            let means = means.collect();
+            let step = reach.min(REACH * deviation) / 127.0;
+            (means, if step > 0.0 { step as f32 } else { 1.0 })
+        }
+    }
+    let sample = Random(seed).choose(SAMPLE.min(points.len()), points.len());
+    points.rows.dtype().visit(Scale(points, sample))
+}
