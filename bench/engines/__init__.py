@@ -18,6 +18,7 @@ ENGINES: dict[str, tuple[str, str, dict]] = {
     "steep-ivf-rabitq4": ("steep", "Ivf", {"code": "rabitq4"}),
     "steep-ivf-rabitq6": ("steep", "Ivf", {"code": "rabitq6"}),
     "steep-ivf-pq": ("steep", "Ivf", {"code": "pq{half}x4"}),
+    "steep-ivf-pq60": ("steep", "Ivf", {"code": "pq60x4"}),
     "faiss-flat": ("faiss", "Flat", {}),
     "faiss-hnsw": ("faiss", "Hnsw", {"degree": 32}),
     "faiss-hnsw-m16": ("faiss", "Hnsw", {"degree": 16}),

@@ -80,6 +80,11 @@ impl Index {
         })
     }
 
+    /// (asked for, made) where there are fewer lists than the spec says
+    fn fewer_lists(&self, py: Python) -> Result<Option<(usize, usize)>> {
+        released(py, None, |pulse| Ok(self.core.read(pulse)?.fewer_lists()))
+    }
+
     /// (ids, distances, (hops, estimates, refined, reranked) where `stats` and the index is a graph or of codes)
     #[expect(clippy::too_many_arguments, reason = "the public method's")]
     fn search<'py>(

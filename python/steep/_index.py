@@ -1,5 +1,6 @@
 """The index: what users build, search, change, save and open."""
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -93,6 +94,11 @@ class Index:
             Called as ``progress(stage, done, total)``, about ten times a second. What it raises ends
             the call and is raised by it.
 
+        Warns
+        -----
+        UserWarning
+            Once, where the vectors are too few for the lists that the spec asks for, and there are fewer.
+
         Raises
         ------
         ValueError
@@ -110,7 +116,9 @@ class Index:
         >>> len(index)
         4
         """
+        before = self._core.fewer_lists()
         self._core.add(x, ids, threads, progress)
+        _warn_of_fewer_lists(self._core, before)
 
     def search(
         self,
@@ -345,6 +353,11 @@ def build(
     -------
     Index
 
+    Warns
+    -----
+    UserWarning
+        Where the vectors are too few for the lists that the spec asks for, and there are fewer.
+
     Raises
     ------
     ValueError
@@ -361,7 +374,9 @@ def build(
     >>> index.search(x[3], k=1).ids
     array([5003])
     """
-    return Index._of(_steep.Index.build(x, metric, spec, ids, threads, seed, progress))
+    core = _steep.Index.build(x, metric, spec, ids, threads, seed, progress)
+    _warn_of_fewer_lists(core, None)
+    return Index._of(core)
 
 
 def open(path: Path, mmap: bool = False) -> Index:
@@ -401,6 +416,14 @@ def open(path: Path, mmap: bool = False) -> Index:
 
 def _from_bytes(data: npt.NDArray[np.uint8]) -> Index:
     return Index._of(_steep.Index.from_bytes(data))
+
+
+def _warn_of_fewer_lists(core: _steep.Index, before: tuple[int, int] | None) -> None:
+    fewer = core.fewer_lists()
+    if fewer and fewer != before:
+        asked, made = fewer
+        message = f"{made} lists, not {asked}: a list is made of eight vectors at least"
+        warnings.warn(message, UserWarning, stacklevel=3)
 
 
 def _megabytes(count: int) -> str:

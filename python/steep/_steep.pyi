@@ -40,6 +40,7 @@ class Index:
     def add(
         self, x: Array, ids: npt.ArrayLike | None, threads: int | None, progress: Progress | None
     ) -> None: ...
+    def fewer_lists(self) -> tuple[int, int] | None: ...
     def search(
         self,
         q: Array,

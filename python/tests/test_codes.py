@@ -3,6 +3,8 @@
 import copy
 import pickle
 
+import warnings
+
 import numpy as np
 import pytest
 import steep
@@ -87,3 +89,17 @@ def test_range_search_keeps_to_the_radius(lists):
     assert (found.distances <= radius).all()
     assert 0.97 * len(exact.ids) <= len(found.ids) <= len(exact.ids)
     assert len(lists.range_search(Q, radius, nprobe=1).ids) < len(found.ids)
+
+
+def test_too_few_vectors_for_the_lists_are_said_once():
+    x = np.random.default_rng(3).standard_normal((200, 8)).astype(np.float32)
+    with pytest.warns(UserWarning, match="25 lists, not 4096"):
+        index = steep.build(x, spec="ivf4096,rabitq4")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        index.add(x)
+        steep.build(x, spec="ivf16,rabitq4")
+        steep.build(x, spec="ivf")
+    with pytest.warns(UserWarning, match="25 lists, not 64"):
+        empty = steep.Index(8, spec="ivf64,rabitq4")
+        empty.add(x)

@@ -351,6 +351,16 @@ impl Index {
         ]
     }
 
+    /// How many lists the spec asked for and how many there are, where these are fewer: a list is made of eight vectors at least.
+    pub fn fewer_lists(&self) -> Option<(usize, usize)> {
+        match (self.spec, &self.ivf) {
+            (Spec::Codes { lists: Lists::Count(asked), .. }, Some(ivf)) if ivf.lists.len() < asked => {
+                Some((asked, ivf.lists.len()))
+            }
+            _ => None,
+        }
+    }
+
     /// More facts, for people. Under `graph` all of it is read: which vectors a walk can come to, and how many steps it takes.
     pub fn info(&self) -> Vec<(&'static str, String)> {
         let codes = match &self.codes {
@@ -365,9 +375,7 @@ impl Index {
         let mut facts = vec![("stored dtype", self.rows.stored().to_string()), ("codes", codes)];
         facts.extend(self.graph.as_ref().map(Graph::facts).unwrap_or_default());
         facts.extend(self.ivf.as_ref().map(Ivf::facts).unwrap_or_default());
-        if let (Spec::Codes { lists: Lists::Count(asked), .. }, Some(ivf)) = (self.spec, &self.ivf)
-            && ivf.lists.len() < asked
-        {
+        if let Some((asked, _)) = self.fewer_lists() {
             let few = format!("{asked}; fewer, for a list is made of eight vectors at least");
             facts.push(("lists asked for", few));
         }
