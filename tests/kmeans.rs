@@ -399,3 +399,33 @@ fn a_hierarchy_is_the_same_at_any_number_of_threads_and_keeps_every_promise_of_o
     let given = KmeansParams { start: Start::Given(x.view()), weights: None, ..params };
     assert!(matches!(kmeans(x.view(), 300, &given), Err(Error::Argument { name: "start", .. })));
 }
+
+#[test]
+fn batches_come_near_to_all_vectors_and_are_the_same_at_any_number_of_threads() {
+    let mut rng = Rng(19);
+    let x = Set::suited(Dtype::F32, 20, &clustered(&mut rng, 10_000, 20)).without_zeros();
+    let weights: Vec<f32> = (0..x.len()).map(|i| (i % 5) as f32).collect();
+    for metric in Metric::ALL {
+        for weights in [None, Some(&weights[..])] {
+            let params = KmeansParams { metric, weights, iterations: 30, ..KmeansParams::default() };
+            let batches = |threads| {
+                let params = KmeansParams { batch: Some(1500), threads: Some(threads), ..params };
+                kmeans(x.view(), 30, &params).unwrap()
+            };
+            let found = batches(1);
+            assert_eq!(found, batches(2), "{metric}");
+            let all = kmeans(x.view(), 30, &params).unwrap();
+            let cost = |found: &Kmeans| -> f64 {
+                let (_, distances) = found.assign(x.view(), None, None).unwrap();
+                let each = |(i, &d): (usize, &f32)| f64::from(weights.map_or(1.0, |w| w[i])) * f64::from(d);
+                distances.iter().enumerate().map(each).sum()
+            };
+            let (got, best) = (cost(&found), cost(&all));
+            assert!(got <= best + 0.15 * best.abs(), "{metric}: {got} over {best}");
+        }
+    }
+    // As large as the whole, a batch is all vectors.
+    let params = KmeansParams { iterations: 1, ..KmeansParams::default() };
+    let whole = kmeans(x.view(), 30, &KmeansParams { batch: Some(x.len() * 2), ..params }).unwrap();
+    assert_eq!(whole, kmeans(x.view(), 30, &params).unwrap());
+}

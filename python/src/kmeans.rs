@@ -24,6 +24,7 @@ pub fn kmeans<'py>(
     weights: Option<PyReadonlyArray1<'py, f32>>,
     max_points_per_centroid: Option<&Any<'py>>,
     hierarchical: bool,
+    batch: Option<&Any<'py>>,
     seed: &Any<'py>,
     threads: Option<&Any<'py>>,
     progress: Option<&Any<'py>>,
@@ -31,6 +32,7 @@ pub fn kmeans<'py>(
     let (k, iterations, seed) =
         (count("k", k)?, count("iterations", iterations)?, count("seed", seed)? as u64);
     let most = optional_count("max_points_per_centroid", max_points_per_centroid)?;
+    let batch = optional_count("batch", batch)?;
     let (metric, threads) = (metric.parse()?, optional_count("threads", threads)?);
     let name: Option<String> = start.extract().ok();
     let given = if name.is_some() { None } else { Some(Matrix::centroids(start)?) };
@@ -50,6 +52,7 @@ pub fn kmeans<'py>(
             weights,
             max_points_per_centroid: most,
             hierarchical,
+            batch,
             seed,
             threads,
             monitor: Some(pulse),

@@ -85,6 +85,7 @@ def kmeans(
     weights: npt.ArrayLike | None = None,
     max_points_per_centroid: int | None = None,
     hierarchical: bool = False,
+    batch: int | None = None,
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -118,6 +119,10 @@ def kmeans(
         coordinate, in place of all. Faster, for an objective that may be a percent larger. The first
         centroids are then always random; of the objective only the last entry is exact, to the centroids
         returned.
+    batch : int, optional
+        For sets larger than memory, such as a memory-mapped array: look at so many vectors in an iteration,
+        at least k, a random choice, and move centroids by what they have seen so far (mini-batch k-means).
+        The objective is then that of each batch, times n / batch.
     seed : int
         The same seed gives the same centroids, with any number of threads.
     threads : int, optional

@@ -100,6 +100,7 @@ def kmeans(
     weights: npt.NDArray[np.float32] | None,
     max_points_per_centroid: int | None,
     hierarchical: bool,
+    batch: int | None,
     seed: int,
     threads: int | None,
     progress: Progress | None,

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-
 import warnings
 
 import numpy as np
@@ -100,6 +99,6 @@ def test_too_few_vectors_for_the_lists_are_said_once():
         index.add(x)
         steep.build(x, spec="ivf16,rabitq4")
         steep.build(x, spec="ivf")
+    empty = steep.Index(8, spec="ivf64,rabitq4")
     with pytest.warns(UserWarning, match="25 lists, not 64"):
-        empty = steep.Index(8, spec="ivf64,rabitq4")
         empty.add(x)

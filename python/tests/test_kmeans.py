@@ -129,3 +129,20 @@ def test_a_hierarchy_is_nearly_as_good_and_says_what_it_does_not_take():
     assert found.objective[-1] == pytest.approx(found.assign(x)[1].sum(), rel=0.02)
     with pytest.raises(ValueError, match="start"):
         steep.kmeans(x, 2, start=x[:2], hierarchical=True)
+
+
+def test_batches_of_a_mapped_file_come_near_to_all_of_it(tmp_path):
+    rng = np.random.default_rng(6)
+    x = (3 * rng.standard_normal((50, 12)).repeat(400, 0) + rng.standard_normal((20_000, 12))).astype(
+        np.float32
+    )
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    found = steep.kmeans(mapped, 40, iterations=40, batch=2000)
+    best = steep.kmeans(x, 40, iterations=40)
+    assert found.assign(x)[1].sum() < 1.15 * best.assign(x)[1].sum()
+    assert found.objective[-1] == pytest.approx(found.assign(x)[1].sum(), rel=0.1)
+    with pytest.raises(ValueError, match="batch"):
+        steep.kmeans(x, 40, batch=39)
+    with pytest.raises(ValueError, match="batch"):
+        steep.kmeans(x, 40, batch=100, hierarchical=True)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! start     k vectors, or centroids that are given                       start.rs
-//!           (or by a hierarchy of groups, approximately: hierarchy.rs, rounded.rs)
+//!           (or by a hierarchy of groups, approximately: hierarchy.rs, rounded.rs; or a part of them: minibatch.rs)
 //! repeat    every vector → the nearest centroid, the lowest of equals    assign.rs, by codes (codes.rs) and by bounds
 //!           every centroid → the mean of its vectors                     update.rs
 //!           a centroid without vectors → where vectors are served worst
@@ -16,6 +16,7 @@ mod batch;
 mod bounds;
 mod codes;
 mod hierarchy;
+mod minibatch;
 mod points;
 mod rounded;
 mod start;
@@ -57,6 +58,9 @@ pub struct KmeansParams<'a> {
     /// Approximate assignments, for many centroids: a point is compared with about √k and then 192 of them in place of all. The objective
     /// of all iterations but the last is approximate too; that of the last is exact, and to the centroids that are returned.
     pub hierarchical: bool,
+    /// Mini-batches, for sets larger than memory: an iteration looks at so many vectors, a random choice, and moves centroids by what
+    /// they have seen so far. The objective is that of the batch times n / batch.
+    pub batch: Option<usize>,
     /// Of what is random: the same seed gives the same centroids, at any number of threads.
     pub seed: u64,
     /// Threads at most; all cores where nothing is said.
@@ -74,6 +78,7 @@ impl Default for KmeansParams<'_> {
             weights: None,
             max_points_per_centroid: None,
             hierarchical: false,
+            batch: None,
             seed: 0,
             threads: None,
             monitor: None,
@@ -111,22 +116,23 @@ pub struct Kmeans {
 /// # Errors
 /// [`Error::Argument`] where `k` is 0 or more than there are vectors that have a weight, where there are 2³² vectors or more,
 /// where `iterations`, `max_points_per_centroid` or `threads` is 0, where weights are not one a vector, or
-/// negative, not finite or all 0, where given centroids are not k, and where they are given to hierarchical clustering;
+/// negative, not finite or all 0, where given centroids are not k, where they are given to
+/// hierarchical clustering, and where a batch is smaller than `k` or set beside what it does not go with;
 /// [`Error::Dimension`] where they have another dimension; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine;
 /// [`Error::OutOfMemory`]; [`Error::Interrupted`].
 pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmeans> {
     let KmeansParams { metric, iterations, seed, monitor, .. } = *params;
     let threads = check(vectors, k, params)?;
+    if let Some(batch) = params.batch {
+        return minibatch::cluster(vectors, k, batch, params, threads);
+    }
     let most = params.max_points_per_centroid.map_or(usize::MAX, |most| most.saturating_mul(k));
-    let (mut chosen, mut weights) = (Buffer::new(), params.weights.map(<[f32]>::to_vec));
-    let mut rows = vectors;
+    let (chosen, mut rows, mut weights);
+    (rows, weights) = (vectors, params.weights.map(<[f32]>::to_vec));
     if vectors.len() > most {
-        let row = vectors.dim() * vectors.dtype().size();
         // Other numbers than the start's.
         let sample = Random(!seed).choose(most, vectors.len());
-        for &at in &sample {
-            chosen.extend("sample", &vectors.bytes()[at * row..][..row])?;
-        }
+        chosen = gathered(vectors, &sample)?;
         rows = Vectors::from_bytes(chosen.bytes(), vectors.dtype(), vectors.dim())?;
         weights = weights.map(|weights| sample.iter().map(|&at| weights[at]).collect());
     }
@@ -150,6 +156,16 @@ pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmean
     Ok(Kmeans { metric, dim: vectors.dim(), centroids, objective })
 }
 
+/// The rows `chosen` of `vectors`.
+fn gathered(vectors: Vectors, chosen: &[usize]) -> Result<Buffer> {
+    let size = vectors.dim() * vectors.dtype().size();
+    let mut rows = Buffer::with_capacity("sample", chosen.len() * size)?;
+    for &at in chosen {
+        rows.extend("sample", &vectors.bytes()[at * size..][..size])?;
+    }
+    Ok(rows)
+}
+
 /// Refuses what cannot be clustered; the number of threads.
 fn check(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<usize> {
     if k == 0 || k > vectors.len() {
@@ -160,6 +176,19 @@ fn check(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<usize> {
     }
     if params.max_points_per_centroid == Some(0) {
         return Err(Error::argument("max_points_per_centroid", 0, "at least 1, or none for all"));
+    }
+    if let Some(batch) = params.batch {
+        if batch < k {
+            return Err(Error::argument(
+                "batch",
+                batch,
+                "at least k, or none for all vectors in each iteration",
+            ));
+        }
+        if params.hierarchical || params.max_points_per_centroid.is_some() {
+            let expected = "none where hierarchical or max_points_per_centroid is set";
+            return Err(Error::argument("batch", batch, expected));
+        }
     }
     check_vectors(vectors, params.metric, "vectors")?;
     if let Some(weights) = params.weights {

@@ -39,6 +39,21 @@ impl Means {
         (threads, monitor): (usize, Option<&dyn Monitor>),
     ) -> Result<()> {
         self.sort(points, labels);
+        self.set(points, centroids, (threads, monitor))?;
+        self.repair(points, distances, centroids);
+        Ok(())
+    }
+
+    /// Moves every centroid that has members to their mean.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn set(
+        &self,
+        points: &Points,
+        centroids: &mut [f32],
+        (threads, monitor): (usize, Option<&dyn Monitor>),
+    ) -> Result<()> {
         let dim = points.rows.dim();
         let groups: Vec<_> = centroids.chunks_mut(GROUP * dim).map(Mutex::new).collect();
         let size = (groups.len(), points.len() as u64);
@@ -52,10 +67,7 @@ impl Means {
             }
             worker.advance(done as u64);
             Ok(())
-        })?;
-        drop(groups);
-        self.repair(points, distances, centroids);
-        Ok(())
+        })
     }
 
     /// How many centroids.
