@@ -164,6 +164,7 @@ def kmeans(
         weights,
         max_points_per_centroid,
         bool(hierarchical),
+        batch,
         seed,
         threads,
         progress,
