@@ -7,6 +7,7 @@ use bytemuck::Pod;
 use half::{bf16, f16};
 
 use crate::error::{Error, Result};
+use crate::storage::Buffer;
 
 /// The largest dimension: integer kernels add up to this many products in 32 bits.
 pub const MAX_DIM: usize = 65_536;
@@ -213,6 +214,19 @@ impl<'a> Vectors<'a> {
     pub fn rows(&self, range: std::ops::Range<usize>) -> Vectors<'a> {
         let row = self.dim * self.dtype.size();
         Self { len: range.len(), bytes: &self.bytes[range.start * row..range.end * row], ..*self }
+    }
+
+    /// The bytes of the rows `chosen`, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn gathered(&self, chosen: &[usize]) -> Result<Buffer> {
+        let row = self.dim * self.dtype.size();
+        let mut rows = Buffer::with_capacity("sample", chosen.len() * row)?;
+        for &at in chosen {
+            rows.extend("sample", &self.bytes[at * row..][..row])?;
+        }
+        Ok(rows)
     }
 
     /// Refuses NaN and infinities. `what` names the vectors in the error.

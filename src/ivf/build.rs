@@ -16,7 +16,7 @@ use crate::quantizer::rabitq::Rabitq;
 use crate::quantizer::{Code, Factors, Quantizer};
 use crate::random::Random;
 use crate::space::{STRIDE, Space};
-use crate::storage::{Buffer, filled};
+use crate::storage::filled;
 use crate::threads::{self, Monitor};
 use crate::vectors::Vectors;
 
@@ -63,8 +63,14 @@ impl Ivf {
         let isa = Isa::active();
         let centers = centers(isa, &space, vectors, lists, params)?;
         let sample = Random(seed ^ 1).choose(SAMPLE.min(vectors.len()), vectors.len());
-        let sample = gathered(vectors, &sample)?;
-        let residuals = residuals(isa, &space, &centers, sample.view(vectors)?, (threads, monitor))?;
+        let sample = vectors.gathered(&sample)?;
+        let residuals = residuals(
+            isa,
+            &space,
+            &centers,
+            Vectors::from_bytes(sample.bytes(), vectors.dtype(), vectors.dim())?,
+            (threads, monitor),
+        )?;
         let quantizer: Arc<dyn Quantizer> = coding.train(&residuals, width, (seed, threads, monitor))?;
         let codes = Codes::new(Layout::of(&*quantizer));
         let mut ivf = Self {
@@ -184,24 +190,6 @@ impl Ivf {
     }
 }
 
-/// Vectors that were chosen from others.
-struct Gathered(Buffer);
-
-impl Gathered {
-    fn view<'a>(&'a self, of: Vectors) -> Result<Vectors<'a>> {
-        Vectors::from_bytes(self.0.bytes(), of.dtype(), of.dim())
-    }
-}
-
-fn gathered(vectors: Vectors, rows: &[usize]) -> Result<Gathered> {
-    let size = vectors.dim() * vectors.dtype().size();
-    let mut chosen = Buffer::with_capacity("sample", rows.len() * size)?;
-    for &at in rows {
-        chosen.extend("sample", &vectors.bytes()[at * size..][..size])?;
-    }
-    Ok(Gathered(chosen))
-}
-
 /// A monitor that is told what was done before.
 struct Shifted<'a> {
     monitor: &'a dyn Monitor,
@@ -224,8 +212,8 @@ fn centers(isa: Isa, space: &Space, vectors: Vectors, count: usize, params: &Ivf
     }
     let sample =
         Random(params.seed).choose(vectors.len().min(count.saturating_mul(PER_CENTER)), vectors.len());
-    let chosen = gathered(vectors, &sample)?;
-    let chosen = chosen.view(vectors)?;
+    let chosen = vectors.gathered(&sample)?;
+    let chosen = Vectors::from_bytes(chosen.bytes(), vectors.dtype(), vectors.dim())?;
     let mut bytes = Vec::with_capacity(sample.len() * stride);
     let mut scratch = Scratch::default();
     for from in (0..sample.len()).step_by(PART) {

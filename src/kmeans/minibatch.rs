@@ -11,7 +11,7 @@
 use super::assign::Assignment;
 use super::points::Points;
 use super::update::{Means, normalize};
-use super::{Kmeans, KmeansParams, gathered, start};
+use super::{Kmeans, KmeansParams, start};
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::random::Random;
@@ -35,7 +35,7 @@ pub(super) fn cluster(
     let (mut centroids, mut seen, mut objective) = (Vec::new(), vec![0f64; k], Vec::new());
     for round in 0..iterations {
         let rows = random.choose(batch.min(vectors.len()), vectors.len());
-        let chosen = gathered(vectors, &rows)?;
+        let chosen = vectors.gathered(&rows)?;
         let some = Vectors::from_bytes(chosen.bytes(), vectors.dtype(), dim)?;
         let weights = params.weights.map(|weights| rows.iter().map(|&at| weights[at]).collect::<Vec<f32>>());
         let points = Points::new(some, metric, weights.as_deref());

@@ -27,7 +27,6 @@ mod update;
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::random::Random;
-use crate::storage::Buffer;
 use crate::threads::{self, Monitor};
 use crate::vectors::Vectors;
 
@@ -132,7 +131,7 @@ pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmean
     if vectors.len() > most {
         // Other numbers than the start's.
         let sample = Random(!seed).choose(most, vectors.len());
-        chosen = gathered(vectors, &sample)?;
+        chosen = vectors.gathered(&sample)?;
         rows = Vectors::from_bytes(chosen.bytes(), vectors.dtype(), vectors.dim())?;
         weights = weights.map(|weights| sample.iter().map(|&at| weights[at]).collect());
     }
@@ -154,16 +153,6 @@ pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmean
         means.update(&points, found, &mut centroids, (threads, monitor))?;
     }
     Ok(Kmeans { metric, dim: vectors.dim(), centroids, objective })
-}
-
-/// The rows `chosen` of `vectors`.
-fn gathered(vectors: Vectors, chosen: &[usize]) -> Result<Buffer> {
-    let size = vectors.dim() * vectors.dtype().size();
-    let mut rows = Buffer::with_capacity("sample", chosen.len() * size)?;
-    for &at in chosen {
-        rows.extend("sample", &vectors.bytes()[at * size..][..size])?;
-    }
-    Ok(rows)
 }
 
 /// Refuses what cannot be clustered; the number of threads.
