@@ -39,9 +39,14 @@ fn every_metric_and_type_reaches_its_recall_where_vectors_are_stored() {
     for dtype in DTYPES {
         let (base, queries) = data(1, dtype, N);
         for metric in Metric::ALL {
-            for (spec, floor) in
-                [("ivf,rabitq4,rerank", 0.95), ("rabitq1,rerank", 0.95), ("pq16x4,rerank", 0.95)]
-            {
+            for (spec, floor) in [
+                ("ivf,rabitq4,rerank", 0.95),
+                ("rabitq1,rerank", 0.95),
+                ("pq16x4,rerank", 0.95),
+                ("ivf,sq4,rerank", 0.95),
+                ("lvq4,rerank", 0.95),
+                ("ivf,pq16x8,rerank", 0.95),
+            ] {
                 let index = build(&base, metric, spec);
                 let hits = search(&index, &queries, 10, &SearchParams::default());
                 let recall = recall(&hits, metric, &base, &queries);
@@ -83,10 +88,56 @@ fn nibbles_find_more_the_more_there_are() {
 }
 
 #[test]
+fn levels_of_any_kind_find_more_the_more_there_are() {
+    let (base, queries) = data(3, Dtype::F32, N);
+    for metric in Metric::ALL {
+        for (spec, floor) in [
+            ("sq4", 0.75),
+            ("sq6", 0.92),
+            ("sq8", 0.97),
+            ("lvq4", 0.8),
+            ("lvq8", 0.97),
+            ("f16", 0.97),
+            ("bf16", 0.9),
+            ("rabitq1,rerank-i8", 0.97),
+            ("pq20x4,rerank-i8", 0.95),
+            ("ivf16,pq10x4,rerank-i8", 0.9),
+        ] {
+            let index = build(&base, metric, spec);
+            let params = if spec.starts_with("ivf") { with_nprobe(16) } else { SearchParams::default() };
+            let recall = found(&search(&index, &queries, 10, &params), metric, &base, &queries);
+            assert!(recall >= floor, "{spec} {metric}: {recall}");
+        }
+    }
+}
+
+#[test]
+fn bytes_find_more_than_as_many_nibbles_of_the_same_size() {
+    let (base, queries) = data(3, Dtype::F32, N);
+    for parts in [4, 8, 16] {
+        let [nibbles, bytes] = [(2 * parts, 4), (parts, 8)].map(|(parts, bits)| {
+            let index = build(&base, Metric::L2, &format!("pq{parts}x{bits}"));
+            let hits = search(&index, &queries, 10, &SearchParams::default());
+            found(&hits, Metric::L2, &base, &queries)
+        });
+        assert!(bytes > nibbles - 0.02, "{parts} bytes: {bytes}, nibbles: {nibbles}");
+    }
+}
+
+#[test]
 fn distances_that_codes_tell_are_near_the_true_ones_and_right_in_the_mean() {
     let (base, queries) = data(4, Dtype::F32, N);
     for metric in Metric::ALL {
-        for (spec, most) in [("rabitq8", 0.01), ("ivf16,rabitq4", 0.12), ("rabitq2", 0.5), ("pq40x4", 0.2)] {
+        for (spec, most) in [
+            ("rabitq8", 0.01),
+            ("ivf16,rabitq4", 0.12),
+            ("rabitq2", 0.5),
+            ("pq40x4", 0.2),
+            ("sq8", 0.02),
+            ("lvq8", 0.01),
+            ("pq20x8", 0.2),
+            ("pq10x4,rerank-i8", 0.01),
+        ] {
             let index = build(&base, metric, spec);
             let params = if spec.starts_with("ivf") { with_nprobe(16) } else { SearchParams::default() };
             let hits = search(&index, &queries, N, &params);

@@ -13,8 +13,20 @@ fn small(metric: Metric, spec: &str) -> Vec<u8> {
     Index::build(Vectors::new(&values, 24).unwrap(), &params).unwrap().to_bytes().unwrap()
 }
 
-const SPECS: [&str; 6] =
-    ["ivf16,rabitq4,rerank", "ivf,rabitq1", "rabitq8", "pq7x4", "ivf9,pq12x4,rerank-f16", "ivf4,rabitq6"];
+const SPECS: [&str; 12] = [
+    "ivf16,rabitq4,rerank",
+    "ivf,rabitq1",
+    "rabitq8",
+    "pq7x4",
+    "ivf9,pq12x4,rerank-f16",
+    "ivf4,rabitq6",
+    "ivf3,sq8",
+    "lvq4",
+    "pq5x8",
+    "ivf5,pq6x8,rerank",
+    "ivf7,pq9x4,rerank-i8",
+    "rabitq1,rerank-i8",
+];
 
 #[test]
 fn codes_answer_the_same_after_they_were_saved() {
@@ -59,6 +71,7 @@ fn codes_answer_the_same_after_they_were_saved() {
 fn forged_codes_with_a_right_checksum_are_refused() {
     let lists = small(Metric::InnerProduct, "ivf16,rabitq4,rerank");
     let nibbles = small(Metric::L2, "pq7x4");
+    let [bytes, levels] = ["pq5x8", "sq8"].map(|spec| small(Metric::L2, spec));
     Index::from_bytes(&lists).unwrap();
     let u64s = |value: u64| value.to_le_bytes().to_vec();
     let u32s = |value: u32| value.to_le_bytes().to_vec();
@@ -93,6 +106,11 @@ fn forged_codes_with_a_right_checksum_are_refused() {
         (&nibbles, "i-state", 4, f32s(0.0), "no codes of 7 nibbles"),
         (&nibbles, "i-state", 4, f32s(1e9), "no codes of 7 nibbles"),
         (&nibbles, "i-state", 40, f32s(f32::NAN), "section i-state: a value that is not finite"),
+        (&bytes, "i-state", 0, f32s(-1.0), "no codes of 5 nibbles"),
+        (&bytes, "i-state", 4, f32s(-1.0), "no codes of 5 nibbles"),
+        (&bytes, "i-state", 8, f32s(1e9), "no codes of 5 nibbles"),
+        (&bytes, "ivf", 32, u64s(4), "no codes of 4 nibbles"),
+        (&levels, "i-state", 0, f32s(0.0), "no codes of 6 nibbles"),
         (&lists, "i-mean", 4, f32s(f32::NAN), "section i-mean: a value that is not finite"),
         (&lists, "i-cent-i", 8, u32s(3), "section i-cent-i: list 3 in the place of list 2"),
         (&lists, "i-rows", 4, u32s(300), "section i-rows: row 300 is out of range or comes twice among 300"),

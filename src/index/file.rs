@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Index, Spec};
+use super::{Index, Rerank, Spec};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::ids::Ids;
@@ -214,7 +214,9 @@ impl Index {
             (CODES, Spec::Auto | Spec::Flat) => codes = Some(HeadCodes::read(file, metric, dim, len)?),
             (GRAPH, Spec::Graph { degree }) => graph = Some(Graph::read(file, metric, degree, dim, len)?),
             (GRAPH, Spec::Auto) => graph = Some(Graph::read(file, metric, Spec::DEGREE, dim, len)?),
-            (LISTS, Spec::Codes { coding, .. }) => ivf = Some(Ivf::read(file, metric, coding, dim, len)?),
+            (LISTS, Spec::Codes { coding, rerank, .. }) => {
+                ivf = Some(Ivf::read(file, metric, (coding, rerank == Rerank::Bytes), (dim, len))?);
+            }
             (other, _) => return Err(wrong(format!("parts {other} in an index of kind {spec}"))),
         }
         let rows = Rows::from_parts((dim, len), declared, stored, kept, vectors);

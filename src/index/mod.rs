@@ -7,7 +7,7 @@ mod spec;
 
 use std::fmt;
 
-pub use crate::quantizer::Coding;
+pub use crate::quantizer::{Coding, Step};
 pub use spec::{Lists, Rerank, Spec};
 
 use crate::error::{Error, Result};
@@ -186,8 +186,8 @@ impl Index {
                 self.codes = None;
                 return Ok(());
             }
-            Spec::Codes { lists, coding, .. } => {
-                return self.list((lists, coding), vectors, threads, monitor);
+            Spec::Codes { lists, coding, rerank } => {
+                return self.list((lists, coding, rerank), vectors, threads, monitor);
             }
             Spec::Auto | Spec::Flat => {}
         }
@@ -231,7 +231,7 @@ impl Index {
     /// in new ones.
     fn list(
         &mut self,
-        (lists, coding): (Lists, Coding),
+        (lists, coding, rerank): (Lists, Coding, Rerank),
         vectors: Vectors,
         threads: usize,
         monitor: Option<&dyn Monitor>,
@@ -248,7 +248,8 @@ impl Index {
                 Lists::Suited => None,
                 Lists::Count(count) => Some(count),
             };
-            let params = IvfParams { metric: self.metric, lists, coding, seed: self.seed, threads, monitor };
+            let (metric, seed, refined) = (self.metric, self.seed, rerank == Rerank::Bytes);
+            let params = IvfParams { metric, lists, coding, refined, seed, threads, monitor };
             self.ivf = Some(Ivf::build(all, &params)?);
             self.fitted = self.len();
         }

@@ -3,17 +3,19 @@
 //! ```text
 //! spec   = "auto" | "flat" | "flat-raw" | "graph" [ degree ]
 //!        | [ "ivf" [ lists ] "," ] code [ "," rerank ]  |  "ivf" [ lists ] [ "," rerank ]
-//! code   = "rabitq" bits | "pq" nibbles "x4"
-//! rerank = "rerank" [ "-" ( "f32" | "f16" | "bf16" ) ]
+//! code   = ( "rabitq" | "lvq" | "sq" ) bits | "pq" parts "x" ( "4" | "8" )
+//! rerank = "rerank" [ "-" ( "f32" | "f16" | "bf16" | "i8" ) ]
 //! ```
+//!
+//! `"f16"` and `"bf16"` in the place of a code are the fast one, with vectors stored in that type.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::quantizer::Coding;
 use crate::quantizer::product::Product;
-use crate::quantizer::rabitq::Rabitq;
+use crate::quantizer::scalar::Scalar;
+use crate::quantizer::{Coding, Step};
 use crate::rows::Kept;
 use crate::search::SearchParams;
 use crate::vectors::{Dtype, check_dim};
@@ -65,6 +67,8 @@ pub enum Rerank {
     Exact,
     /// `"rerank-f16"`: the vectors, rounded to a type.
     As(Dtype),
+    /// `"rerank-i8"`: eight bits of each direction, beside codes that have fewer. All that are near enough by these are looked at.
+    Bytes,
 }
 
 impl Spec {
@@ -77,7 +81,7 @@ impl Spec {
     /// The largest dimension of what is learned from a covariance of d² numbers: graphs and codes.
     pub const MAX_GRAPH_DIM: usize = 4096;
     /// The code of `"ivf"`.
-    const CODING: Coding = Coding::Rabitq { bits: 4 };
+    const CODING: Coding = Coding::Scalar { step: Step::Turned, bits: 4 };
 
     /// True where a graph can have so many neighbours.
     pub(crate) fn has_degree(degree: usize) -> bool {
@@ -108,7 +112,7 @@ impl Spec {
     /// What is kept of vectors.
     pub(super) fn kept(self) -> Kept {
         match self {
-            Self::Codes { rerank: Rerank::No, .. } => Kept::Nothing,
+            Self::Codes { rerank: Rerank::No | Rerank::Bytes, .. } => Kept::Nothing,
             Self::Codes { rerank: Rerank::As(dtype), .. } => Kept::As(dtype),
             _ => Kept::Exact,
         }
@@ -124,7 +128,7 @@ impl Spec {
             ("ef_search", params.ef_search, walks, "\"graph\""),
             ("nprobe", params.nprobe, probes, "\"ivf\""),
             ("max_codes", params.max_codes, probes, "\"ivf\""),
-            ("rerank", params.rerank, ranks, "\"graph\", or with \",rerank\""),
+            ("rerank", params.rerank, ranks, "\"graph\", or with \",rerank\" where that stores vectors"),
         ] {
             match value {
                 Some(value) if !has => return Err(Error::Knob { name, value, spec: self, fits }),
@@ -153,6 +157,7 @@ impl fmt::Display for Spec {
                     Rerank::No => String::new(),
                     Rerank::Exact => ",rerank".to_owned(),
                     Rerank::As(dtype) => format!(",rerank-{dtype}"),
+                    Rerank::Bytes => ",rerank-i8".to_owned(),
                 };
                 format!("{lists}{coding}{rerank}")
             }
@@ -165,11 +170,17 @@ impl fmt::Display for Spec {
 impl fmt::Display for Coding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rabitq { bits } => write!(f, "rabitq{bits}"),
-            Self::Product { nibbles } => write!(f, "pq{nibbles}x4"),
+            Self::Scalar { step, bits } => {
+                let name = STEPS.iter().find(|(_, known)| known == step).map_or("", |(name, _)| name);
+                write!(f, "{name}{bits}")
+            }
+            Self::Product { parts, bits } => write!(f, "pq{parts}x{bits}"),
         }
     }
 }
+
+/// The codes of so many bits a direction.
+const STEPS: [(&str, Step); 3] = [("rabitq", Step::Turned), ("lvq", Step::Own), ("sq", Step::Shared)];
 
 /// What is wrong with a part of a text, and from which character of it on.
 struct Wrong {
@@ -181,13 +192,14 @@ struct Wrong {
 type Parsed<T> = std::result::Result<T, Wrong>;
 
 const KINDS: &str = "\"auto\", \"flat\", \"flat-raw\", \"graph\" with or without a degree (\"graph64\"), \"ivf\" with or without a number \
-                     of lists (\"ivf4096\"), or a code: \"rabitq4\", \"pq64x4\"";
-const CODES: &str = "a code, \"rabitq1\" to \"rabitq8\" or \"pq64x4\", or \"rerank\"";
-const RERANK: &str = "\"rerank\", \"rerank-f32\", \"rerank-f16\" or \"rerank-bf16\"";
+                     of lists (\"ivf4096\"), or a code: \"rabitq4\", \"lvq8\", \"sq8\", \"pq64x4\", \"pq16x8\", \"f16\", \"bf16\"";
+const CODES: &str =
+    "a code, as \"rabitq4\", \"lvq8\", \"sq8\", \"pq64x4\", \"pq16x8\", \"f16\" or \"bf16\", or \"rerank\"";
+const RERANK: &str = "\"rerank\", \"rerank-f32\", \"rerank-f16\" or \"rerank-bf16\", or \"rerank-i8\" after \"rabitq1\" or \"pq64x4\"";
 const DEGREES: &str = "a multiple of 32 up to 256, as in \"graph64\"";
 const COUNTS: &str = "1 to 16,777,216 lists, as in \"ivf4096\"";
 const BITS: &str = "1 to 8 bits, as in \"rabitq4\"";
-const NIBBLES: &str = "1 to 512 codes of 4 bits, as in \"pq64x4\"";
+const PARTS: &str = "1 to 512 codes of 4 or 8 bits, as in \"pq64x4\" or \"pq16x8\"";
 
 /// The number after `name`, nothing where there is none; another outcome where `text` is something else.
 fn number(
@@ -209,37 +221,44 @@ fn number(
 /// A code; nothing where `text` is something else.
 fn coding(text: &str) -> Option<Parsed<Coding>> {
     let needed = |at, problem, expected| Err(Wrong { at, problem, expected });
-    if let Some(bits) = number(text, "rabitq", BITS, |bits| (1..=Rabitq::MOST).contains(&bits)) {
-        return Some(bits.and_then(|bits| match bits {
-            Some(bits) => Ok(Coding::Rabitq { bits }),
-            None => needed(text.len(), "the bits are missing", BITS),
-        }));
+    for (name, step) in STEPS {
+        if let Some(bits) = number(text, name, BITS, |bits| (1..=Scalar::MOST).contains(&bits)) {
+            return Some(bits.and_then(|bits| match bits {
+                Some(bits) => Ok(Coding::Scalar { step, bits }),
+                None => needed(text.len(), "the bits are missing", BITS),
+            }));
+        }
     }
     text.strip_prefix("pq")?;
-    let Some(before) = text.strip_suffix("x4") else {
-        return Some(needed(text.len(), "not the end of such a code", NIBBLES));
+    let known = [("x4", 4), ("x8", 8)].iter().find_map(|(end, bits)| Some((text.strip_suffix(end)?, *bits)));
+    let Some((before, bits)) = known else {
+        return Some(needed(text.len(), "not the end of such a code", PARTS));
     };
-    let nibbles = number(before, "pq", NIBBLES, |nibbles| (1..=Product::MOST).contains(&nibbles))?;
-    Some(nibbles.and_then(|nibbles| match nibbles {
-        Some(nibbles) => Ok(Coding::Product { nibbles }),
-        None => needed("pq".len(), "the number of codes is missing", NIBBLES),
+    let parts = number(before, "pq", PARTS, |parts| (1..=Product::MOST).contains(&parts))?;
+    Some(parts.and_then(|parts| match parts {
+        Some(parts) => Ok(Coding::Product { parts, bits }),
+        None => needed("pq".len(), "the number of codes is missing", PARTS),
     }))
 }
 
-/// What is stored besides; nothing where `text` is something else.
-fn rerank(text: &str) -> Option<Parsed<Rerank>> {
+/// Types that vectors are stored in.
+const TYPES: [(&str, Dtype); 3] = [("f32", Dtype::F32), ("f16", Dtype::F16), ("bf16", Dtype::Bf16)];
+
+/// What is stored besides a code; nothing where `text` is something else.
+fn rerank(text: &str, coding: Coding) -> Option<Parsed<Rerank>> {
     let dtype = text.strip_prefix("rerank")?;
     if dtype.is_empty() {
         return Some(Ok(Rerank::Exact));
     }
-    let types = [("-f32", Dtype::F32), ("-f16", Dtype::F16), ("-bf16", Dtype::Bf16)];
-    let found = types.iter().find(|(name, _)| *name == dtype);
-    let at = "rerank".len();
-    Some(found.map(|found| Rerank::As(found.1)).ok_or(Wrong {
-        at,
-        problem: "no such type to store vectors in",
-        expected: RERANK,
-    }))
+    let wrong = |problem| Err(Wrong { at: "rerank".len(), problem, expected: RERANK });
+    let dtype = dtype.strip_prefix('-').unwrap_or("");
+    let found = TYPES.iter().find(|(name, _)| *name == dtype);
+    Some(match found {
+        Some(&(_, dtype)) => Ok(Rerank::As(dtype)),
+        None if dtype != "i8" => wrong("no such type to store vectors in"),
+        None if coding.is_coarse() => Ok(Rerank::Bytes),
+        None => wrong("the code has further bits of its own"),
+    })
 }
 
 /// The kinds that are parts with commas between them.
@@ -256,24 +275,27 @@ fn parts(text: &str) -> Parsed<Spec> {
         Some(count) => (count?.map_or(Lists::Suited, Lists::Count), parts.next()),
         None => (Lists::One, Some((0, first))),
     };
+    let stored = next.and_then(|(_, part)| TYPES[1..].iter().find(|(name, _)| *name == part));
     let found = next.and_then(|(at, part)| coding(part).map(|coding| coding.map_err(moved(at))));
     let coding = match (found, lists) {
         (Some(coding), _) => {
             next = parts.next();
             Some(coding?)
         }
-        (None, Lists::One) => {
+        (None, Lists::One) if stored.is_none() => {
             return Err(Wrong { at: shared(text), problem: "unknown kind of index", expected: KINDS });
         }
         (None, _) => None,
     };
-    let rerank = match next {
-        Some((at, part)) => {
+    let rerank = match (stored, next) {
+        (Some(&(_, dtype)), _) => Some(Rerank::As(dtype)),
+        (None, Some((at, part))) => {
             let expected = if coding.is_some() { RERANK } else { CODES };
             let other = Wrong { at: 0, problem: "unknown part", expected };
-            Some(rerank(part).unwrap_or(Err(other)).map_err(moved(at))?)
+            let found = rerank(part, coding.unwrap_or(Spec::CODING));
+            Some(found.unwrap_or(Err(other)).map_err(moved(at))?)
         }
-        None => None,
+        (None, None) => None,
     };
     if let Some((at, _)) = parts.next() {
         return Err(Wrong { at, problem: "nothing may follow", expected: "the end" });
@@ -285,7 +307,8 @@ fn parts(text: &str) -> Parsed<Spec> {
 
 /// The first character that no known kind shares with the text.
 fn shared(text: &str) -> usize {
-    let names = Spec::NAMES.iter().map(|(name, _)| *name).chain(["ivf", "rabitq", "pq"]);
+    let names =
+        Spec::NAMES.iter().map(|(name, _)| *name).chain(["ivf", "rabitq", "lvq", "sq", "pq", "f16", "bf16"]);
     names.map(|name| name.chars().zip(text.chars()).take_while(|(a, b)| a == b).count()).max().unwrap_or(0)
 }
 
@@ -328,6 +351,12 @@ mod tests {
             "ivf,rabitq4",
             "ivf4096,rabitq2,rerank-bf16",
             "ivf1,pq512x4,rerank-f32",
+            "ivf,pq16x8",
+            "pq1x8,rerank",
+            "lvq8",
+            "ivf,sq6,rerank-f16",
+            "ivf16,rabitq1,rerank-i8",
+            "pq32x4,rerank-i8",
         ] {
             assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
         }
@@ -336,6 +365,8 @@ mod tests {
             ("ivf", "ivf,rabitq4,rerank"),
             ("ivf,rerank-f16", "ivf,rabitq4,rerank-f16"),
             ("ivf64", "ivf64,rabitq4,rerank"),
+            ("ivf64,f16", "ivf64,rabitq4,rerank-f16"),
+            ("bf16", "rabitq4,rerank-bf16"),
         ] {
             assert_eq!(text.parse::<Spec>().unwrap(), same.parse::<Spec>().unwrap());
         }
@@ -358,7 +389,12 @@ mod tests {
             ("rabitq9", 6),
             ("rabitqs", 6),
             ("pq64", 4),
-            ("pq64x8", 6),
+            ("pq64x16", 7),
+            ("pq64x8,rerank-i8", 13),
+            ("sq9", 2),
+            ("lvq", 3),
+            ("f16,rerank", 4),
+            ("ivf,f32", 4),
             ("pqx4", 2),
             ("pq0x4", 2),
             ("pq513x4", 2),

@@ -12,7 +12,7 @@ use crate::kernels::fastscan::BLOCK;
 use crate::kernels::nearest::Nearest;
 use crate::kmeans::{KmeansParams, kmeans};
 use crate::metric::Metric;
-use crate::quantizer::rabitq::Rabitq;
+use crate::quantizer::scalar::Scalar;
 use crate::quantizer::{Code, Factors, Quantizer};
 use crate::random::Random;
 use crate::space::{STRIDE, Space};
@@ -55,8 +55,8 @@ impl Ivf {
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::Interrupted`].
     pub fn build(vectors: Vectors, params: &IvfParams) -> Result<Self> {
-        let IvfParams { metric, coding, seed, threads, monitor, .. } = *params;
-        let space = Space::train(vectors, metric, coding.wanted(), seed, monitor)?;
+        let IvfParams { metric, coding, refined, seed, threads, monitor, .. } = *params;
+        let space = Space::train(vectors, metric, coding.wanted(refined), seed, monitor)?;
         let width = space.width();
         let asked = params.lists.unwrap_or((4.0 * (vectors.len() as f64).sqrt()) as usize);
         let lists = asked.min(vectors.len() / LEAST).max(1);
@@ -71,7 +71,8 @@ impl Ivf {
             Vectors::from_bytes(sample.bytes(), vectors.dtype(), vectors.dim())?,
             (threads, monitor),
         )?;
-        let quantizer: Arc<dyn Quantizer> = coding.train(&residuals, width, (seed, threads, monitor))?;
+        let quantizer: Arc<dyn Quantizer> =
+            coding.train(refined, &residuals, width, (seed, threads, monitor))?;
         let codes = Codes::new(Layout::of(&*quantizer));
         let mut ivf = Self {
             space,
@@ -181,7 +182,7 @@ impl Ivf {
     /// The centres of the lists, one after the other.
     fn center_points(&self) -> Vec<f32> {
         let (view, width) = (self.centers.view(), self.space.width());
-        let quantizer = Rabitq::points(width);
+        let quantizer = Scalar::points(width);
         let mut points = vec![0.0; self.lists.len() * width];
         for (at, point) in points.chunks_exact_mut(width).enumerate() {
             quantizer.decode(&[], view.rest(at).0, point);
@@ -310,7 +311,7 @@ fn residuals(
 
 /// The codes of centres.
 fn encode_centers(centers: &[f32], width: usize) -> Result<Codes> {
-    let quantizer = Rabitq::points(width);
+    let quantizer = Scalar::points(width);
     let mut codes = Codes::new(Layout::of(&quantizer));
     let count = centers.len() / width;
     codes.lengthen(count.next_multiple_of(BLOCK))?;

@@ -88,7 +88,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub fn of(quantizer: &dyn Quantizer) -> Self {
-        Self { pairs: quantizer.pairs(), planes: quantizer.pairs() * quantizer.extra() }
+        Self { pairs: quantizer.pairs(), planes: quantizer.planes() }
     }
 
     /// Bytes of a block.

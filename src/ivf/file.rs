@@ -9,7 +9,7 @@ use super::{Coding, Ivf};
 use crate::error::Result;
 use crate::kernels::fastscan::BLOCK;
 use crate::metric::Metric;
-use crate::quantizer::rabitq::Rabitq;
+use crate::quantizer::scalar::Scalar;
 use crate::space::{STEP, Space};
 use crate::storage::{Sections, Tag, filled};
 use crate::transform::Projection;
@@ -34,7 +34,7 @@ struct Meta {
     runs: u64,
     /// Positions of codes.
     positions: u64,
-    /// Nibbles of product codes, 0 where there are none.
+    /// Nibbles of a code.
     nibbles: u64,
     /// Numbers of the quantizer's state.
     state: u64,
@@ -93,7 +93,12 @@ impl Ivf {
     /// # Errors
     /// [`Error::Format`](crate::Error::Format), [`Error::Io`](crate::Error::Io),
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
-    pub fn read(file: &Sections, metric: Metric, coding: Coding, dim: usize, len: usize) -> Result<Self> {
+    pub fn read(
+        file: &Sections,
+        metric: Metric,
+        (coding, refined): (Coding, bool),
+        (dim, len): (usize, usize),
+    ) -> Result<Self> {
         let meta = file.small(META)?;
         let wrong = |problem: String| file.error(META, &problem);
         if meta.len() != size_of::<Meta>() {
@@ -123,7 +128,7 @@ impl Ivf {
         let width = directions.next_multiple_of(STEP);
         let state = file.floats(STATE, &[size(meta.state)])?;
         let quantizer = coding
-            .restore(width, size(meta.nibbles), &state)
+            .restore(refined, width, size(meta.nibbles), &state)
             .ok_or_else(|| file.error(STATE, &format!("no codes of {} nibbles", meta.nibbles)))?;
         let codes = |tags: [Tag; 3], layout: Layout, positions: usize| -> Result<Codes> {
             Ok(Codes {
@@ -133,7 +138,7 @@ impl Ivf {
                 rows: file.array::<u32>(tags[2], &[positions])?,
             })
         };
-        let center_layout = Layout::of(&Rabitq::points(width));
+        let center_layout = Layout::of(&Scalar::points(width));
         let centers = codes(CENTERS, center_layout, lists.next_multiple_of(BLOCK))?;
         let codes = codes(CODES, Layout::of(&*quantizer), positions)?;
         for (at, &list) in centers.rows.as_slice::<u32>()[..lists].iter().enumerate() {

@@ -15,6 +15,7 @@ mod file;
 
 use std::sync::Arc;
 
+use crate::kernels::lookup::LOWER;
 use crate::metric::Metric;
 use crate::quantizer::Quantizer;
 use crate::space::Space;
@@ -44,6 +45,8 @@ pub(crate) struct IvfParams<'a> {
     /// Lists; by the number of vectors where nothing is said.
     pub lists: Option<usize>,
     pub coding: Coding,
+    /// With eight bits of every direction beside the code.
+    pub refined: bool,
     pub seed: u64,
     pub threads: usize,
     pub monitor: Option<&'a dyn Monitor>,
@@ -63,7 +66,10 @@ impl Ivf {
     /// Of how many the distance is asked for, so that the `k` nearest are among them, where nothing is said: the coarser the codes,
     /// the more.
     pub fn usual_rerank(&self, k: usize) -> usize {
-        let coarse = 8 >> self.quantizer.extra().min(3);
+        let coarse = match self.quantizer.extra() {
+            LOWER => 8,
+            extra => 8 >> extra.min(3),
+        };
         k.saturating_add(k.saturating_mul(coarse).div_ceil(2)).saturating_add(4 + 4 * coarse)
     }
 

@@ -17,6 +17,7 @@ pub mod avx512;
 pub mod distance;
 pub mod fastscan;
 pub mod fine;
+pub mod lookup;
 #[cfg(test)]
 mod naive;
 pub mod nearest;

@@ -5,6 +5,7 @@
 mod distance;
 mod fastscan;
 mod fine;
+mod lookup;
 mod nearest;
 mod operations;
 mod planes;

@@ -4,8 +4,9 @@
 //! have two forms of a vector: `head`, few directions in panels that every query reads, and `fine`, many directions in a row
 //! that only those read which the panels could not rule out.
 //!
-//! A [`Quantizer`] codes what a vector is off from a centre, so that distances can be estimated: [`rabitq`] by one to eight bits a
-//! coordinate, [`product`] by nibbles that stand for centroids. The neighbours of a graph's node are coded by [`rabitq`] in one bit.
+//! A [`Quantizer`] codes what a vector is off from a centre, so that distances can be estimated: [`scalar`] by one to eight bits a
+//! coordinate, [`product`] by nibbles or bytes that stand for centroids, [`refined`] by nibbles and eight bits beside them. The
+//! neighbours of a graph's node are coded by [`rabitq`] in one bit.
 
 mod costs;
 mod file;
@@ -13,6 +14,8 @@ mod fine;
 mod head;
 pub(crate) mod product;
 pub(crate) mod rabitq;
+mod refined;
+pub(crate) mod scalar;
 #[cfg(test)]
 mod tests;
 
@@ -21,11 +24,14 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::kernels::Isa;
 use crate::kernels::fastscan::Tables;
+use crate::kernels::lookup::{ByteTables, LOWER};
 use crate::space::Wanted;
 use crate::threads::Monitor;
 
 use product::Product;
-use rabitq::Rabitq;
+use refined::Refined;
+use scalar::Scalar;
+pub use scalar::Step;
 
 pub(crate) use costs::{Costs, fine_widths, widths};
 pub use head::{HeadCodes, HeadQueries};
@@ -59,7 +65,7 @@ impl Factors {
 pub(crate) struct Code<'a> {
     /// Two nibbles to a byte.
     pub nibbles: &'a mut [u8],
-    /// The planes of the bits beyond.
+    /// What is beyond.
     pub planes: &'a mut [u8],
 }
 
@@ -75,14 +81,18 @@ pub(crate) trait Quantizer: Send + Sync {
     fn pairs(&self) -> usize {
         self.nibbles().div_ceil(2)
     }
-    /// e: bits a coordinate beyond the nibbles, which then have one each.
+    /// e: bits a coordinate beyond the nibbles, which then have one each; or [`WHOLE`](crate::kernels::planes::WHOLE), or [`LOWER`].
     fn extra(&self) -> usize;
+    /// Bytes of what is beyond the nibbles.
+    fn planes(&self) -> usize {
+        if self.extra() == LOWER { self.pairs() } else { self.pairs() * self.extra() }
+    }
     /// Codes `residual`, which is taken from `center`: the factors by the nibbles alone, and by all bits.
     fn encode(&self, isa: Isa, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2];
-    /// x̄ of a code, by all of its bits.
+    /// x̄ of a code, by all of its bits; by the nibbles alone where there are no `planes`.
     fn decode(&self, nibbles: &[u8], planes: &[u8], x: &mut [f32]);
-    /// Makes the tables of `query`.
-    fn tables(&self, isa: Isa, query: &[f32], tables: &mut Tables);
+    /// Makes the tables of `query`: those that nibbles are looked up in, and those of bytes where e is [`LOWER`].
+    fn tables(&self, isa: Isa, query: &[f32], tables: &mut Tables, bytes: &mut ByteTables);
     /// The deviation of ⟨x̄, q−c⟩ from what it should be, in units of ‖q−c‖: by the nibbles alone, and by all bits. That is
     /// ‖x̄‖ · √(1 − cos²(r,x̄)) / √d, where q − c lies in no direction more than in another.
     fn deviations(&self) -> [f32; 2];
@@ -93,15 +103,19 @@ pub(crate) trait Quantizer: Send + Sync {
 /// Which code a vector becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
-    /// `"rabitq4"`: so many bits a direction, 1 to 8.
-    Rabitq {
+    /// `"rabitq4"`, `"lvq8"`, `"sq6"`: so many bits a direction, 1 to 8.
+    Scalar {
+        /// How directions become levels.
+        step: Step,
         /// Bits.
         bits: usize,
     },
-    /// `"pq64x4"`: so many nibbles, 1 to 512.
+    /// `"pq64x4"`, `"pq16x8"`: so many parts, 1 to 512, of 4 or 8 bits.
     Product {
-        /// Nibbles.
-        nibbles: usize,
+        /// Parts.
+        parts: usize,
+        /// Bits of each.
+        bits: usize,
     },
 }
 
@@ -109,15 +123,24 @@ impl Coding {
     /// Directions at most: what their tables add up stays below 2¹⁶.
     pub(crate) const WIDEST: usize = 2048;
 
-    /// The directions of the space that suits it: the finer the codes, the more of them are worth their bytes.
-    pub(crate) fn wanted(self) -> Wanted {
-        let widest = Self::WIDEST;
-        match self {
-            Self::Rabitq { bits } => {
-                Wanted { held: 1.0 - 0.04_f64.min(0.24 / f64::from(1u32 << (bits - 1))), widest, mixed: true }
-            }
-            Self::Product { .. } => Wanted { held: 0.98, widest, mixed: true },
-        }
+    /// True where there are nibbles alone, which may be refined.
+    pub(crate) fn is_coarse(self) -> bool {
+        matches!(self, Self::Scalar { bits: 1, .. } | Self::Product { bits: 4, .. })
+    }
+
+    /// The directions of the space that suits it, refined or not: the finer the codes, the more of them are worth their bytes.
+    pub(crate) fn wanted(self, refined: bool) -> Wanted {
+        let held = match self {
+            _ if refined => Self::held(8),
+            Self::Scalar { bits, .. } => Self::held(bits),
+            Self::Product { bits: 4, .. } => 0.98,
+            Self::Product { .. } => 0.99,
+        };
+        Wanted { held, widest: Self::WIDEST, mixed: true }
+    }
+
+    fn held(bits: usize) -> f64 {
+        1.0 - 0.04_f64.min(0.24 / f64::from(1u32 << (bits - 1)))
     }
 
     /// Learns from `residuals` of `width` coordinates each.
@@ -126,24 +149,31 @@ impl Coding {
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Interrupted`](crate::Error::Interrupted).
     pub(crate) fn train(
         self,
+        refined: bool,
         residuals: &[f32],
         width: usize,
         how: (u64, usize, Option<&dyn Monitor>),
     ) -> Result<Arc<dyn Quantizer>> {
-        Ok(match self {
-            Self::Rabitq { bits } => Arc::new(Rabitq::new(bits, width)),
-            Self::Product { nibbles } => Arc::new(Product::train(residuals, width, nibbles, how)?),
-        })
+        let made: Arc<dyn Quantizer> = match self {
+            Self::Scalar { step, bits } => Arc::new(Scalar::train(step, bits, width, residuals)),
+            Self::Product { parts, bits } => Arc::new(Product::train(residuals, width, (parts, bits), how)?),
+        };
+        Ok(if refined { Arc::new(Refined::new(made)) } else { made })
     }
 
-    /// From a [`Quantizer::state`] of `nibbles`; nothing where it is not that.
-    pub(crate) fn restore(self, width: usize, nibbles: usize, state: &[f32]) -> Option<Arc<dyn Quantizer>> {
-        match self {
-            Self::Rabitq { bits } => state.is_empty().then(|| Arc::new(Rabitq::new(bits, width)) as _),
-            Self::Product { .. } => {
-                Product::from_state(width, nibbles, state).map(|made| Arc::new(made) as _)
-            }
-        }
+    /// From a [`Quantizer::state`] of so many nibbles; nothing where it is not that.
+    pub(crate) fn restore(
+        self,
+        refined: bool,
+        width: usize,
+        nibbles: usize,
+        state: &[f32],
+    ) -> Option<Arc<dyn Quantizer>> {
+        let made: Arc<dyn Quantizer> = match self {
+            Self::Scalar { step, bits } => Arc::new(Scalar::from_state(step, bits, width, state)?),
+            Self::Product { bits, .. } => Arc::new(Product::from_state(width, (nibbles, bits), state)?),
+        };
+        Some(if refined { Arc::new(Refined::new(made)) } else { made })
     }
 }
 

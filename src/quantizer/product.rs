@@ -1,5 +1,5 @@
-//! Nibbles that stand for centroids of their own parts of the coordinates (product quantisation: Jégou, Douze, Schmid 2011), every part
-//! as wide as makes it worth a nibble.
+//! Nibbles or bytes that stand for centroids of their own parts of the coordinates (product quantisation: Jégou, Douze, Schmid 2011),
+//! every part as wide as makes it worth as many bits.
 //!
 //! Residuals are turned to their principal directions first (the parametric solution of optimised product quantisation: Ge and others
 //! 2013). These tell apart unequally: of b bits in all, one of variance σ² should get
@@ -8,17 +8,21 @@
 //! bᵢ = max(0, ½ log₂(σᵢ²/θ)),   Σ bᵢ = b                              (reverse water-filling)
 //! ```
 //!
-//! and here not more than the four of a nibble of its own. In the order of their variance, directions make up parts of four bits
-//! each; what is worth none is left out. A residual is coded by its direction alone, r/‖r‖: its length, and what coding took from it,
-//! are in its [`Factors`].
+//! and here not more than the four or eight of a part of its own. In the order of their variance, directions make up parts of so many
+//! bits each; what is worth none is left out. A residual is coded by its direction alone, r/‖r‖: its length, and what coding took from
+//! it, are in its [`Factors`].
+//!
+//! The 256 centroids of a byte are in the order of a tree of halves, cut across the coordinate that varies most: those of one upper
+//! nibble are near each other, and a centroid of all of them stands for them in the block that is looked up first.
 
 use std::sync::Mutex;
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
-use super::{Code, Factors, Quantizer, dot};
+use super::{Code, Coding, Factors, Quantizer, dot};
 use crate::error::Result;
 use crate::kernels::fastscan::Tables;
+use crate::kernels::lookup::{ByteTables, LOWER, VALUES};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::kmeans::{KmeansParams, kmeans};
 use crate::metric::Metric;
@@ -28,42 +32,47 @@ use crate::vectors::Vectors;
 /// Centroids of a nibble.
 const CENTROIDS: usize = 16;
 /// Bits of a nibble.
-const BITS: f32 = 4.0;
+const NIBBLE: usize = 4;
 /// Rounds of k-means.
 const ROUNDS: usize = 16;
 /// Steps of the search for θ.
 const BISECTIONS: usize = 48;
 
-/// Nibbles, and what they stand for.
+/// Nibbles or bytes, and what they stand for.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Product {
     width: usize,
+    /// Of a part: 4 or 8.
+    bits: usize,
     /// The directions that parts are made of, coordinate by coordinate: of each coordinate what it adds to all directions.
     turn: Vec<f32>,
     directions: usize,
     parts: Vec<Part>,
-    deviation: f32,
+    deviations: [f32; 2],
 }
 
-/// What one nibble codes: the next few directions.
+/// What one nibble or byte codes: the next few directions.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Part {
-    /// The centroids, direction by direction.
+    /// The centroids of a nibble, or of a byte's upper one, direction by direction.
     book: Vec<[f32; CENTROIDS]>,
+    /// Those of a byte; none where there are only nibbles.
+    leaves: Vec<[f32; VALUES]>,
 }
 
 impl Product {
-    /// Nibbles at most: what their tables add up stays below 2¹⁶.
+    /// Parts at most: what the tables of their nibbles add up stays below 2¹⁶.
     pub const MOST: usize = 512;
 
-    /// Learns `nibbles` nibbles, or as many as there are coordinates, from residuals of `width` coordinates each.
+    /// Learns `parts` parts of `bits` bits, 4 or 8, or as many parts as there are coordinates, from residuals of `width` coordinates
+    /// each.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Interrupted`](crate::Error::Interrupted).
     pub fn train(
         residuals: &[f32],
         width: usize,
-        nibbles: usize,
+        (parts, bits): (usize, usize),
         (seed, threads, monitor): (u64, usize, Option<&dyn Monitor>),
     ) -> Result<Self> {
         let count = residuals.len() / width;
@@ -76,7 +85,7 @@ impl Product {
         let mut order: Vec<usize> = (0..width).collect();
         order.sort_by(|&a, &b| ritz.eigenvalues[b].total_cmp(&ritz.eigenvalues[a]));
         let variances: Vec<f32> = order.iter().map(|&at| ritz.eigenvalues[at].max(0.0) as f32).collect();
-        let widths = allot(&variances, nibbles.min(width));
+        let widths = allot(&variances, parts.min(width), bits);
         let directions = widths.iter().sum();
         let turn = ritz.eigenvectors.select_columns(&order[..directions]);
         let turned = turn.transpose() * units;
@@ -84,7 +93,8 @@ impl Product {
         let mut from = 0;
         let parts = widths.iter().map(|&width| {
             from += width;
-            (from - width, Part { book: vec![[0.0; CENTROIDS]; width] })
+            let leaves = if bits > NIBBLE { vec![[0.0; VALUES]; width] } else { Vec::new() };
+            (from - width, Part { book: vec![[0.0; CENTROIDS]; width], leaves })
         });
         let books: Vec<Mutex<(usize, Part)>> = parts.map(Mutex::new).collect();
         threads::run(threads, monitor, "train", (books.len(), books.len() as u64), |at, worker| {
@@ -99,32 +109,44 @@ impl Product {
             books.into_iter().map(|book| Ok(book.into_inner().map_err(|_| crate::Error::Interrupted)?.1));
         let parts = parts.collect::<Result<Vec<Part>>>()?;
         let turn = turn.transpose().iter().map(|&v| v as f32).collect();
-        let mut made = Self { width, turn, directions, parts, deviation: 0.0 };
-        made.deviation = made.measured(residuals);
+        let mut made = Self { width, bits, turn, directions, parts, deviations: [0.0; 2] };
+        made.deviations = made.measured(residuals);
         Ok(made)
     }
 
-    /// The centroid of each nibble that is nearest.
+    /// The centroid of each part that is nearest.
     #[inline(always)]
-    fn choose(&self, residual: &[f32], center: &[f32], code: Code) -> Factors {
+    fn choose(&self, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2] {
         let scale = unit(residual);
         let (mut turned, mut turned_center) = (Vec::new(), Vec::new());
         self.turn(residual, &mut turned);
         self.turn(center, &mut turned_center);
-        let (mut along, mut center_along) = (0.0, 0.0);
+        // By the nibbles alone, and by all bits.
+        let (mut along, mut center_along) = ([0.0; 2], [0.0; 2]);
         let mut from = 0;
         for (m, part) in self.parts.iter().enumerate() {
             let share = from..from + part.book.len();
             from = share.end;
             let (share, center) = (&turned[share.clone()], &turned_center[share]);
-            let nearest = part.nearest(share, scale);
-            code.nibbles[m / 2] |= (nearest as u8) << (m % 2 * 4);
+            let nibble = if part.leaves.is_empty() {
+                nearest(&part.book, share, scale)
+            } else {
+                let leaf = nearest(&part.leaves, share, scale);
+                code.planes[m / 2] |= ((leaf % CENTROIDS) as u8) << (m % 2 * NIBBLE);
+                for ((r, c), line) in share.iter().zip(center).zip(&part.leaves) {
+                    along[1] += r * line[leaf];
+                    center_along[1] += c * line[leaf];
+                }
+                leaf / CENTROIDS
+            };
+            code.nibbles[m / 2] |= (nibble as u8) << (m % 2 * NIBBLE);
             for ((r, c), line) in share.iter().zip(center).zip(&part.book) {
-                along += r * line[nearest];
-                center_along += c * line[nearest];
+                along[0] += r * line[nibble];
+                center_along[0] += c * line[nibble];
             }
         }
-        Factors::new(dot(residual, residual), along, center_along)
+        let square = dot(residual, residual);
+        [0, self.by_all()].map(|at| Factors::new(square, along[at], center_along[at]))
     }
 
     /// Makes `turned` the directions of `vector`.
@@ -149,40 +171,66 @@ impl Product {
         })
     }
 
+    /// Where, of what there is of nibbles and of all bits, the latter is.
+    fn by_all(&self) -> usize {
+        usize::from(self.bits > NIBBLE)
+    }
+
     /// See [`Quantizer::deviations`], in the mean.
-    fn measured(&self, residuals: &[f32]) -> f32 {
+    fn measured(&self, residuals: &[f32]) -> [f32; 2] {
         let (isa, count) = (Isa::active(), residuals.len() / self.width);
-        let (mut nibbles, mut x) = (vec![0; self.pairs()], vec![0.0; self.width]);
-        let lost = residuals.chunks_exact(self.width).map(|residual| {
+        let (mut nibbles, mut rest) = (vec![0; self.pairs()], vec![0; self.planes()]);
+        let mut x = vec![0.0; self.width];
+        let mut lost = [0f32; 2];
+        let by_all = self.by_all();
+        for residual in residuals.chunks_exact(self.width) {
             nibbles.fill(0);
-            self.encode(isa, residual, residual, Code { nibbles: &mut nibbles, planes: &mut [] });
-            self.decode(&nibbles, &[], &mut x);
-            let (square, along) = (dot(residual, residual), dot(residual, &x));
-            if square > 0.0 { (dot(&x, &x) - along * along / square).max(0.0).sqrt() } else { 0.0 }
-        });
-        lost.sum::<f32>() / (count.max(1) as f32 * (self.width as f32).sqrt())
+            rest.fill(0);
+            self.encode(isa, residual, residual, Code { nibbles: &mut nibbles, planes: &mut rest });
+            let square = dot(residual, residual);
+            for (lost, by) in lost.iter_mut().zip([&[][..], &rest]).take(1 + by_all) {
+                self.decode(&nibbles, by, &mut x);
+                let along = dot(residual, &x);
+                if square > 0.0 {
+                    *lost += (dot(&x, &x) - along * along / square).max(0.0).sqrt();
+                }
+            }
+        }
+        [0, by_all].map(|at| lost[at] / (count.max(1) as f32 * (self.width as f32).sqrt()))
     }
 
     /// From what [`Quantizer::state`] gave; nothing where it is not that.
-    pub fn from_state(width: usize, nibbles: usize, state: &[f32]) -> Option<Self> {
-        let (&deviation, rest) = state.split_first().filter(|(first, _)| **first >= 0.0)?;
-        let (widths, rest) = rest.split_at_checked(nibbles)?;
-        if nibbles == 0 || widths.iter().any(|w| !(1.0..=width as f32).contains(w) || w.fract() != 0.0) {
+    pub fn from_state(width: usize, (parts, bits): (usize, usize), state: &[f32]) -> Option<Self> {
+        let by_all = usize::from(bits > NIBBLE);
+        let (deviations, rest) = state.split_at_checked(1 + by_all)?;
+        let (widths, rest) = rest.split_at_checked(parts)?;
+        let good = |w: &f32| (1.0..=width as f32).contains(w) && w.fract() == 0.0;
+        if parts == 0 || !deviations.iter().all(|d| *d >= 0.0) || !widths.iter().all(good) {
             return None;
         }
         let directions = widths.iter().map(|&w| w as usize).sum::<usize>();
-        let (turn, books) = rest.split_at_checked(width.checked_mul(directions)?)?;
-        let mut books = books.as_chunks::<CENTROIDS>();
-        if directions > width || books.0.len() != directions || !books.1.is_empty() {
+        if directions > width {
             return None;
         }
+        let (turn, rest) = rest.split_at_checked(width * directions)?;
+        let (books, leaves) = rest.split_at_checked(directions * CENTROIDS)?;
+        let leaves = leaves.as_chunks::<VALUES>();
+        if leaves.0.len() != by_all * directions || !leaves.1.is_empty() {
+            return None;
+        }
+        let (mut books, mut leaves) = (books.as_chunks::<CENTROIDS>().0, leaves.0);
         let parts = widths.iter().map(|&w| {
-            let (book, after) = books.0.split_at(w as usize);
-            books.0 = after;
-            Part { book: book.to_vec() }
+            let part = Part {
+                book: books[..w as usize].to_vec(),
+                leaves: leaves[..(w as usize).min(leaves.len())].to_vec(),
+            };
+            books = &books[part.book.len()..];
+            leaves = &leaves[part.leaves.len()..];
+            part
         });
         let parts = parts.collect();
-        Some(Self { width, turn: turn.to_vec(), directions, parts, deviation })
+        let deviations = [deviations[0], deviations[by_all]];
+        Some(Self { width, bits, turn: turn.to_vec(), directions, parts, deviations })
     }
 }
 
@@ -192,7 +240,7 @@ impl Part {
         let dim = self.book.len();
         let vectors = Vectors::new(values, dim)?;
         // With fewer vectors than centroids, some centroids are the same.
-        let k = CENTROIDS.min(vectors.len());
+        let k = if self.leaves.is_empty() { CENTROIDS } else { VALUES }.min(vectors.len());
         if k == 0 {
             return Ok(());
         }
@@ -204,35 +252,81 @@ impl Part {
             ..KmeansParams::default()
         };
         let found = kmeans(vectors, k, &params)?;
-        for (at, line) in self.book.iter_mut().enumerate() {
-            *line = std::array::from_fn(|j| found.centroids[j % k * dim + at]);
+        if self.leaves.is_empty() {
+            for (at, line) in self.book.iter_mut().enumerate() {
+                *line = std::array::from_fn(|j| found.centroids[j % k * dim + at]);
+            }
+            return Ok(());
+        }
+        let mut order: Vec<usize> = (0..VALUES).map(|j| j % k).collect();
+        halve(&found.centroids, dim, &mut order);
+        for (at, line) in self.leaves.iter_mut().enumerate() {
+            *line = std::array::from_fn(|j| found.centroids[order[j] * dim + at]);
+        }
+        let (labels, _) = found.assign(vectors, Some(1), None)?;
+        let mut sizes = vec![0f32; k];
+        labels.iter().for_each(|&label| sizes[label as usize] += 1.0);
+        for (line, leaves) in self.book.iter_mut().zip(&self.leaves) {
+            *line = std::array::from_fn(|j| {
+                let under = j * CENTROIDS..(j + 1) * CENTROIDS;
+                let weight = |at: usize| sizes[order[at]] + f32::MIN_POSITIVE;
+                let sum: f32 = under.clone().map(|at| weight(at) * leaves[at]).sum();
+                sum / under.map(weight).sum::<f32>()
+            });
         }
         Ok(())
     }
+}
 
-    /// The centroid nearest to a share times `scale`, the lowest of equals.
-    #[inline(always)]
-    fn nearest(&self, share: &[f32], scale: f32) -> usize {
-        let mut distances = [0f32; CENTROIDS];
-        for (r, line) in share.iter().zip(&self.book) {
-            let r = r * scale;
-            for (distance, c) in distances.iter_mut().zip(line) {
-                *distance += (r - c) * (r - c);
-            }
+/// Puts the numbers of `centroids` in an order of halves, down to those of one nibble.
+fn halve(centroids: &[f32], dim: usize, order: &mut [usize]) {
+    if order.len() <= CENTROIDS {
+        return;
+    }
+    let spread = |at: usize| {
+        let values = order.iter().map(|&j| centroids[j * dim + at]);
+        let mean = values.clone().sum::<f32>() / order.len() as f32;
+        values.map(|v| (v - mean).powi(2)).sum::<f32>()
+    };
+    let widest = (0..dim).max_by(|&a, &b| spread(a).total_cmp(&spread(b))).unwrap_or(0);
+    order.sort_by(|&a, &b| centroids[a * dim + widest].total_cmp(&centroids[b * dim + widest]));
+    let (low, high) = order.split_at_mut(order.len() / 2);
+    halve(centroids, dim, low);
+    halve(centroids, dim, high);
+}
+
+/// The centroid of `book` nearest to a share times `scale`, the lowest of equals.
+#[inline(always)]
+fn nearest<const N: usize>(book: &[[f32; N]], share: &[f32], scale: f32) -> usize {
+    let mut distances = [0f32; N];
+    for (r, line) in share.iter().zip(book) {
+        let r = r * scale;
+        for (distance, c) in distances.iter_mut().zip(line) {
+            *distance += (r - c) * (r - c);
         }
-        let mut best = 0;
-        for j in 1..CENTROIDS {
-            if distances[j] < distances[best] {
-                best = j;
-            }
+    }
+    let mut best = 0;
+    for j in 1..N {
+        if distances[j] < distances[best] {
+            best = j;
         }
-        best
+    }
+    best
+}
+
+/// Adds what a `share` of a query and each centroid of `book` multiply to.
+#[inline(always)]
+fn multiply<const N: usize>(book: &[[f32; N]], share: &[f32], sums: &mut [f32; N]) {
+    for (q, line) in share.iter().zip(book) {
+        for (sum, c) in sums.iter_mut().zip(line) {
+            *sum += q * c;
+        }
     }
 }
 
 impl Quantizer for Product {
     fn name(&self) -> String {
-        format!("pq{}x4", self.parts.len())
+        Coding::Product { parts: self.parts.len(), bits: self.bits }.to_string()
     }
 
     fn width(&self) -> usize {
@@ -244,64 +338,74 @@ impl Quantizer for Product {
     }
 
     fn extra(&self) -> usize {
-        0
+        if self.bits > NIBBLE { LOWER } else { 0 }
     }
 
     fn encode(&self, isa: Isa, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2] {
         struct Choose<'a>(&'a Product, &'a [f32], &'a [f32], Code<'a>);
         impl Kernel for Choose<'_> {
-            type Out = Factors;
+            type Out = [Factors; 2];
             #[inline(always)]
-            fn run<S: Simd>(self, _: S) -> Factors {
+            fn run<S: Simd>(self, _: S) -> [Factors; 2] {
                 self.0.choose(self.1, self.2, self.3)
             }
         }
-        [isa.run(Choose(self, residual, center, code)); 2]
+        isa.run(Choose(self, residual, center, code))
     }
 
-    fn decode(&self, nibbles: &[u8], _: &[u8], x: &mut [f32]) {
-        let centroids = self.parts.iter().enumerate().flat_map(|(m, part)| {
-            let nibble = usize::from(nibbles[m / 2] >> (m % 2 * 4) & 15);
-            part.book.iter().map(move |line| line[nibble])
-        });
-        let centroids: Vec<f32> = centroids.collect();
+    fn decode(&self, nibbles: &[u8], planes: &[u8], x: &mut [f32]) {
+        let nibble = |of: &[u8], m: usize| usize::from(of[m / 2] >> (m % 2 * NIBBLE) & 15);
+        let mut centroids = Vec::with_capacity(self.directions);
+        for (m, part) in self.parts.iter().enumerate() {
+            let high = nibble(nibbles, m);
+            if planes.is_empty() {
+                centroids.extend(part.book.iter().map(|line| line[high]));
+            } else {
+                let leaf = high * CENTROIDS + nibble(planes, m);
+                centroids.extend(part.leaves.iter().map(|line| line[leaf]));
+            }
+        }
         for (x, line) in x.iter_mut().zip(self.turn.chunks_exact(self.directions)) {
             *x = dot(line, &centroids);
         }
     }
 
-    fn tables(&self, isa: Isa, query: &[f32], tables: &mut Tables) {
-        struct Set<'a>(&'a Product, &'a [f32], &'a mut Tables);
+    fn tables(&self, isa: Isa, query: &[f32], tables: &mut Tables, bytes: &mut ByteTables) {
+        struct Set<'a>(&'a Product, &'a [f32], &'a mut Tables, &'a mut ByteTables);
         impl Kernel for Set<'_> {
             type Out = ();
             #[inline(always)]
             fn run<S: Simd>(self, _: S) {
-                let Self(product, query, tables) = self;
+                let Self(product, query, tables, bytes) = self;
                 let mut turned = Vec::new();
                 product.turn(query, &mut turned);
                 let mut all = [[0f32; CENTROIDS]; Product::MOST];
                 for (sums, (part, share)) in all.iter_mut().zip(product.shares(&turned)) {
-                    for (q, line) in share.iter().zip(&part.book) {
-                        for (sum, c) in sums.iter_mut().zip(line) {
-                            *sum += q * c;
-                        }
-                    }
+                    multiply(&part.book, share, sums);
                 }
                 tables.set_sums(&all[..product.parts.len()]);
+                if product.bits > NIBBLE {
+                    bytes.sums.clear();
+                    bytes.sums.resize(product.parts.len(), [0.0; VALUES]);
+                    for (sums, (part, share)) in bytes.sums.iter_mut().zip(product.shares(&turned)) {
+                        multiply(&part.leaves, share, sums);
+                    }
+                }
             }
         }
-        isa.run(Set(self, query, tables));
+        isa.run(Set(self, query, tables, bytes));
     }
 
     fn deviations(&self) -> [f32; 2] {
-        [self.deviation; 2]
+        self.deviations
     }
 
     fn state(&self) -> Vec<f32> {
-        let mut state = vec![self.deviation];
+        let mut state = self.deviations[..1 + self.by_all()].to_vec();
         state.extend(self.parts.iter().map(|part| part.book.len() as f32));
         state.extend(&self.turn);
         state.extend(self.parts.iter().flat_map(|part| part.book.as_flattened()));
+        state.extend(self.parts.iter().flat_map(|part| part.leaves.as_flattened()));
         state
     }
 }
@@ -312,24 +416,25 @@ fn unit(residual: &[f32]) -> f32 {
     if norm > 0.0 { 1.0 / norm } else { 0.0 }
 }
 
-/// How many directions each of `nibbles` parts has; `variances` descend.
-fn allot(variances: &[f32], nibbles: usize) -> Vec<usize> {
+/// How many directions each of `parts` parts of `bits` bits has; `variances` descend.
+fn allot(variances: &[f32], parts: usize, bits: usize) -> Vec<usize> {
+    let most = bits as f32;
     // What does not vary has as good as no variance.
     let least = (variances[0] * 1e-12).max(f32::MIN_POSITIVE);
     let logs: Vec<f32> = variances.iter().map(|v| 0.5 * v.max(least).log2()).collect();
-    let bits = |theta: f32| logs.iter().map(move |log| (log - theta).clamp(0.0, BITS));
-    let all = BITS * nibbles as f32;
-    let (mut low, mut high) = (logs[logs.len() - 1] - BITS, logs[0]);
+    let bits = |theta: f32| logs.iter().map(move |log| (log - theta).clamp(0.0, most));
+    let all = most * parts as f32;
+    let (mut low, mut high) = (logs[logs.len() - 1] - most, logs[0]);
     for _ in 0..BISECTIONS {
         let middle = (low + high) / 2.0;
         if bits(middle).sum::<f32>() > all { low = middle } else { high = middle }
     }
-    let mut widths = vec![0; nibbles];
+    let mut widths = vec![0; parts];
     let mut sum = 0.0;
     for bits in bits(low).take_while(|&bits| bits > 0.0) {
-        // From one middle to the next it is at most four bits: no part is left out.
-        let part = ((sum + bits / 2.0) / BITS) as usize;
-        widths[part.min(nibbles - 1)] += 1;
+        // From one middle to the next it is at most a part's bits: no part is left out.
+        let part = ((sum + bits / 2.0) / most) as usize;
+        widths[part.min(parts - 1)] += 1;
         sum += bits;
     }
     widths
@@ -349,7 +454,7 @@ mod tests {
             let mut variances: Vec<f32> = logs.iter().map(|v| v.exp2()).collect();
             variances.sort_by(|a, b| b.total_cmp(a));
             let nibbles = nibbles.min(variances.len());
-            let widths = allot(&variances, nibbles);
+            let widths = allot(&variances, nibbles, 4);
             prop_assert_eq!(widths.len(), nibbles);
             prop_assert!(widths.iter().all(|&width| width > 0), "{:?}", widths);
             prop_assert!(widths.iter().sum::<usize>() <= variances.len());
@@ -358,24 +463,27 @@ mod tests {
 
     #[test]
     fn equal_directions_are_shared_out_equally_and_what_tells_nothing_is_left_out() {
-        assert_eq!(allot(&[1.0; 32], 8), [4; 8]);
+        assert_eq!(allot(&[1.0; 32], 8, 4), [4; 8]);
         let mut some = [1e-9f32; 32];
         some[..8].fill(1.0);
-        assert_eq!(allot(&some, 4), [2; 4]);
-        assert_eq!(allot(&[0.0; 3], 3), [1; 3]);
+        assert_eq!(allot(&some, 4, 4), [2; 4]);
+        assert_eq!(allot(&[0.0; 3], 3, 4), [1; 3]);
     }
 
     #[test]
     fn it_is_made_again_of_its_state_and_not_of_another() {
         let mut random = Random(1);
         let values: Vec<f32> = (0..300 * 10).map(|i| random.unit() as f32 / (i % 10 + 1) as f32).collect();
-        let made = Product::train(&values, 10, 5, (1, 1, None)).unwrap();
-        let state = made.state();
-        assert_eq!(Product::from_state(10, 5, &state).as_ref(), Some(&made));
-        for wrong in [&state[1..], &state[..state.len() - 1], &[], &[f32::NAN; 9], &[1e30; 90]] {
-            assert_eq!(Product::from_state(10, 5, wrong), None);
+        for bits in [4, 8] {
+            let made = Product::train(&values, 10, (5, bits), (1, 1, None)).unwrap();
+            let state = made.state();
+            assert_eq!(Product::from_state(10, (5, bits), &state).as_ref(), Some(&made));
+            for wrong in [&state[1..], &state[..state.len() - 1], &[], &[f32::NAN; 9], &[1e30; 90]] {
+                assert_eq!(Product::from_state(10, (5, bits), wrong), None);
+            }
+            assert_eq!(Product::from_state(10, (5, 12 - bits), &state), None);
+            assert_eq!(Product::from_state(10, (4, bits), &state), None);
+            assert_eq!(Product::from_state(9, (5, bits), &state), None);
         }
-        assert_eq!(Product::from_state(10, 4, &state), None);
-        assert_eq!(Product::from_state(9, 5, &state), None);
     }
 }

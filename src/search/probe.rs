@@ -24,6 +24,7 @@ use super::rerank::{Found, Ranking, Rerank};
 use crate::ids::Ids;
 use crate::ivf::{Ivf, Run, View};
 use crate::kernels::fastscan::{BLOCK, Tables};
+use crate::kernels::lookup::{ByteTables, LOWER};
 use crate::kernels::planes::{MOST, PlaneQuery, WHOLE};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::vectors::Vectors;
@@ -40,6 +41,8 @@ const MANY: usize = 16;
 const EARLY: usize = 4 << 10;
 /// Queries that visit lists together, at most.
 const TOGETHER: usize = 1024;
+/// Bytes of tables that queries have together, at most, where those are large: what a cache holds.
+const TABLES: usize = 4 << 20;
 /// The part of its lists that a query visits alone.
 const ALONE: usize = 4;
 
@@ -96,6 +99,7 @@ struct Scratch {
 struct Seat {
     tables: Tables,
     planes: PlaneQuery,
+    bytes: ByteTables,
     /// The squared length of its head.
     square: f32,
     /// What makes its squared distance a metric's one: (distance + offset) · factor.
@@ -160,8 +164,13 @@ impl Probes<'_> {
     /// Calls `finish` with each query's number, what was found by distance, ties by the lower id, and what it cost.
     pub fn run(&self, isa: Isa, queries: Vectors, mut finish: impl FnMut(usize, &[(f32, u64)], Stats)) {
         SCRATCH.with_borrow_mut(|scratch| {
-            for first in (0..queries.len()).step_by(TOGETHER) {
-                let some = queries.rows(first..queries.len().min(first + TOGETHER));
+            let quantizer = &self.ivf.quantizer;
+            let together = match quantizer.extra() {
+                LOWER => (TABLES / ByteTables::size(quantizer.nibbles())).clamp(1, TOGETHER),
+                _ => TOGETHER,
+            };
+            for first in (0..queries.len()).step_by(together) {
+                let some = queries.rows(first..queries.len().min(first + together));
                 let finish = |at: usize, found: &[(f32, u64)], stats| finish(first + at, found, stats);
                 isa.run(Party { probes: *self, isa, queries: some, scratch, finish });
             }
@@ -197,7 +206,7 @@ impl Probes<'_> {
             seat.stats = Stats::default();
             seat.best.clear(self.most, bound);
             seat.planes.set(head);
-            ivf.quantizer.tables(isa, head, &mut seat.tables);
+            ivf.quantizer.tables(isa, head, &mut seat.tables, &mut seat.bytes);
             tables.set(head);
             self.find_lists(s, tables, &seat.planes, lists);
             let mut codes = 0;
@@ -283,7 +292,7 @@ impl Probes<'_> {
                     seats[next.seat as usize].tables.bytes().chunks(64).for_each(|line| s.prefetch(line));
                 }
             }
-            let Seat { tables, planes, square, best, stats, .. } = &mut seats[visit.seat as usize];
+            let Seat { tables, planes, bytes, square, best, stats, .. } = &mut seats[visit.seat as usize];
             for &run in ivf.lists.runs(visit.list as usize) {
                 for block in run.blocks() {
                     sight.scan::<S, E>(s, (run, block), visit, (tables, *square), best, waiting);
@@ -293,7 +302,7 @@ impl Probes<'_> {
             stats.hops += 1;
             if E > 0 {
                 for &one in &*waiting {
-                    sight.refine::<S, E>(s, one, visit.center, (planes, *square), best);
+                    sight.refine::<S, E>(s, one, visit.center, (planes, bytes, *square), best);
                 }
                 stats.refined += waiting.len() as u64;
                 waiting.clear();
@@ -325,7 +334,9 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Party<'_, F> {
             4 => probes.visit::<S, 4>(s, scratch),
             5 => probes.visit::<S, 5>(s, scratch),
             6 => probes.visit::<S, 6>(s, scratch),
-            _ => probes.visit::<S, MOST>(s, scratch),
+            MOST => probes.visit::<S, MOST>(s, scratch),
+            WHOLE => probes.visit::<S, WHOLE>(s, scratch),
+            _ => probes.visit::<S, LOWER>(s, scratch),
         }
         // While one query's candidates are ranked, the vectors of the next one's are on their way.
         let Scratch { seats, found: [now, next], ranking, .. } = scratch;
@@ -428,13 +439,17 @@ impl Sight<'_> {
         s: S,
         one: Waiting,
         center: f32,
-        (planes, square): (&PlaneQuery, f32),
+        (planes, bytes, square): (&PlaneQuery, &ByteTables, f32),
         best: &mut Best,
     ) {
         let at = one.at as usize;
         let (codes, _) = self.view.block(at / BLOCK);
         let (rest, factors) = self.view.rest(at);
-        let mut dot = planes.dot::<S, E>(s, (codes, at % BLOCK, one.top), rest);
+        let mut dot = if E == LOWER {
+            bytes.dot(codes, at % BLOCK, rest)
+        } else {
+            planes.dot::<S, E>(s, (codes, at % BLOCK, one.top), rest)
+        };
         if self.margin > 0.0 {
             dot += self.margin * far(center, square);
         }
