@@ -42,7 +42,7 @@ const EARLY: usize = 4 << 10;
 /// Queries that visit lists together, at most.
 const TOGETHER: usize = 1024;
 /// Bytes of tables that queries have together, at most, where those are large: what a cache holds.
-const TABLES: usize = 4 << 20;
+const TABLES: usize = 1 << 20;
 /// The part of its lists that a query visits alone.
 const ALONE: usize = 4;
 
