@@ -113,7 +113,7 @@ pub enum Error {
         /// What was given.
         value: usize,
         /// The index's kind.
-        spec: Spec,
+        spec: Box<Spec>,
         /// The kinds that have it.
         fits: &'static str,
     },

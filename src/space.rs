@@ -11,17 +11,15 @@
 //! the squared length of its tail: distances between points are those of the heads plus both tails, as if tails were
 //! at right angles. What that leaves out is made good by exact distances in the end.
 
-use std::ops::Range;
-
 use nalgebra::DMatrix;
 
 use crate::error::Result;
+use crate::kernels::Isa;
 use crate::kernels::distance::squared_norm;
-use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::storage::filled;
 use crate::threads::{self, Monitor};
-use crate::transform::{Projection, columns, sample};
+use crate::transform::{Matrix, Projection, columns, sample};
 use crate::vectors::{DtypeVisitor, Element, Vectors};
 
 /// Coordinates of a head are a multiple of this: a byte of the neighbours' codes.
@@ -36,13 +34,6 @@ const PAIRS: usize = 512;
 const PART: usize = 256;
 /// A query's coordinates reach so many steps at most.
 const FARTHEST: f64 = 1e24;
-/// Coordinates of heads that are summed in registers together.
-const LANES: usize = 16;
-/// Sums of each of them: products are added in turn, so that an addition need not wait for the one before.
-const SUMS: usize = 2;
-/// Queries that share a pass over the directions: with all these sums each, what the registers hold.
-const QUERIES: usize = 3;
-
 /// Which directions a space has.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted {
@@ -63,8 +54,8 @@ pub(crate) struct Space {
     pub(crate) projection: Projection,
     /// The distance between two codes.
     pub(crate) step: f64,
-    /// P, [`LANES`] rows at a time, coordinate by coordinate.
-    turned: Vec<f32>,
+    /// P.
+    matrix: Matrix,
 }
 
 /// Points: `stride` bytes each, of which the head is the first and zeros the rest, and the squared lengths of their tails, all
@@ -121,15 +112,8 @@ impl Space {
     }
 
     pub fn new(metric: Metric, longest: f64, projection: Projection, step: f64) -> Self {
-        let (dims, width) = (projection.mean().len(), projection.width());
-        let lanes = width.next_multiple_of(LANES);
-        let mut turned = vec![0.0; dims * lanes];
-        for (i, row) in projection.rows().chunks_exact(dims).enumerate() {
-            for (j, &p) in row.iter().enumerate() {
-                turned[(i / LANES * dims + j) * LANES + i % LANES] = p;
-            }
-        }
-        Self { metric, longest, projection, step, turned }
+        let matrix = Matrix::new(projection.rows(), projection.mean().len());
+        Self { metric, longest, projection, step, matrix }
     }
 
     /// True where `vectors` are not much longer than those that the space was made for.
@@ -156,7 +140,7 @@ impl Space {
     }
 
     pub fn bytes(&self) -> usize {
-        (self.turned.len() + self.projection.rows().len() + self.projection.mean().len()) * 4
+        self.matrix.bytes() + (self.projection.rows().len() + self.projection.mean().len()) * 4
     }
 
     /// The points of `vectors`.
@@ -232,7 +216,7 @@ impl Space {
         vectors.dtype().visit(Points(self, vectors, role, values));
         heads.clear();
         heads.resize(vectors.len() * self.width(), 0.0);
-        isa.run(Turn { space: self, values, heads });
+        self.matrix.multiply(isa, values, heads, self.width());
     }
 
     /// Appends where `vector` is in the space, from its centre and in units of the step: numbers that f32 holds whatever
@@ -274,67 +258,6 @@ impl Space {
 enum Role {
     Stored,
     Asked,
-}
-
-/// y = Px for all points.
-struct Turn<'a> {
-    space: &'a Space,
-    values: &'a [f32],
-    heads: &'a mut [f32],
-}
-
-impl Kernel for Turn<'_> {
-    type Out = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Self { space, values, heads } = self;
-        let (dims, width) = (space.projection.mean().len(), space.width());
-        // A panel stays in L1 while all points meet it.
-        for (panel, lines) in space.turned.chunks_exact(LANES * dims).enumerate() {
-            let lines = lines.as_chunks::<LANES>().0;
-            let columns = panel * LANES..width.min((panel + 1) * LANES);
-            let mut values = values.chunks_exact(QUERIES * dims);
-            let mut heads = heads.chunks_exact_mut(QUERIES * width);
-            for (values, heads) in (&mut values).zip(&mut heads) {
-                turn::<S, QUERIES>(s, lines, values, heads, (width, columns.clone()));
-            }
-            let rest = values.remainder().chunks_exact(dims);
-            for (values, heads) in rest.zip(heads.into_remainder().chunks_exact_mut(width)) {
-                turn::<S, 1>(s, lines, values, heads, (width, columns.clone()));
-            }
-        }
-    }
-}
-
-/// The coordinates `columns` of the heads of Q points.
-#[inline(always)]
-fn turn<S: Simd, const Q: usize>(
-    s: S,
-    lines: &[[f32; LANES]],
-    values: &[f32],
-    heads: &mut [f32],
-    (width, columns): (usize, Range<usize>),
-) {
-    let values: [&[f32]; Q] = std::array::from_fn(|q| &values[q * lines.len()..][..lines.len()]);
-    let mut sums = [[s.zero_f32(); SUMS]; Q];
-    let (groups, rest) = lines.as_chunks::<SUMS>();
-    for (at, group) in groups.iter().enumerate() {
-        for (k, line) in group.iter().enumerate() {
-            let line = s.load_f32(line);
-            for q in 0..Q {
-                sums[q][k] = s.mul_add_f32(line, s.splat_f32(values[q][at * SUMS + k]), sums[q][k]);
-            }
-        }
-    }
-    for q in 0..Q {
-        let [mut sum, other] = sums[q];
-        for (line, &v) in rest.iter().zip(&values[q][groups.len() * SUMS..]) {
-            sum = s.mul_add_f32(s.load_f32(line), s.splat_f32(v), sum);
-        }
-        let sum = s.lanes_f32(s.mul_add_f32(other, s.splat_f32(1.0), sum));
-        let head = &mut heads[q * width..][columns.clone()];
-        head.copy_from_slice(&sum[..head.len()]);
-    }
 }
 
 /// Calls `each` with the number and the squared length of every vector.

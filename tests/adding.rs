@@ -26,7 +26,7 @@ fn pieces_of_any_size_answer_as_one_build_does() {
         [(Metric::L2, Dtype::F32), (Metric::InnerProduct, Dtype::U8), (Metric::Cosine, Dtype::Bf16)]
     {
         let (base, queries) = (Set::suited(dtype, 48, &values), Set::suited(dtype, 48, &asked));
-        for spec in [Spec::Flat, Spec::FlatRaw] {
+        for spec in [Spec::FLAT, Spec::FLAT_RAW] {
             let mut index = Index::new(48, metric, dtype, spec).unwrap();
             let mut n = 0;
             for piece in pieces {
@@ -37,7 +37,7 @@ fn pieces_of_any_size_answer_as_one_build_does() {
                 check(&index, &queries, &truth, 1, 3, &format!("{n} vectors"));
             }
             match spec {
-                Spec::FlatRaw => assert_eq!(codes(&index), "none"),
+                Spec::FLAT_RAW => assert_eq!(codes(&index), "none"),
                 _ => expect_codes(&index, "pieces"),
             }
         }
@@ -56,7 +56,7 @@ fn vectors_unlike_those_that_codes_were_made_for_are_found() {
         let asked = values[..48 * 5].iter().chain(&later[..48 * 5]).copied();
         let queries = Set::new(Dtype::F32, 48, asked);
         for metric in Metric::ALL {
-            let params = BuildParams { metric, spec: Spec::Flat, ..BuildParams::default() };
+            let params = BuildParams { metric, spec: Spec::FLAT, ..BuildParams::default() };
             let mut index = Index::build(all.view().rows(0..CODED), &params).unwrap();
             expect_codes(&index, "unlike");
             index.add(all.view().rows(CODED..all.len()), &AddParams::default()).unwrap();
@@ -81,7 +81,7 @@ fn whole_numbers_kept_as_bytes_become_floats_again_where_one_is_not() {
                 all[at] = other;
                 let all = Set::new(dtype, 32, all);
                 let queries = all.rows(n - 4..n + 20);
-                let params = BuildParams { metric, spec: Spec::Flat, ..BuildParams::default() };
+                let params = BuildParams { metric, spec: Spec::FLAT, ..BuildParams::default() };
                 let mut index = Index::build(all.view().rows(0..n), &params).unwrap();
                 assert_eq!((stored(&index), index.dtype()), ("u8".into(), dtype));
                 index.add(all.view().rows(n..n + 20), &AddParams::default()).unwrap();
@@ -137,7 +137,7 @@ fn a_value_that_does_not_fit_is_named_with_its_row_and_column_however_far_it_lie
         for metric in [Metric::L2, Metric::Cosine] {
             let mut values = vec![7.0; rows * dim];
             values[at] = 300.0;
-            let mut index = Index::new(dim, metric, Dtype::U8, Spec::Auto).unwrap();
+            let mut index = Index::new(dim, metric, Dtype::U8, Spec::AUTO).unwrap();
             let added = index.add(Set::new(Dtype::F32, dim, values).view(), &AddParams::default());
             let place = (at / dim, at % dim);
             assert!(

@@ -20,7 +20,7 @@ fn auto_is_exact_for_few_or_hard_vectors_and_a_graph_for_many() {
     let graph = build(&base, Metric::L2);
     let expected = graph.search(queries.view(), 10, &all).unwrap();
     for index in [&index, &Index::from_bytes(&index.to_bytes().unwrap()).unwrap()] {
-        assert_eq!(*index.spec(), Spec::Auto);
+        assert_eq!(*index.spec(), Spec::AUTO);
         assert_eq!(index.search(queries.view(), 10, &all).unwrap(), expected);
     }
     // What became a graph stays one, and grows as one.

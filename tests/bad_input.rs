@@ -57,7 +57,7 @@ fn vectors_of_a_wrong_shape_are_refused() {
 #[test]
 fn an_index_of_no_possible_dimension_is_refused() {
     for dim in [0, 65_537, usize::MAX] {
-        let new = Index::new(dim, Metric::L2, Dtype::F32, Spec::Flat);
+        let new = Index::new(dim, Metric::L2, Dtype::F32, Spec::FLAT);
         refused(new, argument("dim"), &format!("dim = {dim}: expected 1 to 65536"));
     }
 }
@@ -219,7 +219,7 @@ fn more_threads_than_cores_are_taken_as_all_of_them() {
 #[test]
 fn an_index_of_a_dtype_stays_one_of_it_after_a_failed_first_add() {
     // The first vectors decide how all are stored: only if they are taken.
-    let mut index = Index::new(2, Metric::L2, Dtype::F16, Spec::Flat).unwrap();
+    let mut index = Index::new(2, Metric::L2, Dtype::F16, Spec::FLAT).unwrap();
     let before = index.to_bytes().unwrap();
     let params = AddParams { ids: Some(&[1, 1]), ..AddParams::default() };
     let whole = Set::new(Dtype::F32, 2, [1.0, 2.0, 3.0, 4.0]);

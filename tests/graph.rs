@@ -14,7 +14,7 @@ const QUERIES: usize = 150;
 pub const DTYPES: [Dtype; 5] = [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I8, Dtype::U8];
 
 pub fn build(base: &Set, metric: Metric) -> Index {
-    let spec = Spec::Graph { degree: 32 };
+    let spec = Spec::graph(32);
     Index::build(base.view(), &BuildParams { metric, spec, ..BuildParams::default() }).unwrap()
 }
 
@@ -259,7 +259,7 @@ fn the_smallest_sets_are_searched_whole() {
 #[test]
 fn an_empty_graph_answers_and_grows() {
     let (base, queries) = data(68, Dtype::F32, 100);
-    let mut index = Index::new(DIM, Metric::L2, Dtype::F32, Spec::Graph { degree: 32 }).unwrap();
+    let mut index = Index::new(DIM, Metric::L2, Dtype::F32, Spec::graph(32)).unwrap();
     let hits = search(&index, &queries, 3, 10);
     assert!(hits.ids.iter().all(|id| *id == -1) && hits.distances.iter().all(|d| *d == f32::INFINITY));
     index.add(base.view().rows(0..0), &AddParams::default()).unwrap();
@@ -326,7 +326,7 @@ fn zero_vectors_are_vectors_like_others() {
     }
     let refused = Index::build(
         base.view(),
-        &BuildParams { metric: Metric::Cosine, spec: Spec::Graph { degree: 32 }, ..BuildParams::default() },
+        &BuildParams { metric: Metric::Cosine, spec: Spec::graph(32), ..BuildParams::default() },
     );
     assert!(matches!(refused, Err(Error::ZeroVector { row: 0, .. })));
 }
@@ -362,7 +362,7 @@ fn a_graph_built_again_on_any_threads_answers_alike() {
     let (base, queries) = data(72, Dtype::F32, N);
     for metric in Metric::ALL {
         let answers = [1, 2, 2].map(|threads| {
-            let (spec, threads) = (Spec::Graph { degree: 64 }, Some(threads));
+            let (spec, threads) = (Spec::graph(64), Some(threads));
             let params = BuildParams { metric, spec, threads, seed: 3, ..BuildParams::default() };
             search(&Index::build(base.view(), &params).unwrap(), &queries, 10, 30)
         });
@@ -415,7 +415,7 @@ fn what_a_search_costs_is_told_for_each_query() {
 fn knobs_that_an_index_has_not_are_refused_by_name() {
     let (base, queries) = data(75, Dtype::F32, 50);
     for (spec, known) in
-        [(Spec::Flat, false), (Spec::FlatRaw, false), (Spec::Auto, true), (Spec::Graph { degree: 32 }, true)]
+        [(Spec::FLAT, false), (Spec::FLAT_RAW, false), (Spec::AUTO, true), (Spec::graph(32), true)]
     {
         let index = Index::build(base.view(), &BuildParams { spec, ..BuildParams::default() }).unwrap();
         let ask = |ef_search, rerank| {
@@ -424,7 +424,7 @@ fn knobs_that_an_index_has_not_are_refused_by_name() {
         };
         for (name, ef, rerank, fits) in [
             ("ef_search", Some(70), None, "\"graph\""),
-            ("rerank", None, Some(70), "\"graph\", or with \",rerank\""),
+            ("rerank", None, Some(70), "\"graph\", or with \",rerank\" where that stores vectors"),
         ] {
             let message = format!(
                 "{name} = 70: an index of spec \"{spec}\" has no such knob: leave it out, or build with spec {fits}"
@@ -540,11 +540,11 @@ fn vectors_of_any_size_are_found() {
 #[test]
 fn too_many_dimensions_for_a_graph_are_refused_by_name() {
     for dim in [4097, 20_000, 65_536] {
-        let spec = Spec::Graph { degree: 32 };
+        let spec = Spec::graph(32);
         let error = Index::new(dim, Metric::L2, Dtype::F32, spec).unwrap_err().to_string();
         assert!(error.contains(&dim.to_string()) && error.contains("4,096"), "{error}");
     }
-    Index::new(4096, Metric::L2, Dtype::F32, Spec::Graph { degree: 32 }).unwrap();
+    Index::new(4096, Metric::L2, Dtype::F32, Spec::graph(32)).unwrap();
 }
 
 #[test]

@@ -21,10 +21,11 @@ pub type Part = (&'static str, Vec<u8>);
 
 /// The sections of a saved index.
 pub fn parts(file: &[u8]) -> Vec<Part> {
-    const NAMES: [&str; 30] = [
+    const NAMES: [&str; 33] = [
         "meta", "vectors", "ids", "codes", "mean", "direct", "norms", "tails-0", "tails-1", "panels", "fine",
         "fine-s", "fine-f", "graph", "g-mean", "g-direct", "g-rows", "g-order", "spec", "ivf", "i-mean",
         "i-direct", "i-state", "i-runs", "i-center", "i-cent-r", "i-cent-i", "i-codes", "i-rest", "i-rows",
+        "given", "t-mean-0", "t-rows-0",
     ];
     let sections = Sections::from_bytes(file).unwrap();
     let names =
@@ -60,7 +61,7 @@ fn small_with_fine_codes(metric: Metric, dtype: Dtype, ids: bool) -> Vec<u8> {
 fn small(base: &Set, metric: Metric, ids: bool) -> Vec<u8> {
     let given: Vec<u64> = (0..CODED as u64).rev().map(|row| 3 * row).collect();
     let params =
-        BuildParams { metric, ids: ids.then_some(&given), spec: Spec::Flat, ..BuildParams::default() };
+        BuildParams { metric, ids: ids.then_some(&given), spec: Spec::FLAT, ..BuildParams::default() };
     let index = Index::build(base.view(), &params).unwrap();
     expect_codes(&index, "small");
     let mut parts = parts(&index.to_bytes().unwrap());
@@ -102,7 +103,8 @@ fn every_kind_of_index_comes_back_as_it_was_read_or_mapped() {
         let asked = low_rank(&mut rng, 9, 32);
         for (metric, dtype) in Metric::ALL.into_iter().flat_map(|m| Dtype::ALL.map(|dtype| (m, dtype))) {
             let (base, queries) = (Set::suited(dtype, 32, &values), Set::suited(dtype, 32, &asked));
-            for (spec, ids) in [(Spec::Auto, None), (Spec::Flat, Some(&*ids)), (Spec::FlatRaw, Some(&*ids))] {
+            for (spec, ids) in [(Spec::AUTO, None), (Spec::FLAT, Some(&*ids)), (Spec::FLAT_RAW, Some(&*ids))]
+            {
                 let params = BuildParams { metric, spec, ids, seed: 9, ..BuildParams::default() };
                 let index = Index::build(base.view(), &params).unwrap();
                 index.save(&path).unwrap();

@@ -17,3 +17,4 @@ mod kmeans;
 mod monitors;
 mod range;
 mod second_look;
+mod transforms;

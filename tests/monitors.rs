@@ -111,7 +111,7 @@ fn an_add_that_is_stopped_at_any_report_leaves_every_byte_as_it_was() {
         (&whole, 4 * CODED, 2 * CODED),
     ] {
         for metric in [Metric::L2, Metric::Cosine] {
-            let mut index = Index::new(data.dim, metric, Dtype::F32, Spec::Flat).unwrap();
+            let mut index = Index::new(data.dim, metric, Dtype::F32, Spec::FLAT).unwrap();
             index.add(data.view().rows(0..n), &AddParams::default()).unwrap();
             let before = index.to_bytes().unwrap();
             let added = data.view().rows(data.len() - more..data.len());

@@ -16,7 +16,7 @@ fn every_metric_and_type_agrees_with_the_oracle() {
     for metric in Metric::ALL {
         for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
             let (base, queries) = (Set::suited(dtype, DIM, &values), Set::suited(Dtype::F32, DIM, &asked));
-            let params = BuildParams { metric, spec: Spec::Flat, ..BuildParams::default() };
+            let params = BuildParams { metric, spec: Spec::FLAT, ..BuildParams::default() };
             let index = Index::build(base.view(), &params).unwrap();
             // Rows half as long leave less room, and the panels alone may do as well.
             if dtype == Dtype::F32 {
@@ -50,7 +50,7 @@ fn vectors_that_the_codes_do_not_hold_are_found() {
         let asked = values[..DIM * 5].iter().chain(&later[..DIM * 5]).copied();
         let queries = Set::new(Dtype::F32, DIM, asked);
         for metric in Metric::ALL {
-            let params = BuildParams { metric, spec: Spec::Flat, ..BuildParams::default() };
+            let params = BuildParams { metric, spec: Spec::FLAT, ..BuildParams::default() };
             let mut index = Index::build(all.view().rows(0..CODED), &params).unwrap();
             expect_fine_codes(&index, "unlike");
             index.add(all.view().rows(CODED..CODED + 3), &AddParams::default()).unwrap();
@@ -74,7 +74,7 @@ fn pieces_in_any_order_answer_as_one_build_does() {
     let values: Vec<f64> = rows.into_iter().flat_map(|row| row.iter().copied()).collect();
     let base = Set::new(Dtype::F32, DIM, values);
     let queries = base.rows(0..40);
-    let mut index = Index::new(DIM, Metric::L2, Dtype::F32, Spec::Flat).unwrap();
+    let mut index = Index::new(DIM, Metric::L2, Dtype::F32, Spec::FLAT).unwrap();
     let mut n = 0;
     for piece in pieces {
         index.add(base.view().rows(n..n + piece), &AddParams::default()).unwrap();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use steep::index::Kind;
 use steep::search::Stats;
 use steep::{AddParams, BuildParams, Dtype, Metric, OpenParams, SaveParams, SearchParams, Spec};
 
@@ -110,7 +111,7 @@ impl Index {
         let (mut hits, counted) = released(py, progress, |pulse| {
             let params = SearchParams { threads, monitor: Some(pulse), ef_search, nprobe, max_codes, rerank };
             let core = self.core.read(pulse)?;
-            let counted = matches!(core.spec(), Spec::Graph { .. } | Spec::Codes { .. });
+            let counted = matches!(core.spec().kind, Kind::Graph { .. } | Kind::Codes { .. });
             Ok((core.search(queries, k, &params)?, counted))
         })?;
         if counted {

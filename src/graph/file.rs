@@ -8,7 +8,7 @@ use super::build::filled;
 use super::rows::{Layout, Rows};
 use super::{GROWTHS, Graph, WIDEST};
 use crate::error::Result;
-use crate::index::Spec;
+use crate::index::Kind;
 use crate::metric::Metric;
 use crate::space::{STEP, Space};
 use crate::storage::{Sections, Tag};
@@ -68,7 +68,7 @@ impl Graph {
             return Err(wrong(format!("{} bytes, not {}", meta.len(), size_of::<Meta>())));
         }
         let meta: Meta = meta.as_slice()[0];
-        if meta.degree != degree as u64 || degree > Spec::MAX_DEGREE {
+        if meta.degree != degree as u64 || degree > Kind::MAX_DEGREE {
             return Err(wrong(format!("a degree of {}, not {degree}", meta.degree)));
         }
         let dims = dim + usize::from(metric == Metric::InnerProduct);

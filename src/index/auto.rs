@@ -28,7 +28,7 @@
 //! Below 16,000 vectors exact search takes up to four times as long as modelled, so that the choice is exact search a little longer than it
 //! need be. It also takes longer in few dimensions, and less where few directions hold the data.
 
-use super::Spec;
+use super::Kind;
 use crate::error::Result;
 use crate::ids::Ids;
 use crate::metric::Metric;
@@ -64,13 +64,13 @@ pub(super) fn choose(
     metric: Metric,
     threads: usize,
     monitor: Option<&dyn Monitor>,
-) -> Result<Spec> {
+) -> Result<Kind> {
     let (len, dim) = (rows.len(), rows.dim());
     let faster = |beta: f64| graph(len, beta) < exact(len, dim);
-    let walked = dim <= Spec::MAX_GRAPH_DIM && len > FARTHER && faster(LEAST);
+    let walked = dim <= Kind::MAX_GRAPH_DIM && len > FARTHER && faster(LEAST);
     Ok(match walked && faster(beta(rows, metric, threads, monitor)?) {
-        true => Spec::Graph { degree: Spec::DEGREE },
-        false => Spec::Flat,
+        true => Kind::Graph { degree: Kind::DEGREE },
+        false => Kind::Flat,
     })
 }
 

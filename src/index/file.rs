@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Index, Rerank, Spec};
+use super::{Index, Kind, Rerank, Spec};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::ids::Ids;
@@ -14,6 +14,7 @@ use crate::quantizer::HeadCodes;
 use crate::rows::{Kept, Rows};
 use crate::storage::Buffer;
 use crate::storage::{self, OpenParams, SaveParams, Sections, Tag};
+use crate::transform::{Chain, Transforms};
 use crate::vectors::{Dtype, MAX_DIM};
 
 const META: Tag = Tag::new("meta");
@@ -21,6 +22,16 @@ const VECTORS: Tag = Tag::new("vectors");
 const IDS: Tag = Tag::new("ids");
 /// The index's description, where it takes more than a number.
 const SPEC: Tag = Tag::new("spec");
+
+/// How vectors are given, where they are stored otherwise.
+const GIVEN: Tag = Tag::new("given");
+/// Means and rows of what transforms have learned.
+const LEARNED: [[Tag; 2]; Transforms::MOST] = [
+    [Tag::new("t-mean-0"), Tag::new("t-rows-0")],
+    [Tag::new("t-mean-1"), Tag::new("t-rows-1")],
+    [Tag::new("t-mean-2"), Tag::new("t-rows-2")],
+    [Tag::new("t-mean-3"), Tag::new("t-rows-3")],
+];
 
 /// Section `meta`: what the other sections mean. All little-endian.
 #[repr(C)]
@@ -41,13 +52,23 @@ struct Meta {
     parts: u32,
 }
 
+/// Section `given`. All little-endian.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Given {
+    dim: u64,
+    dtype: u32,
+    /// 1 where the transforms have learned what they needed.
+    learned: u32,
+}
+
 const CODES: u32 = 1;
 const GRAPH: u32 = 2;
 const LISTS: u32 = 4;
 
 /// The numbers that stand for values in files: their places in these lists, for ever.
 const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
-const SPECS: [Spec; 3] = [Spec::Auto, Spec::Flat, Spec::FlatRaw];
+const KINDS: [Kind; 3] = [Kind::Auto, Kind::Flat, Kind::FlatRaw];
 const GRAPHS: u32 = 3;
 /// The description is in [`SPEC`].
 const DESCRIBED: u32 = 4;
@@ -120,14 +141,15 @@ impl Index {
         };
         let meta = Meta {
             metric: number(&METRICS, &self.metric),
-            spec: match self.spec {
-                Spec::Graph { degree } => GRAPHS | (degree as u32) << 8,
-                Spec::Codes { .. } => DESCRIBED,
-                other => number(&SPECS, &other),
+            spec: match self.spec.kind {
+                _ if !self.spec.transforms.is_empty() => DESCRIBED,
+                Kind::Graph { degree } => GRAPHS | (degree as u32) << 8,
+                Kind::Codes { .. } => DESCRIBED,
+                other => number(&KINDS, &other),
             },
             declared: number(&DTYPES, &self.rows.declared()),
             stored: number(&DTYPES, &self.rows.stored()),
-            dim: self.dim() as u64,
+            dim: self.rows.dim() as u64,
             len: self.len() as u64,
             seed: self.seed,
             fitted: self.fitted as u64,
@@ -144,9 +166,21 @@ impl Index {
         if meta.spec == DESCRIBED {
             parts.push((SPEC, [description.as_bytes()]));
         }
+        let given = Given {
+            dim: self.dim as u64,
+            dtype: number(&DTYPES, &self.dtype),
+            learned: self.chain.is_some().into(),
+        };
+        if !self.spec.transforms.is_empty() {
+            parts.push((GIVEN, [bytemuck::bytes_of(&given)]));
+        }
+        let learned = self.chain.as_ref().map(Chain::state).unwrap_or_default();
+        for (tags, floats) in LEARNED.into_iter().zip(learned) {
+            parts.extend(tags.into_iter().zip(floats.map(|floats| [bytemuck::cast_slice(floats)])));
+        }
         parts.extend(codes.iter().chain(&graph).chain(&lists).map(|(tag, bytes)| (*tag, [bytes.as_ref()])));
         parts.extend(ids.map(|ids| (IDS, [ids.bytes()])));
-        if self.spec.kept() != Kept::Nothing {
+        if self.spec.kind.kept() != Kept::Nothing {
             parts.push((VECTORS, [self.rows.buffer().bytes()]));
         }
         let sections: Vec<storage::Section> =
@@ -165,14 +199,14 @@ impl Index {
         let metric = *METRICS.get(meta.metric as usize).ok_or_else(|| unknown("metric", meta.metric))?;
         let degree = (meta.spec >> 8) as usize;
         let spec = match meta.spec & 0xFF {
-            GRAPHS if Spec::has_degree(degree) => Spec::Graph { degree },
+            GRAPHS if Kind::has_degree(degree) => Spec::graph(degree),
             DESCRIBED => described(file)?,
-            _ => *SPECS.get(meta.spec as usize).ok_or_else(|| unknown("kind of index", meta.spec))?,
+            _ => Spec::of(*KINDS.get(meta.spec as usize).ok_or_else(|| unknown("kind of index", meta.spec))?),
         };
         let declared = *DTYPES.get(meta.declared as usize).ok_or_else(|| unknown("dtype", meta.declared))?;
         let stored = *DTYPES.get(meta.stored as usize).ok_or_else(|| unknown("dtype", meta.stored))?;
         let floats = matches!(declared, Dtype::F32 | Dtype::F16 | Dtype::Bf16);
-        let kept = spec.kept();
+        let kept = spec.kind.kept();
         let fits = match kept {
             Kept::As(dtype) => stored == dtype,
             Kept::Exact => stored == declared || floats && stored == Dtype::U8,
@@ -185,10 +219,10 @@ impl Index {
             return Err(wrong(format!("dimension {}, not 1 to {MAX_DIM}", meta.dim)));
         }
         let dim = meta.dim as usize;
-        if meta.parts & (GRAPH | LISTS) != 0 && dim > Spec::MAX_GRAPH_DIM {
+        if meta.parts & (GRAPH | LISTS) != 0 && dim > Kind::MAX_GRAPH_DIM {
             return Err(wrong(format!(
                 "dimension {dim} of a graph or codes, not 1 to {}",
-                Spec::MAX_GRAPH_DIM
+                Kind::MAX_GRAPH_DIM
             )));
         }
         let len = usize::try_from(meta.len).map_err(|_| wrong(format!("{} vectors", meta.len)))?;
@@ -206,28 +240,64 @@ impl Index {
         let fitted =
             fitted.ok_or_else(|| wrong(format!("codes chosen for {} of {len} vectors", meta.fitted)))?;
         let (mut codes, mut graph, mut ivf) = (None, None, None);
-        match (meta.parts, spec) {
-            (0, Spec::Graph { .. } | Spec::Codes { .. }) if len > 0 => {
+        match (meta.parts, spec.kind) {
+            (0, Kind::Graph { .. } | Kind::Codes { .. }) if len > 0 => {
                 return Err(wrong(format!("no graph or lists in an index of kind {spec}")));
             }
             (0, _) => {}
-            (CODES, Spec::Auto | Spec::Flat) => codes = Some(HeadCodes::read(file, metric, dim, len)?),
-            (GRAPH, Spec::Graph { degree }) => graph = Some(Graph::read(file, metric, degree, dim, len)?),
-            (GRAPH, Spec::Auto) => graph = Some(Graph::read(file, metric, Spec::DEGREE, dim, len)?),
-            (LISTS, Spec::Codes { coding, rerank, .. }) => {
+            (CODES, Kind::Auto | Kind::Flat) => codes = Some(HeadCodes::read(file, metric, dim, len)?),
+            (GRAPH, Kind::Graph { degree }) => graph = Some(Graph::read(file, metric, degree, dim, len)?),
+            (GRAPH, Kind::Auto) => graph = Some(Graph::read(file, metric, Kind::DEGREE, dim, len)?),
+            (LISTS, Kind::Codes { coding, rerank, .. }) => {
                 ivf = Some(Ivf::read(file, metric, (coding, rerank == Rerank::Bytes), (dim, len))?);
             }
             (other, _) => return Err(wrong(format!("parts {other} in an index of kind {spec}"))),
         }
         let rows = Rows::from_parts((dim, len), declared, stored, kept, vectors);
-        Ok(Self { metric, spec, seed: meta.seed, rows, ids, codes, graph, ivf, fitted })
+        let ((dim, dtype), chain) = transforms(file, spec, meta.seed, (dim, declared), len)?;
+        Ok(Self { metric, spec, seed: meta.seed, dim, dtype, chain, rows, ids, codes, graph, ivf, fitted })
     }
+}
+
+/// How vectors are given whose rows are of `stored` dimension and type, and what they go through.
+fn transforms(
+    file: &Sections,
+    spec: Spec,
+    seed: u64,
+    stored: (usize, Dtype),
+    len: usize,
+) -> Result<((usize, Dtype), Option<Chain>)> {
+    if spec.transforms.is_empty() {
+        return Ok((stored, None));
+    }
+    let given = file.small(GIVEN)?;
+    let wrong = |problem: String| file.error(GIVEN, &problem);
+    if given.len() != size_of::<Given>() {
+        return Err(wrong(format!("{} bytes, not {}", given.len(), size_of::<Given>())));
+    }
+    let given: Given = given.as_slice()[0];
+    let dim = usize::try_from(given.dim).ok().filter(|dim| (1..=MAX_DIM).contains(dim));
+    let dim = dim.filter(|&dim| spec.transforms.width(dim).is_ok_and(|width| (width, Dtype::F32) == stored));
+    let dim = dim.ok_or_else(|| {
+        wrong(format!("vectors of {} dimensions become {} of {}", given.dim, stored.0, stored.1))
+    })?;
+    let dtype = *DTYPES.get(given.dtype as usize).ok_or_else(|| wrong(format!("dtype {}", given.dtype)))?;
+    let mut tags = LEARNED.into_iter();
+    let chain = match given.learned {
+        0 if len == 0 => None,
+        1 => Some(Chain::restore(spec.transforms, dim, seed, |dim, width| {
+            let [mean, rows] = tags.next().ok_or_else(|| wrong("more than four transforms".to_owned()))?;
+            Ok((file.floats(mean, &[dim])?, file.floats(rows, &[width, dim])?))
+        })?),
+        other => return Err(wrong(format!("learned {other} times from {len} vectors"))),
+    };
+    Ok(((dim, dtype), chain))
 }
 
 /// The description that an index has as a text.
 fn described(file: &Sections) -> Result<Spec> {
     let text = file.small(SPEC)?;
     let spec = std::str::from_utf8(text.bytes()).ok().and_then(|text| text.parse().ok());
-    spec.filter(|spec| matches!(spec, Spec::Codes { .. }))
+    spec.filter(|spec: &Spec| !spec.transforms.is_empty() || matches!(spec.kind, Kind::Codes { .. }))
         .ok_or_else(|| file.error(SPEC, "not the description of an index of codes"))
 }

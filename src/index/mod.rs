@@ -3,12 +3,14 @@
 mod auto;
 mod file;
 mod flat;
+mod grammar;
 mod spec;
 
 use std::fmt;
 
 pub use crate::quantizer::{Coding, Step};
-pub use spec::{Lists, Rerank, Spec};
+pub use crate::transform::{Transform, Transforms};
+pub use spec::{Kind, Lists, Rerank, Spec};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphParams};
@@ -18,8 +20,10 @@ use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
 use crate::rows::{Kept, Rows};
 use crate::search::{Hits, List, RangeHits, SearchParams, Searched};
+use crate::storage::Buffer;
 use crate::threads::Monitor;
-use crate::vectors::{Dtype, Vectors};
+use crate::transform::Chain;
+use crate::vectors::{Dtype, Vectors, check_dim};
 
 /// Vectors that a graph can hold: a node's number shares a word with a bit.
 const MOST_NODES: usize = 1 << 30;
@@ -43,7 +47,7 @@ pub struct BuildParams<'a> {
 
 impl Default for BuildParams<'_> {
     fn default() -> Self {
-        Self { metric: Metric::L2, spec: Spec::Auto, ids: None, seed: 0, threads: None, monitor: None }
+        Self { metric: Metric::L2, spec: Spec::AUTO, ids: None, seed: 0, threads: None, monitor: None }
     }
 }
 
@@ -74,6 +78,11 @@ pub struct Index {
     metric: Metric,
     spec: Spec,
     seed: u64,
+    /// Of vectors and queries as they are given.
+    dim: usize,
+    dtype: Dtype,
+    /// What rows and queries have gone through, where the spec says so and there was a vector to learn from.
+    chain: Option<Chain>,
     rows: Rows,
     ids: Ids,
     /// Under `auto` and `flat`, where they pay.
@@ -90,14 +99,21 @@ impl Index {
     /// An empty index for vectors of `dim` coordinates of type `dtype`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a dimension of 0 or above 65,536, or above [`Spec::MAX_GRAPH_DIM`] for a graph or codes.
+    /// [`Error::Argument`] for a dimension of 0 or above 65,536, above [`Kind::MAX_GRAPH_DIM`] for a graph or codes, or one that
+    /// the transforms do not suit.
     pub fn new(dim: usize, metric: Metric, dtype: Dtype, spec: Spec) -> Result<Self> {
-        spec.check_dim(dim)?;
-        let rows = Rows::new(dim, dtype, spec.kept());
+        check_dim(dim)?;
+        let width = spec.transforms.width(dim)?;
+        spec.kind.check_dim(width)?;
+        let stored = if spec.transforms.is_empty() { dtype } else { Dtype::F32 };
+        let rows = Rows::new(width, stored, spec.kind.kept());
         Ok(Self {
             metric,
             spec,
             seed: 0,
+            dim,
+            dtype,
+            chain: None,
             rows,
             ids: Ids::Rows,
             codes: None,
@@ -122,17 +138,53 @@ impl Index {
     /// Adds `vectors`. Where this fails the index is as it was.
     ///
     /// # Errors
-    /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine; [`Error::IdCount`] and
+    /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine, of what transforms make of a vector too; [`Error::IdCount`] and
     /// [`Error::DuplicateId`]; [`Error::Inexact`] where the index's type does not hold a value;
     /// [`Error::OutOfMemory`]; [`Error::Interrupted`].
     pub fn add(&mut self, vectors: Vectors, params: &AddParams) -> Result<()> {
-        if vectors.dim() != self.dim() {
-            return Err(Error::Dimension { what: "vectors", expected: self.dim(), got: vectors.dim() });
+        self.check_given("vectors", vectors)?;
+        if self.spec.transforms.is_empty() {
+            return self.append(vectors, params);
         }
-        vectors.check_finite("vectors")?;
+        let learned = match self.chain {
+            None if !vectors.is_empty() => {
+                let (transforms, metric, seed) = (self.spec.transforms, self.metric, self.seed);
+                Some(Chain::train(transforms, vectors, metric, seed, params.monitor)?)
+            }
+            _ => None,
+        };
+        let chain = learned.as_ref().or(self.chain.as_ref());
+        let turned = self.transformed(chain, vectors, params.threads, params.monitor)?;
+        let turned = Vectors::from_bytes(turned.bytes(), Dtype::F32, self.rows.dim())?;
+        turned.check_finite("transformed vectors")?;
         if self.metric == Metric::Cosine {
-            vectors.check_nonzero("vectors")?;
+            turned.check_nonzero("transformed vectors")?;
         }
+        self.append(turned, params)?;
+        self.chain = learned.or(self.chain.take());
+        Ok(())
+    }
+
+    /// What `vectors` become by `chain`; where there is none no vector was added yet, and anything will do.
+    fn transformed(
+        &self,
+        chain: Option<&Chain>,
+        vectors: Vectors,
+        threads: Option<usize>,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<Buffer> {
+        let threads = crate::threads::resolve(threads)?;
+        if let Some(chain) = chain {
+            return chain.apply(vectors, threads, monitor);
+        }
+        let mut any = Buffer::new();
+        let row = vec![1f32; self.rows.dim()];
+        (0..vectors.len()).try_for_each(|_| any.extend("queries", bytemuck::cast_slice(&row)))?;
+        Ok(any)
+    }
+
+    /// Adds `vectors` as they are stored.
+    fn append(&mut self, vectors: Vectors, params: &AddParams) -> Result<()> {
         let threads = crate::threads::resolve(params.threads)?;
         let before = self.len();
         let ids = self.ids.extended(before, vectors.len(), params.ids)?;
@@ -153,7 +205,7 @@ impl Index {
 
     /// Refuses rows from `before` on that were rounded to zeros, where those have no distance.
     fn check_stored(&self, before: usize) -> Result<()> {
-        match self.spec.kept() {
+        match self.spec.kind.kept() {
             Kept::As(_) if self.metric == Metric::Cosine => {
                 self.rows.view().rows(before..self.len()).check_nonzero("rounded vectors")
             }
@@ -171,25 +223,25 @@ impl Index {
         monitor: Option<&dyn Monitor>,
     ) -> Result<()> {
         let anew = self.graph.is_none() && self.len() >= 4 * self.fitted;
-        let kind = match self.spec {
+        let kind = match self.spec.kind {
             // What became a graph stays one.
-            Spec::Auto if self.graph.is_some() => Spec::Graph { degree: Spec::DEGREE },
-            Spec::Auto if anew => auto::choose(self.rows.view(), self.metric, threads, monitor)?,
-            Spec::Auto => Spec::Flat,
+            Kind::Auto if self.graph.is_some() => Kind::Graph { degree: Kind::DEGREE },
+            Kind::Auto if anew => auto::choose(self.rows.view(), self.metric, threads, monitor)?,
+            Kind::Auto => Kind::Flat,
             other => other,
         };
         match kind {
-            Spec::FlatRaw => return Ok(()),
-            Spec::Graph { degree } => {
+            Kind::FlatRaw => return Ok(()),
+            Kind::Graph { degree } => {
                 self.connect(before, degree, threads, monitor)?;
                 // Under `auto` there may have been codes until now.
                 self.codes = None;
                 return Ok(());
             }
-            Spec::Codes { lists, coding, rerank } => {
+            Kind::Codes { lists, coding, rerank } => {
                 return self.list((lists, coding, rerank), vectors, threads, monitor);
             }
-            Spec::Auto | Spec::Flat => {}
+            Kind::Auto | Kind::Flat => {}
         }
         if anew {
             self.codes = flat::fit(&self.rows, self.metric, self.seed, threads, monitor)?;
@@ -236,7 +288,7 @@ impl Index {
         threads: usize,
         monitor: Option<&dyn Monitor>,
     ) -> Result<()> {
-        let stored = self.spec.kept() == Kept::Exact;
+        let stored = self.spec.kind.kept() == Kept::Exact;
         let all = if stored { self.rows.view() } else { vectors };
         let anew = stored && self.len() >= 4 * self.fitted;
         if let Some(ivf) = self.ivf.as_mut().filter(|_| !anew) {
@@ -266,6 +318,8 @@ impl Index {
     /// [`Error::Interrupted`].
     pub fn search(&self, queries: Vectors, k: usize, params: &SearchParams) -> Result<Hits> {
         self.spec.check(params)?;
+        let turned = self.asked(queries, params)?;
+        let queries = self.turned(turned.as_ref(), queries)?;
         self.searched().nearest(queries, k, params)
     }
 
@@ -276,7 +330,39 @@ impl Index {
     /// As [`Index::search`]; [`Error::Argument`] where the radius is NaN.
     pub fn range_search(&self, queries: Vectors, radius: f32, params: &SearchParams) -> Result<RangeHits> {
         self.spec.check(params)?;
+        let turned = self.asked(queries, params)?;
+        let queries = self.turned(turned.as_ref(), queries)?;
         self.searched().within(queries, radius, params)
+    }
+
+    /// What `queries` become, where that is something else.
+    fn asked(&self, queries: Vectors, params: &SearchParams) -> Result<Option<Buffer>> {
+        if self.spec.transforms.is_empty() {
+            return Ok(None);
+        }
+        self.check_given("queries", queries)?;
+        let turned = self.transformed(self.chain.as_ref(), queries, params.threads, params.monitor)?;
+        self.turned(Some(&turned), queries)?.check_finite("transformed queries")?;
+        Ok(Some(turned))
+    }
+
+    fn turned<'a>(&self, turned: Option<&'a Buffer>, given: Vectors<'a>) -> Result<Vectors<'a>> {
+        match turned {
+            Some(turned) => Vectors::from_bytes(turned.bytes(), Dtype::F32, self.rows.dim()),
+            None => Ok(given),
+        }
+    }
+
+    /// Refuses vectors of another dimension, and those that have no place or no direction.
+    fn check_given(&self, what: &'static str, vectors: Vectors) -> Result<()> {
+        if vectors.dim() != self.dim {
+            return Err(Error::Dimension { what, expected: self.dim, got: vectors.dim() });
+        }
+        vectors.check_finite(what)?;
+        if self.metric == Metric::Cosine {
+            vectors.check_nonzero(what)?;
+        }
+        Ok(())
     }
 
     fn searched(&self) -> Searched<'_> {
@@ -302,7 +388,7 @@ impl Index {
 
     /// Coordinates of one vector.
     pub fn dim(&self) -> usize {
-        self.rows.dim()
+        self.dim
     }
 
     /// What "near" means.
@@ -312,7 +398,7 @@ impl Index {
 
     /// The type that vectors are given in.
     pub fn dtype(&self) -> Dtype {
-        self.rows.declared()
+        self.dtype
     }
 
     /// What kind of index.
@@ -325,8 +411,8 @@ impl Index {
         self.rows.buffer().is_mapped() || self.ivf.as_ref().is_some_and(Ivf::is_mapped)
     }
 
-    /// The vectors as they are stored, none where only codes are; the type may be smaller than [`Index::dtype`] where that loses nothing
-    /// or was asked for.
+    /// The vectors as they are stored, transformed where the spec says so, none where only codes are; the type may be smaller than
+    /// [`Index::dtype`] where that loses nothing or was asked for.
     pub fn vectors(&self) -> Vectors<'_> {
         self.rows.view()
     }
@@ -348,14 +434,15 @@ impl Index {
             ("codes", codes as u64),
             ("graph", self.graph.as_ref().map_or(0, Graph::bytes) as u64),
             ("lists", self.ivf.as_ref().map_or(0, Ivf::bytes) as u64),
+            ("transforms", self.chain.as_ref().map_or(0, Chain::bytes) as u64),
             ("ids", self.ids.bytes() as u64),
         ]
     }
 
     /// How many lists the spec asked for and how many there are, where these are fewer: a list is made of eight vectors at least.
     pub fn fewer_lists(&self) -> Option<(usize, usize)> {
-        match (self.spec, &self.ivf) {
-            (Spec::Codes { lists: Lists::Count(asked), .. }, Some(ivf)) if ivf.lists.len() < asked => {
+        match (self.spec.kind, &self.ivf) {
+            (Kind::Codes { lists: Lists::Count(asked), .. }, Some(ivf)) if ivf.lists.len() < asked => {
                 Some((asked, ivf.lists.len()))
             }
             _ => None,
@@ -374,6 +461,9 @@ impl Index {
             None => "none".to_owned(),
         };
         let mut facts = vec![("stored dtype", self.rows.stored().to_string()), ("codes", codes)];
+        if !self.spec.transforms.is_empty() {
+            facts.push(("transformed to", format!("{} dimensions", self.rows.dim())));
+        }
         facts.extend(self.graph.as_ref().map(Graph::facts).unwrap_or_default());
         facts.extend(self.ivf.as_ref().map(Ivf::facts).unwrap_or_default());
         if let Some((asked, _)) = self.fewer_lists() {

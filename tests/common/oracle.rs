@@ -95,12 +95,12 @@ pub fn check(index: &Index, queries: &Set, truth: &Truth, batch: usize, k: usize
 
 /// How to build what searches exactly, however many vectors there are.
 pub fn exact<'a>() -> BuildParams<'a> {
-    BuildParams { spec: Spec::Flat, ..BuildParams::default() }
+    BuildParams { spec: Spec::FLAT, ..BuildParams::default() }
 }
 
 /// An index by each exact way of searching, with codes where they pay and without.
 pub fn both(metric: Metric, base: &Set, ids: Option<&[u64]>) -> [Index; 2] {
-    [Spec::Flat, Spec::FlatRaw].map(|spec| {
+    [Spec::FLAT, Spec::FLAT_RAW].map(|spec| {
         Index::build(base.view(), &BuildParams { metric, spec, ids, ..BuildParams::default() }).unwrap()
     })
 }

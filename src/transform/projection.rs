@@ -52,8 +52,7 @@ impl Split<'_> {
 }
 
 impl Projection {
-    /// Learns at most `width` directions from `sample`, d × m, one vector a column. The columns are centred
-    /// in place.
+    /// Learns at most `width` directions from `sample`, d × m, one vector a column, about their mean. The columns are centred in place.
     ///
     /// # Errors
     /// [`Error::Interrupted`](crate::Error::Interrupted).
@@ -63,9 +62,23 @@ impl Projection {
         seed: u64,
         monitor: Option<&dyn Monitor>,
     ) -> Result<Self> {
+        let mean = sample.column_mean().iter().map(|&v| v as f32).collect();
+        Self::train_about(mean, sample, width, seed, monitor)
+    }
+
+    /// The same, about any point.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
+    pub fn train_about(
+        mean: Vec<f32>,
+        sample: &mut DMatrix<f64>,
+        width: usize,
+        seed: u64,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<Self> {
         const ROUNDS: u64 = 4;
         let (dim, count) = sample.shape();
-        let mean: Vec<f32> = sample.column_mean().iter().map(|&v| v as f32).collect();
         center(sample, &mean);
         let mut covariance = DMatrix::zeros(dim, dim);
         // In parts, so that a monitor is heard.

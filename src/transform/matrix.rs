@@ -1,0 +1,104 @@
+//! A matrix times many vectors.
+
+use std::ops::Range;
+
+use crate::kernels::{Isa, Kernel, Simd};
+
+/// Coordinates of the result that are summed in registers together.
+const LANES: usize = 16;
+/// Sums of each of them: products are added in turn, so that an addition need not wait for the one before.
+const SUMS: usize = 2;
+/// Vectors that share a pass over the rows: with all these sums each, what the registers hold.
+const TOGETHER: usize = 3;
+
+/// P, [`LANES`] rows at a time, coordinate by coordinate.
+#[derive(Clone, Debug)]
+pub(crate) struct Matrix {
+    dims: usize,
+    panels: Vec<f32>,
+}
+
+impl Matrix {
+    /// From rows of `dims` values, one after the other.
+    pub fn new(rows: &[f32], dims: usize) -> Self {
+        let mut panels = vec![0.0; dims * (rows.len() / dims).next_multiple_of(LANES)];
+        for (i, row) in rows.chunks_exact(dims).enumerate() {
+            for (j, &p) in row.iter().enumerate() {
+                panels[(i / LANES * dims + j) * LANES + i % LANES] = p;
+            }
+        }
+        Self { dims, panels }
+    }
+
+    /// Memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.panels.len() * size_of::<f32>()
+    }
+
+    /// Makes each row of `out`, of `stride` values, what the matrix makes of a vector of `values`, zeros where there are no rows.
+    pub fn multiply(&self, isa: Isa, values: &[f32], out: &mut [f32], stride: usize) {
+        isa.run(Multiply { matrix: self, values, out, stride });
+    }
+}
+
+/// y = Px for all vectors.
+struct Multiply<'a> {
+    matrix: &'a Matrix,
+    values: &'a [f32],
+    out: &'a mut [f32],
+    stride: usize,
+}
+
+impl Kernel for Multiply<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { matrix, values, out, stride } = self;
+        let dims = matrix.dims;
+        // A panel stays in L1 while all vectors meet it.
+        for (panel, lines) in matrix.panels.chunks_exact(LANES * dims).enumerate() {
+            let lines = lines.as_chunks::<LANES>().0;
+            let columns = panel * LANES..stride.min((panel + 1) * LANES);
+            let mut values = values.chunks_exact(TOGETHER * dims);
+            let mut out = out.chunks_exact_mut(TOGETHER * stride);
+            for (values, out) in (&mut values).zip(&mut out) {
+                multiply::<S, TOGETHER>(s, lines, values, out, (stride, columns.clone()));
+            }
+            let rest = values.remainder().chunks_exact(dims);
+            for (values, out) in rest.zip(out.into_remainder().chunks_exact_mut(stride)) {
+                multiply::<S, 1>(s, lines, values, out, (stride, columns.clone()));
+            }
+        }
+    }
+}
+
+/// The coordinates `columns` of what Q vectors become.
+#[inline(always)]
+fn multiply<S: Simd, const Q: usize>(
+    s: S,
+    lines: &[[f32; LANES]],
+    values: &[f32],
+    out: &mut [f32],
+    (stride, columns): (usize, Range<usize>),
+) {
+    let values: [&[f32]; Q] = std::array::from_fn(|q| &values[q * lines.len()..][..lines.len()]);
+    let mut sums = [[s.zero_f32(); SUMS]; Q];
+    let (groups, rest) = lines.as_chunks::<SUMS>();
+    for (at, group) in groups.iter().enumerate() {
+        for (k, line) in group.iter().enumerate() {
+            let line = s.load_f32(line);
+            for q in 0..Q {
+                sums[q][k] = s.mul_add_f32(line, s.splat_f32(values[q][at * SUMS + k]), sums[q][k]);
+            }
+        }
+    }
+    for q in 0..Q {
+        let [mut sum, other] = sums[q];
+        for (line, &v) in rest.iter().zip(&values[q][groups.len() * SUMS..]) {
+            sum = s.mul_add_f32(s.load_f32(line), s.splat_f32(v), sum);
+        }
+        let sum = s.lanes_f32(s.mul_add_f32(other, s.splat_f32(1.0), sum));
+        let out = &mut out[q * stride..][columns.clone()];
+        out.copy_from_slice(&sum[..out.len()]);
+    }
+}
