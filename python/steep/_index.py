@@ -32,12 +32,19 @@ class Index:
         "auto" is exact for few vectors, or where neighbours are hard to tell apart, and a graph where that
         answers sooner: some ten thousand embeddings and more.
 
-        Codes make vectors small, at the cost of exact distances: "rabitq4" is 1 to 8 bits a direction,
-        "pq64x4" so many codes of 4 bits a vector. "ivf4096,rabitq4" puts them into 4096 lists, of which a
+        Codes make vectors small, at the cost of exact distances: "rabitq4", "lvq8" and "sq8" are 1 to 8 bits
+        a direction, scaled to each vector's direction, to its reach, or alike for all; "pq64x4" and "pq16x8"
+        are so many codes of 4 or 8 bits a vector. "ivf4096,rabitq4" puts them into 4096 lists, of which a
         search looks at the nprobe nearest; "ivf,rabitq4" chooses their number. With ",rerank" at the end the
-        vectors are stored too, and rank the best by their codes exactly; ",rerank-f16" and "-bf16" store
-        them rounded. "ivf" by itself is "ivf,rabitq4,rerank". What codes are made for is learned from the
+        vectors are stored too, and rank the best by their codes exactly; ",rerank-f16" and "-bf16" store them
+        rounded; "rabitq1" and "pq64x4" can have ",rerank-i8", eight bits a direction. "ivf" by itself is
+        "ivf,rabitq4,rerank", "f16" is "rabitq4,rerank-f16". What codes are made for is learned from the
         first vectors that are added: add many at first.
+
+        Transforms may come first, of vectors and queries alike: "norm" makes their length 1, "rotate" turns
+        them at random, "pca64" keeps the 64 directions of the largest variance, "pcaw64" makes these vary
+        alike, "opq16_64" deals them out to 16 groups of equal worth: "norm,pca64,graph". Distances are then
+        those of what comes out, of type float32.
     dtype : {"f32", "f16", "bf16", "i8", "u8"}
         How a coordinate is kept.
 
@@ -337,7 +344,8 @@ def build(
         What is near: squared Euclidean distance, inner product or cosine.
     spec : str
         How to search: "auto", "flat", "flat-raw", "graph" with or without a degree ("graph64"), "ivf" with or
-        without a number of lists and a code ("ivf4096,rabitq4"), or a code; see `Index`.
+        without a number of lists and a code ("ivf4096,rabitq4"), or a code; transforms before it ("pca64,");
+        see `Index`.
     ids : integers of shape (n,), optional
         Unique ids from 0 to 2**64 - 2; 0 to n - 1 by default.
     threads : int, optional

@@ -60,6 +60,22 @@ def test_fewer_bytes_find_less():
     assert recalls[-1] > 0.99
 
 
+@pytest.mark.parametrize(
+    ("spec", "floor"),
+    [
+        ("sq8", 0.94),
+        ("lvq8", 0.94),
+        ("sq4", 0.75),
+        ("pq16x8", 0.75),
+        ("rabitq1,rerank-i8", 0.94),
+        ("f16", 0.97),
+    ],
+)
+def test_codes_of_every_kind_find_what_is_near(spec, floor):
+    true = steep.ground_truth(X, Q, 10)
+    assert steep.recall(steep.build(X, spec=spec).search(Q).ids, true.ids) > floor
+
+
 def test_what_is_kept_on_disk_and_in_copies_answers_alike(lists, tmp_path):
     hits = lists.search(Q)
     lists.save(tmp_path / "lists.steep")

@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long, short, default_value = "l2", value_parser = super::metric())]
     metric: Metric,
 
-    /// How to index, such as flat, flat-raw, graph, graph64, ivf or ivf4096,rabitq4; auto chooses
+    /// How to index, such as flat, flat-raw, graph, graph64, ivf, ivf4096,rabitq4 or pca64,graph; auto chooses
     #[arg(long, short, default_value = "auto")]
     spec: Spec,
 
