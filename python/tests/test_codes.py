@@ -63,7 +63,7 @@ def test_fewer_bytes_find_less():
 @pytest.mark.parametrize(
     ("spec", "floor"),
     [
-        ("sq8", 0.94),
+        ("sq8", 0.9),
         ("lvq8", 0.94),
         ("sq4", 0.75),
         ("pq16x8", 0.75),
