@@ -40,6 +40,7 @@ struct Scratch {
     heads: Vec<f32>,
     tails: Vec<f32>,
     bytes: Vec<i8>,
+    center: Vec<f32>,
 }
 
 /// Codes on their way to their places.
@@ -79,7 +80,7 @@ impl Ivf {
             quantizer,
             codes,
             lists: Lists::new(vec![Vec::new(); lists].iter()),
-            centers: encode_centers(&centers, width)?,
+            centers: encode_centers(&centers)?,
             len: 0,
         };
         ivf.add(vectors, threads, monitor)?;
@@ -92,7 +93,7 @@ impl Ivf {
     /// [`Error::OutOfMemory`], [`Error::Interrupted`]; the index is then as it was.
     pub fn add(&mut self, vectors: Vectors, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
         let (isa, before) = (Isa::active(), self.codes.len());
-        let centers = self.center_points();
+        let centers = self.centers()?;
         let labels = assign(isa, &self.space, &centers, vectors, threads, monitor)?;
         let mut lists: Vec<Vec<Run>> = self.lists.iter().map(<[Run]>::to_vec).collect();
         let (places, len) = place(&mut lists, before, &labels)?;
@@ -125,7 +126,7 @@ impl Ivf {
     fn encode(
         &mut self,
         isa: Isa,
-        centers: &[f32],
+        centers: &Centers,
         vectors: Vectors,
         (labels, places): (&[u32], &[u32]),
         threads: usize,
@@ -144,7 +145,7 @@ impl Ivf {
             threads::run(threads, monitor, "encode", (parts, some.len() as u64), |at, worker| {
                 let rows = some.start + at * PART..some.end.min(some.start + (at + 1) * PART);
                 let mut scratch = Scratch::default();
-                let Scratch { values, heads, tails, .. } = &mut scratch;
+                let Scratch { values, heads, tails, center, .. } = &mut scratch;
                 space.points(isa, vectors.rows(rows.clone()), values, heads, tails);
                 let (width, count) = (space.width(), rows.len());
                 let mut piece = Piece {
@@ -153,8 +154,7 @@ impl Ivf {
                     factors: Vec::with_capacity(count),
                 };
                 for (i, (head, &tail)) in heads.chunks_exact_mut(width).zip(&*tails).enumerate() {
-                    let center = &centers[labels[rows.start + i] as usize * width..][..width];
-                    head.iter_mut().zip(center).for_each(|(v, c)| *v -= c);
+                    centers.subtract(labels[rows.start + i], head, center);
                     let code = Code {
                         nibbles: &mut piece.nibbles[i * layout.pairs..][..layout.pairs],
                         planes: &mut piece.planes[i * layout.planes..][..layout.planes],
@@ -179,15 +179,46 @@ impl Ivf {
         Ok(())
     }
 
-    /// The centres of the lists, one after the other.
-    fn center_points(&self) -> Vec<f32> {
-        let (view, width) = (self.centers.view(), self.space.width());
-        let quantizer = Scalar::points(width);
-        let mut points = vec![0.0; self.lists.len() * width];
-        for (at, point) in points.chunks_exact_mut(width).enumerate() {
-            quantizer.decode(&[], view.rest(at).0, point);
+    /// The centres of the lists.
+    fn centers(&self) -> Result<Centers> {
+        let mut centers = Centers::new(self.lists.len(), self.space.width())?;
+        let view = self.centers.view();
+        for (at, to) in centers.bytes.chunks_exact_mut(centers.stride).enumerate() {
+            // All of a centre's bits are in its rest: a level of 0 to 255, which stands for 127.5 less.
+            to.iter_mut().zip(&view.rest(at).0[..centers.width]).for_each(|(to, u)| *to = (u ^ 0x80) as i8);
         }
-        points
+        Ok(centers)
+    }
+}
+
+/// Centres, each coordinate an integer and a half, which eight bits hold: the integers, each centre padded to a whole stride.
+struct Centers {
+    bytes: Vec<i8>,
+    width: usize,
+    stride: usize,
+}
+
+impl Centers {
+    fn new(count: usize, width: usize) -> Result<Self> {
+        let stride = width.next_multiple_of(STRIDE);
+        Ok(Self { bytes: filled("centres", count * stride, 0)?, width, stride })
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() / self.stride
+    }
+
+    /// Makes `center` the centre `at`.
+    fn get(&self, at: u32, center: &mut Vec<f32>) {
+        center.clear();
+        let bytes = &self.bytes[at as usize * self.stride..][..self.width];
+        center.extend(bytes.iter().map(|&byte| f32::from(byte) + 0.5));
+    }
+
+    /// Makes `point` what it is off from centre `at`, which `center` becomes.
+    fn subtract(&self, at: u32, point: &mut [f32], center: &mut Vec<f32>) {
+        self.get(at, center);
+        point.iter_mut().zip(center).for_each(|(v, c)| *v -= *c);
     }
 }
 
@@ -204,13 +235,14 @@ impl Monitor for Shifted<'_> {
     }
 }
 
-/// `count` centres, each coordinate an integer and a half, which eight bits hold.
-fn centers(isa: Isa, space: &Space, vectors: Vectors, count: usize, params: &IvfParams) -> Result<Vec<f32>> {
-    let (width, stride) = (space.width(), space.width().next_multiple_of(STRIDE));
+/// Learns `count` centres.
+fn centers(isa: Isa, space: &Space, vectors: Vectors, count: usize, params: &IvfParams) -> Result<Centers> {
+    let mut centers = Centers::new(count, space.width())?;
     if count == 1 {
         // The points are centred.
-        return filled("centres", width, 0.5);
+        return Ok(centers);
     }
+    let Centers { width, stride, .. } = centers;
     let sample =
         Random(params.seed).choose(vectors.len().min(count.saturating_mul(PER_CENTER)), vectors.len());
     let chosen = vectors.gathered(&sample)?;
@@ -230,13 +262,15 @@ fn centers(isa: Isa, space: &Space, vectors: Vectors, count: usize, params: &Ivf
         ..KmeansParams::default()
     };
     let found = kmeans(Vectors::new(&bytes, stride)?, count, &params)?;
-    let rounded = |&v: &f32| v.floor().clamp(-128.0, 127.0) + 0.5;
-    Ok(found.centroids.chunks_exact(stride).flat_map(|center| center[..width].iter().map(rounded)).collect())
+    for (to, center) in centers.bytes.chunks_exact_mut(stride).zip(found.centroids.chunks_exact(stride)) {
+        to.iter_mut().zip(&center[..width]).for_each(|(to, v)| *to = v.floor() as i8);
+    }
+    Ok(centers)
 }
 
 /// Makes `scratch.bytes` the points of `vectors`, each padded to a whole stride, in bytes.
 fn rounded(isa: Isa, space: &Space, vectors: Vectors, scratch: &mut Scratch) {
-    let Scratch { values, heads, tails, bytes } = scratch;
+    let Scratch { values, heads, tails, bytes, .. } = scratch;
     let (width, stride) = (space.width(), space.width().next_multiple_of(STRIDE));
     space.points(isa, vectors, values, heads, tails);
     bytes.clear();
@@ -250,21 +284,14 @@ fn rounded(isa: Isa, space: &Space, vectors: Vectors, scratch: &mut Scratch) {
 fn assign(
     isa: Isa,
     space: &Space,
-    centers: &[f32],
+    centers: &Centers,
     vectors: Vectors,
     threads: usize,
     monitor: Option<&dyn Monitor>,
 ) -> Result<Vec<u32>> {
-    let (width, stride) = (space.width(), space.width().next_multiple_of(STRIDE));
-    let count = centers.len() / width;
     let mut labels = filled("labels", vectors.len(), 0u32)?;
-    if count == 1 {
+    if centers.len() == 1 {
         return Ok(labels);
-    }
-    // Half a step to one side, for all of them: which is nearest changes where it hardly matters.
-    let mut bytes = filled("centres", count * stride, 0i8)?;
-    for (to, center) in bytes.chunks_exact_mut(stride).zip(centers.chunks_exact(width)) {
-        to.iter_mut().zip(center).for_each(|(to, c)| *to = c.floor() as i8);
     }
     // Each thread has the centres in an order of its own making: few, large shares.
     let share = vectors.len().div_ceil(threads.max(1) * 4).next_multiple_of(PART);
@@ -272,7 +299,8 @@ fn assign(
     threads::run(threads, monitor, "assign", (shares.len(), vectors.len() as u64), |at, worker| {
         let mut labels = shares[at].lock().map_err(|_| Error::Interrupted)?;
         let mut nearest = Nearest::default();
-        nearest.load(&bytes, stride);
+        // Half a step to one side, for all of them: which is nearest changes where it hardly matters.
+        nearest.load(&centers.bytes, centers.stride);
         let mut scratch = Scratch::default();
         for (part, labels) in labels.chunks_mut(PART).enumerate() {
             let first = at * share + part * PART;
@@ -294,34 +322,33 @@ fn assign(
 fn residuals(
     isa: Isa,
     space: &Space,
-    centers: &[f32],
+    centers: &Centers,
     vectors: Vectors,
     (threads, monitor): (usize, Option<&dyn Monitor>),
 ) -> Result<Vec<f32>> {
-    let width = space.width();
     let labels = assign(isa, space, centers, vectors, threads, monitor)?;
     let mut scratch = Scratch::default();
     space.points(isa, vectors, &mut scratch.values, &mut scratch.heads, &mut scratch.tails);
-    for (head, &label) in scratch.heads.chunks_exact_mut(width).zip(&labels) {
-        let center = &centers[label as usize * width..][..width];
-        head.iter_mut().zip(center).for_each(|(v, c)| *v -= c);
+    for (head, &label) in scratch.heads.chunks_exact_mut(space.width()).zip(&labels) {
+        centers.subtract(label, head, &mut scratch.center);
     }
     Ok(scratch.heads)
 }
 
 /// The codes of centres.
-fn encode_centers(centers: &[f32], width: usize) -> Result<Codes> {
-    let quantizer = Scalar::points(width);
+fn encode_centers(centers: &Centers) -> Result<Codes> {
+    let quantizer = Scalar::points(centers.width);
     let mut codes = Codes::new(Layout::of(&quantizer));
-    let count = centers.len() / width;
-    codes.lengthen(count.next_multiple_of(BLOCK))?;
+    codes.lengthen(centers.len().next_multiple_of(BLOCK))?;
     let layout = codes.layout;
     let mut writer = codes.writer()?;
-    for (at, center) in centers.chunks_exact(width).enumerate() {
+    let mut center = Vec::new();
+    for at in 0..centers.len() as u32 {
+        centers.get(at, &mut center);
         let (mut nibbles, mut planes) = (vec![0; layout.pairs], vec![0; layout.planes]);
         let code = Code { nibbles: &mut nibbles, planes: &mut planes };
-        let factors = quantizer.encode_point(center, code);
-        writer.write(at, at as u32, (&nibbles, &planes), factors);
+        let factors = quantizer.encode_point(&center, code);
+        writer.write(at as usize, at, (&nibbles, &planes), factors);
     }
     Ok(codes)
 }
