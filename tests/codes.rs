@@ -46,6 +46,7 @@ fn every_metric_and_type_reaches_its_recall_where_vectors_are_stored() {
                 ("ivf,sq4,rerank", 0.95),
                 ("lvq4,rerank", 0.95),
                 ("ivf,pq16x8,rerank", 0.95),
+                ("ivfx2,rabitq2,rerank", 0.95),
             ] {
                 let index = build(&base, metric, spec);
                 let hits = search(&index, &queries, 10, &SearchParams::default());
@@ -125,6 +126,37 @@ fn bytes_find_more_than_as_many_nibbles_of_the_same_size() {
 }
 
 #[test]
+fn a_vector_in_two_lists_is_found_once_and_in_fewer_lists() {
+    let values = noise(&mut Rng(3), N + 100, 12);
+    let [base, queries] =
+        [&values[..N * 12], &values[N * 12..]].map(|values| Set::suited(Dtype::F32, 12, values));
+    for metric in Metric::ALL {
+        let [once, twice] = ["ivf64,rabitq8", "ivf64x2,rabitq8"].map(|spec| build(&base, metric, spec));
+        for nprobe in [2, 4, 64] {
+            let [few, more] = [&once, &twice].map(|index| search(index, &queries, 10, &with_nprobe(nprobe)));
+            for ids in more.ids.chunks(10) {
+                let mut ids = ids.to_vec();
+                ids.sort_unstable();
+                assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "{ids:?}");
+            }
+            let [few, more] = [few, more].map(|hits| found(&hits, metric, &base, &queries));
+            assert!(more >= few - 0.01, "{metric} {nprobe}: {more}, in one list {few}");
+            assert!(nprobe > 2 || more > few + 0.02, "{metric} {nprobe}: {more}, in one list {few}");
+        }
+        // All of them, once each, within any radius.
+        let params = SearchParams { nprobe: Some(64), ..SearchParams::default() };
+        let all = twice.range_search(queries.view(), f32::MAX, &params).unwrap();
+        assert_eq!(all.ids.len(), N * queries.len());
+    }
+    // Of one list there is no second.
+    let few = build(&base.rows(0..7), Metric::L2, "ivf64x2,rabitq8");
+    assert_eq!(
+        search(&few, &queries, 7, &SearchParams::default()).ids.iter().filter(|id| **id >= 0).count(),
+        7 * queries.len()
+    );
+}
+
+#[test]
 fn distances_that_codes_tell_are_near_the_true_ones_and_right_in_the_mean() {
     let (base, queries) = data(4, Dtype::F32, N);
     for metric in Metric::ALL {
@@ -169,7 +201,8 @@ fn with_every_list_and_every_vector_ranked_the_answer_is_exact() {
     {
         let (base, queries) = data(5, dtype, N);
         let truth = Truth::new(metric, &base, None, &queries).nearest(queries.len(), 10);
-        for spec in ["ivf64,rabitq2,rerank", "rabitq1,rerank", "ivf,pq10x4,rerank"] {
+        for spec in ["ivf64,rabitq2,rerank", "rabitq1,rerank", "ivf,pq10x4,rerank", "ivf64x2,rabitq1,rerank"]
+        {
             let index = build(&base, metric, spec);
             let nprobe = spec.starts_with("ivf").then_some(N);
             let params = SearchParams { rerank: Some(N), nprobe, ..SearchParams::default() };

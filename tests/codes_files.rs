@@ -13,7 +13,9 @@ fn small(metric: Metric, spec: &str) -> Vec<u8> {
     Index::build(Vectors::new(&values, 24).unwrap(), &params).unwrap().to_bytes().unwrap()
 }
 
-const SPECS: [&str; 12] = [
+const SPECS: [&str; 14] = [
+    "ivf12x2,rabitq2,rerank",
+    "ivf5x2,pq7x4",
     "ivf16,rabitq4,rerank",
     "ivf,rabitq1",
     "rabitq8",
@@ -113,7 +115,13 @@ fn forged_codes_with_a_right_checksum_are_refused() {
         (&levels, "i-state", 0, f32s(0.0), "no codes of 6 nibbles"),
         (&lists, "i-mean", 4, f32s(f32::NAN), "section i-mean: a value that is not finite"),
         (&lists, "i-cent-i", 8, u32s(3), "section i-cent-i: list 3 in the place of list 2"),
-        (&lists, "i-rows", 4, u32s(300), "section i-rows: row 300 is out of range or comes twice among 300"),
+        (
+            &lists,
+            "i-rows",
+            4,
+            u32s(300),
+            "section i-rows: row 300 is out of range or comes 1 times before among 300",
+        ),
         (&lists, "i-runs", 0, u32s(16), "section i-runs: a run of"),
         (&lists, "i-runs", 4, u32s(321), "section i-runs: a run of"),
         (&lists, "i-runs", 4, u32s(u32::MAX), "section i-runs: a run of"),

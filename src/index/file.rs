@@ -248,8 +248,9 @@ impl Index {
             (CODES, Kind::Auto | Kind::Flat) => codes = Some(HeadCodes::read(file, metric, dim, len)?),
             (GRAPH, Kind::Graph { degree }) => graph = Some(Graph::read(file, metric, degree, dim, len)?),
             (GRAPH, Kind::Auto) => graph = Some(Graph::read(file, metric, Kind::DEGREE, dim, len)?),
-            (LISTS, Kind::Codes { coding, rerank, .. }) => {
-                ivf = Some(Ivf::read(file, metric, (coding, rerank == Rerank::Bytes), (dim, len))?);
+            (LISTS, Kind::Codes { twice, coding, rerank, .. }) => {
+                let how = (twice, coding, rerank == Rerank::Bytes);
+                ivf = Some(Ivf::read(file, metric, how, (dim, len))?);
             }
             (other, _) => return Err(wrong(format!("parts {other} in an index of kind {spec}"))),
         }

@@ -4,7 +4,8 @@
 //! spec   = { transform "," } kind  |  transform { "," transform }
 //! transform = "norm" | "rotate" | ( "pca" | "pcaw" ) [ directions ] | "opq" groups [ "_" directions ]
 //! kind   = "auto" | "flat" | "flat-raw" | "graph" [ degree ]
-//!        | [ "ivf" [ lists ] "," ] code [ "," rerank ]  |  "ivf" [ lists ] [ "," rerank ]
+//!        | [ ivf "," ] code [ "," rerank ]  |  ivf [ "," rerank ]
+//! ivf    = "ivf" [ lists ] [ "x2" ]
 //! code   = ( "rabitq" | "lvq" | "sq" ) bits | "pq" parts "x" ( "4" | "8" )
 //! rerank = "rerank" [ "-" ( "f32" | "f16" | "bf16" | "i8" ) ]
 //! ```
@@ -37,7 +38,8 @@ const CODES: &str =
     "a code, as \"rabitq4\", \"lvq8\", \"sq8\", \"pq64x4\", \"pq16x8\", \"f16\" or \"bf16\", or \"rerank\"";
 const RERANK: &str = "\"rerank\", \"rerank-f32\", \"rerank-f16\" or \"rerank-bf16\", or \"rerank-i8\" after \"rabitq1\" or \"pq64x4\"";
 const DEGREES: &str = "a multiple of 32 up to 256, as in \"graph64\"";
-const COUNTS: &str = "1 to 16,777,216 lists, as in \"ivf4096\"";
+const COUNTS: &str =
+    "1 to 16,777,216 lists, as in \"ivf4096\", or \"ivf4096x2\" with each vector in two of them";
 const BITS: &str = "1 to 8 bits, as in \"rabitq4\"";
 const DIRECTIONS: &str = "1 to 65,536 directions, as in \"pca64\"";
 const GROUPS: &str =
@@ -113,7 +115,9 @@ fn parts(text: &str) -> Parsed<Kind> {
         Some((from, part))
     });
     let (_, first) = parts.next().unwrap_or_default();
-    let lists = number(first, "ivf", COUNTS, |count| (1..=Kind::MAX_LISTS).contains(&count));
+    // A vector in two lists.
+    let once = first.strip_suffix("x2").filter(|once| once.starts_with("ivf"));
+    let lists = number(once.unwrap_or(first), "ivf", COUNTS, |count| (1..=Kind::MAX_LISTS).contains(&count));
     let (lists, mut next) = match lists {
         Some(count) => (count?.map_or(Lists::Suited, Lists::Count), parts.next()),
         None => (Lists::One, Some((0, first))),
@@ -145,7 +149,7 @@ fn parts(text: &str) -> Parsed<Kind> {
     }
     // Where neither is named it is the fast one; where a code is, that is all.
     let rerank = rerank.unwrap_or(if coding.is_some() { Rerank::No } else { Rerank::Exact });
-    Ok(Kind::Codes { lists, coding: coding.unwrap_or(Kind::CODING), rerank })
+    Ok(Kind::Codes { lists, twice: once.is_some(), coding: coding.unwrap_or(Kind::CODING), rerank })
 }
 
 /// The first character that no known kind shares with the text.
@@ -249,6 +253,8 @@ mod tests {
             "ivf,sq6,rerank-f16",
             "ivf16,rabitq1,rerank-i8",
             "pq32x4,rerank-i8",
+            "ivfx2,rabitq2,rerank",
+            "norm,ivf64x2,pq7x4",
         ] {
             assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
         }
@@ -259,6 +265,7 @@ mod tests {
             ("ivf64", "ivf64,rabitq4,rerank"),
             ("ivf64,f16", "ivf64,rabitq4,rerank-f16"),
             ("bf16", "rabitq4,rerank-bf16"),
+            ("ivf64x2", "ivf64x2,rabitq4,rerank"),
             ("pca64", "pca64,auto"),
             ("norm,opq8_32,f16", "norm,opq8_32,rabitq4,rerank-f16"),
         ] {
@@ -307,6 +314,9 @@ mod tests {
             ("ivf99999999", 3),
             ("ivf,", 4),
             ("ivf,flat", 4),
+            ("ivf0x2", 3),
+            ("ivf64x3", 3),
+            ("ivf64x2x2", 3),
             ("ivf16,rabitq9", 12),
             ("ivf,rabitq4,", 12),
             ("ivf,rabitq4,rerank-i8", 18),

@@ -238,8 +238,8 @@ impl Index {
                 self.codes = None;
                 return Ok(());
             }
-            Kind::Codes { lists, coding, rerank } => {
-                return self.list((lists, coding, rerank), vectors, threads, monitor);
+            Kind::Codes { lists, twice, coding, rerank } => {
+                return self.list((lists, twice, coding, rerank), vectors, threads, monitor);
             }
             Kind::Auto | Kind::Flat => {}
         }
@@ -283,7 +283,7 @@ impl Index {
     /// in new ones.
     fn list(
         &mut self,
-        (lists, coding, rerank): (Lists, Coding, Rerank),
+        (lists, twice, coding, rerank): (Lists, bool, Coding, Rerank),
         vectors: Vectors,
         threads: usize,
         monitor: Option<&dyn Monitor>,
@@ -301,7 +301,7 @@ impl Index {
                 Lists::Count(count) => Some(count),
             };
             let (metric, seed, refined) = (self.metric, self.seed, rerank == Rerank::Bytes);
-            let params = IvfParams { metric, lists, coding, refined, seed, threads, monitor };
+            let params = IvfParams { metric, lists, twice, coding, refined, seed, threads, monitor };
             self.ivf = Some(Ivf::build(all, &params)?);
             self.fitted = self.len();
         }

@@ -29,6 +29,8 @@ pub enum Kind {
     Codes {
         /// How many lists.
         lists: Lists,
+        /// `"ivf4096x2"`: whether each vector is in two of them.
+        twice: bool,
         /// What a vector is coded as.
         coding: Coding,
         /// What is stored of vectors besides.
@@ -169,11 +171,12 @@ impl fmt::Display for Kind {
         }
         let text = match self {
             Self::Graph { degree } => format!("graph{degree}"),
-            Self::Codes { lists, coding, rerank } => {
+            Self::Codes { lists, twice, coding, rerank } => {
+                let twice = if *twice { "x2" } else { "" };
                 let lists = match lists {
                     Lists::One => String::new(),
-                    Lists::Suited => "ivf,".to_owned(),
-                    Lists::Count(count) => format!("ivf{count},"),
+                    Lists::Suited => format!("ivf{twice},"),
+                    Lists::Count(count) => format!("ivf{count}{twice},"),
                 };
                 let rerank = match rerank {
                     Rerank::No => String::new(),

@@ -13,7 +13,7 @@ use crate::kernels::nearest::Nearest;
 use crate::kmeans::{KmeansParams, kmeans};
 use crate::metric::Metric;
 use crate::quantizer::scalar::Scalar;
-use crate::quantizer::{Code, Factors, Quantizer};
+use crate::quantizer::{Code, Factors, Quantizer, dot};
 use crate::random::Random;
 use crate::space::{STRIDE, Space};
 use crate::storage::filled;
@@ -33,6 +33,11 @@ const PART: usize = 512;
 /// Parts that are coded before their codes are put in place.
 const PARTS: usize = 128;
 
+/// Centres among which a second one is chosen.
+const SECOND: usize = 16;
+/// What counts for a second list beside its distance: 1 to 2 found most, in the fewest codes, on two real sets.
+const LAMBDA: f32 = 1.5;
+
 /// Memory to work in.
 #[derive(Default)]
 struct Scratch {
@@ -41,6 +46,7 @@ struct Scratch {
     tails: Vec<f32>,
     bytes: Vec<i8>,
     center: Vec<f32>,
+    residual: Vec<f32>,
 }
 
 /// Codes on their way to their places.
@@ -63,6 +69,8 @@ impl Ivf {
         let lists = asked.min(vectors.len() / LEAST).max(1);
         let isa = Isa::active();
         let centers = centers(isa, &space, vectors, lists, params)?;
+        // There is no other list than one.
+        let copies = if params.twice && lists > 1 { 2 } else { 1 };
         let sample = Random(seed ^ 1).choose(SAMPLE.min(vectors.len()), vectors.len());
         let sample = vectors.gathered(&sample)?;
         let residuals = residuals(
@@ -81,6 +89,7 @@ impl Ivf {
             codes,
             lists: Lists::new(vec![Vec::new(); lists].iter()),
             centers: encode_centers(&centers)?,
+            copies,
             len: 0,
         };
         ivf.add(vectors, threads, monitor)?;
@@ -94,7 +103,7 @@ impl Ivf {
     pub fn add(&mut self, vectors: Vectors, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
         let (isa, before) = (Isa::active(), self.codes.len());
         let centers = self.centers()?;
-        let labels = assign(isa, &self.space, &centers, vectors, threads, monitor)?;
+        let labels = assign(isa, &self.space, (&centers, self.copies), vectors, (threads, monitor))?;
         let mut lists: Vec<Vec<Run>> = self.lists.iter().map(<[Run]>::to_vec).collect();
         let (places, len) = place(&mut lists, before, &labels)?;
         let done = self
@@ -132,7 +141,7 @@ impl Ivf {
         threads: usize,
         monitor: Option<&dyn Monitor>,
     ) -> Result<()> {
-        let (space, quantizer, first) = (&self.space, &*self.quantizer, self.len);
+        let (space, quantizer, first, copies) = (&self.space, &*self.quantizer, self.len, self.copies);
         let layout = self.codes.layout;
         let mut writer = self.codes.writer()?;
         let total = vectors.len();
@@ -145,34 +154,39 @@ impl Ivf {
             threads::run(threads, monitor, "encode", (parts, some.len() as u64), |at, worker| {
                 let rows = some.start + at * PART..some.end.min(some.start + (at + 1) * PART);
                 let mut scratch = Scratch::default();
-                let Scratch { values, heads, tails, center, .. } = &mut scratch;
+                let Scratch { values, heads, tails, center, residual, .. } = &mut scratch;
                 space.points(isa, vectors.rows(rows.clone()), values, heads, tails);
-                let (width, count) = (space.width(), rows.len());
+                let (width, count) = (space.width(), rows.len() * copies);
                 let mut piece = Piece {
                     nibbles: filled("codes", count * layout.pairs, 0)?,
                     planes: filled("codes", count * layout.planes, 0)?,
                     factors: Vec::with_capacity(count),
                 };
-                for (i, (head, &tail)) in heads.chunks_exact_mut(width).zip(&*tails).enumerate() {
-                    centers.subtract(labels[rows.start + i], head, center);
+                for i in 0..count {
+                    let (at, tail) = (i / copies, tails[i / copies]);
+                    centers.get(labels[rows.start * copies + i], center);
+                    residual.clear();
+                    let head = &heads[at * width..][..width];
+                    residual.extend(head.iter().zip(&*center).map(|(v, c)| v - c));
                     let code = Code {
                         nibbles: &mut piece.nibbles[i * layout.pairs..][..layout.pairs],
                         planes: &mut piece.planes[i * layout.planes..][..layout.planes],
                     };
-                    let factors = quantizer.encode(isa, head, center, code);
+                    let factors = quantizer.encode(isa, residual, center, code);
                     piece.factors.push(factors.map(|f| Factors { add: f.add + tail, ..f }));
                 }
                 *pieces[at].lock().map_err(|_| Error::Interrupted)? = Some(piece);
-                worker.advance(count as u64);
+                worker.advance(rows.len() as u64);
                 Ok(())
             })?;
             for (at, piece) in pieces.into_iter().enumerate() {
                 let piece = piece.into_inner().ok().flatten().ok_or(Error::Interrupted)?;
                 for (i, factors) in piece.factors.iter().enumerate() {
-                    let row = some.start + at * PART + i;
+                    let copy = (some.start + at * PART) * copies + i;
                     let nibbles = &piece.nibbles[i * layout.pairs..][..layout.pairs];
                     let planes = &piece.planes[i * layout.planes..][..layout.planes];
-                    writer.write(places[row] as usize, (first + row) as u32, (nibbles, planes), *factors);
+                    let row = (first + copy / copies) as u32;
+                    writer.write(places[copy] as usize, row, (nibbles, planes), *factors);
                 }
             }
         }
@@ -213,6 +227,36 @@ impl Centers {
         center.clear();
         let bytes = &self.bytes[at as usize * self.stride..][..self.width];
         center.extend(bytes.iter().map(|&byte| f32::from(byte) + 0.5));
+    }
+
+    /// The list for the second copy of `point`, of those near it but for `first`: a query that is far from the point along the
+    /// first residual r, and so misses the first list, should not be as far along the second (SOAR: Sun and others 2023, theorem 3.1)
+    ///
+    /// ```text
+    /// argmin ‖r′‖² + λ⟨r/‖r‖, r′⟩²        r = x − c,   r′ = x − c′
+    /// ```
+    fn second(
+        &self,
+        first: u32,
+        point: &[f32],
+        near: &[(f32, u32)],
+        (center, residual): (&mut Vec<f32>, &mut Vec<f32>),
+    ) -> u32 {
+        self.get(first, center);
+        residual.clear();
+        residual.extend(point.iter().zip(&*center).map(|(v, c)| v - c));
+        let square = dot(residual, residual).max(f32::MIN_POSITIVE);
+        let mut best = (f32::INFINITY, first);
+        for &(_, other) in near.iter().filter(|(_, other)| *other != first) {
+            self.get(other, center);
+            center.iter_mut().zip(point).for_each(|(c, v)| *c = v - *c);
+            let along = dot(residual, center);
+            let lost = dot(center, center) + LAMBDA * along * along / square;
+            if (lost, other) < best {
+                best = (lost, other);
+            }
+        }
+        best.1
     }
 
     /// Makes `point` what it is off from centre `at`, which `center` becomes.
@@ -280,35 +324,42 @@ fn rounded(isa: Isa, space: &Space, vectors: Vectors, scratch: &mut Scratch) {
     }
 }
 
-/// The nearest centre of each of `vectors`.
+/// The nearest centre of each of `vectors`; of two copies each, the second's after the first's.
 fn assign(
     isa: Isa,
     space: &Space,
-    centers: &Centers,
+    (centers, copies): (&Centers, usize),
     vectors: Vectors,
-    threads: usize,
-    monitor: Option<&dyn Monitor>,
+    (threads, monitor): (usize, Option<&dyn Monitor>),
 ) -> Result<Vec<u32>> {
-    let mut labels = filled("labels", vectors.len(), 0u32)?;
+    let mut labels = filled("labels", vectors.len() * copies, 0u32)?;
     if centers.len() == 1 {
         return Ok(labels);
     }
+    let near = if copies > 1 { 1 + SECOND } else { 1 };
     // Each thread has the centres in an order of its own making: few, large shares.
     let share = vectors.len().div_ceil(threads.max(1) * 4).next_multiple_of(PART);
-    let shares: Vec<Mutex<&mut [u32]>> = labels.chunks_mut(share).map(Mutex::new).collect();
+    let shares: Vec<Mutex<&mut [u32]>> = labels.chunks_mut(share * copies).map(Mutex::new).collect();
     threads::run(threads, monitor, "assign", (shares.len(), vectors.len() as u64), |at, worker| {
         let mut labels = shares[at].lock().map_err(|_| Error::Interrupted)?;
         let mut nearest = Nearest::default();
         // Half a step to one side, for all of them: which is nearest changes where it hardly matters.
         nearest.load(&centers.bytes, centers.stride);
         let mut scratch = Scratch::default();
-        for (part, labels) in labels.chunks_mut(PART).enumerate() {
+        for (part, labels) in labels.chunks_mut(PART * copies).enumerate() {
             let first = at * share + part * PART;
-            rounded(isa, space, vectors.rows(first..first + labels.len()), &mut scratch);
-            nearest.search(isa, &scratch.bytes, 1, |i, list| {
-                labels[i] = list.first().map_or(0, |best| best.1);
+            rounded(isa, space, vectors.rows(first..first + labels.len() / copies), &mut scratch);
+            let Scratch { heads, bytes, center, residual, .. } = &mut scratch;
+            nearest.search(isa, bytes, near, |i, list| {
+                let labels = &mut labels[i * copies..][..copies];
+                let best = list.iter().max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+                labels[0] = best.map_or(0, |best| best.1);
+                if let [first, second] = labels {
+                    let head = &heads[i * space.width()..][..space.width()];
+                    *second = centers.second(*first, head, list, (center, residual));
+                }
             });
-            if !worker.advance(labels.len() as u64) {
+            if !worker.advance((labels.len() / copies) as u64) {
                 return Ok(());
             }
         }
@@ -326,7 +377,7 @@ fn residuals(
     vectors: Vectors,
     (threads, monitor): (usize, Option<&dyn Monitor>),
 ) -> Result<Vec<f32>> {
-    let labels = assign(isa, space, centers, vectors, threads, monitor)?;
+    let labels = assign(isa, space, (centers, 1), vectors, (threads, monitor))?;
     let mut scratch = Scratch::default();
     space.points(isa, vectors, &mut scratch.values, &mut scratch.heads, &mut scratch.tails);
     for (head, &label) in scratch.heads.chunks_exact_mut(space.width()).zip(&labels) {

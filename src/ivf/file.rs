@@ -96,7 +96,7 @@ impl Ivf {
     pub fn read(
         file: &Sections,
         metric: Metric,
-        (coding, refined): (Coding, bool),
+        (twice, coding, refined): (bool, Coding, bool),
         (dim, len): (usize, usize),
     ) -> Result<Self> {
         let meta = file.small(META)?;
@@ -120,7 +120,8 @@ impl Ivf {
         if lists == 0 || lists > len.max(1) {
             return Err(wrong(format!("{lists} lists of {len} vectors")));
         }
-        if positions < len || positions > NONE as usize || !positions.is_multiple_of(BLOCK) {
+        let copies = if twice && lists > 1 { 2 } else { 1 };
+        if positions / copies < len || positions > NONE as usize || !positions.is_multiple_of(BLOCK) {
             return Err(wrong(format!("{positions} positions for {len} vectors")));
         }
         let projection =
@@ -147,15 +148,20 @@ impl Ivf {
             }
         }
         let space = Space::new(metric, meta.longest, projection, meta.step);
-        let lists = read_runs(file, (lists, size(meta.runs)), &codes, len)?;
-        Ok(Self { space, quantizer, centers, codes, lists, len })
+        let lists = read_runs(file, (lists, size(meta.runs)), &codes, (len, copies))?;
+        Ok(Self { space, quantizer, centers, codes, lists, copies, len })
     }
 }
 
-/// The runs of each list: within the positions, and each row in one of them.
-fn read_runs(file: &Sections, (lists, runs): (usize, usize), codes: &Codes, len: usize) -> Result<Lists> {
+/// The runs of each list: within the positions, and each row in as many of them as there are copies.
+fn read_runs(
+    file: &Sections,
+    (lists, runs): (usize, usize),
+    codes: &Codes,
+    (len, copies): (usize, usize),
+) -> Result<Lists> {
     let mut found = filled("lists", lists, Vec::<Run>::new())?;
-    let mut met = filled("lists", len, false)?;
+    let mut met = filled("lists", len, 0)?;
     let rows = codes.rows.as_slice::<u32>();
     let mut taken = filled("lists", rows.len(), false)?;
     let mut count = 0;
@@ -174,17 +180,18 @@ fn read_runs(file: &Sections, (lists, runs): (usize, usize), codes: &Codes, len:
         }
         taken[run].fill(true);
         for &row in &rows[start as usize..(start + len) as usize] {
-            if met.get(row as usize).is_none_or(|met| *met) {
-                let problem = format!("row {row} is out of range or comes twice among {}", met.len());
+            if met.get(row as usize).is_none_or(|met| *met >= copies) {
+                let problem =
+                    format!("row {row} is out of range or comes {copies} times before among {}", met.len());
                 return Err(file.error(CODES[2], &problem));
             }
-            met[row as usize] = true;
+            met[row as usize] += 1;
             count += 1;
         }
         list.push(Run { start, len, room });
     }
-    if count != met.len() {
-        return Err(file.error(RUNS, &format!("{count} of {} vectors", met.len())));
+    if count != met.len() * copies {
+        return Err(file.error(RUNS, &format!("{count} of {} vectors", met.len() * copies)));
     }
     Ok(Lists::new(found.iter()))
 }

@@ -34,6 +34,8 @@ pub(crate) struct Ivf {
     pub codes: Codes,
     /// Where the vectors of each list are.
     pub lists: Lists,
+    /// In how many of them each vector is: 1 or 2.
+    pub copies: usize,
     /// How many vectors there are.
     len: usize,
 }
@@ -44,6 +46,8 @@ pub(crate) struct IvfParams<'a> {
     pub metric: Metric,
     /// Lists; by the number of vectors where nothing is said.
     pub lists: Option<usize>,
+    /// Each vector is in two of them, where there are two.
+    pub twice: bool,
     pub coding: Coding,
     /// With eight bits of every direction beside the code.
     pub refined: bool,
@@ -58,9 +62,10 @@ impl Ivf {
         self.len
     }
 
-    /// Lists that a search looks at where nothing is said: the square root of how many there are, at least eight.
+    /// Lists that a search looks at where nothing is said: the square root of how many there are, at least eight; half as many where
+    /// vectors are in two.
     pub fn usual(&self) -> usize {
-        ((self.lists.len() as f64).sqrt() as usize).max(8).min(self.lists.len())
+        ((self.lists.len() as f64).sqrt() as usize / self.copies).max(8).min(self.lists.len())
     }
 
     /// Of how many the distance is asked for, so that the `k` nearest are among them, where nothing is said: the coarser the codes,
@@ -88,14 +93,15 @@ impl Ivf {
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let longest = self.lists.iter().map(|runs| runs.iter().map(|run| run.len).sum::<u32>()).max();
         let layout = self.codes.layout;
-        let mean = self.len as f64 / self.lists.len().max(1) as f64;
+        let mean = (self.len * self.copies) as f64 / self.lists.len().max(1) as f64;
         vec![
             (
                 "lists",
                 format!(
-                    "{} of {mean:.0} vectors in the mean, {} at most",
+                    "{} of {mean:.0} vectors in the mean, {} at most, each vector in {}",
                     self.lists.len(),
-                    longest.unwrap_or(0)
+                    longest.unwrap_or(0),
+                    self.copies
                 ),
             ),
             (

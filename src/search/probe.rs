@@ -150,6 +150,20 @@ impl Best {
         }
     }
 
+    /// Makes one of each vector's copies, as far as they tell in the mean, and leaves the nearest `most`.
+    fn unite(&mut self, most: usize) {
+        self.keys.sort_unstable_by_key(|&key| (key as u32, key));
+        self.keys.dedup_by(|next, kept| {
+            let same = *next as u32 == *kept as u32;
+            if same {
+                *kept = key(f32::midpoint(distance_of(*kept), distance_of(*next)), *kept as u32);
+            }
+            same
+        });
+        self.most = most;
+        self.cut();
+    }
+
     #[inline(never)]
     fn cut(&mut self) {
         if self.keys.len() > self.most {
@@ -204,7 +218,7 @@ impl Probes<'_> {
             };
             seat.square = head.iter().map(|v| v * v).sum();
             seat.stats = Stats::default();
-            seat.best.clear(self.most, bound);
+            seat.best.clear(self.most.saturating_mul(ivf.copies), bound);
             seat.planes.set(head);
             ivf.quantizer.tables(isa, head, &mut seat.tables, &mut seat.bytes);
             tables.set(head);
@@ -344,6 +358,9 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Party<'_, F> {
         for at in 0..=seats.len() {
             if let Some(seat) = seats.get_mut(at) {
                 seat.best.cut();
+                if probes.ivf.copies > 1 {
+                    seat.best.unite(probes.most);
+                }
                 std::mem::swap(&mut next.keys, &mut seat.best.keys);
                 if let Some(rerank) = &probes.rerank {
                     rerank.ask(s, next);
