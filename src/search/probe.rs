@@ -132,12 +132,14 @@ struct Best {
     keys: Vec<u64>,
     most: usize,
     bound: f32,
+    /// A vector may come twice.
+    copies: bool,
 }
 
 impl Best {
-    fn clear(&mut self, most: usize, bound: f32) {
+    fn clear(&mut self, most: usize, bound: f32, copies: bool) {
         self.keys.clear();
-        (self.most, self.bound) = (most, bound);
+        (self.most, self.bound, self.copies) = (most, bound, copies);
     }
 
     #[inline(always)]
@@ -150,9 +152,21 @@ impl Best {
         }
     }
 
-    /// Makes one of each vector's copies, as far as they tell in the mean, and leaves the nearest `most`.
-    fn unite(&mut self, most: usize) {
-        self.keys.sort_unstable_by_key(|&key| (key as u32, key));
+    #[inline(never)]
+    fn cut(&mut self) {
+        if self.copies {
+            self.unite();
+        }
+        if self.keys.len() > self.most {
+            let (_, last, _) = self.keys.select_nth_unstable(self.most - 1);
+            self.bound = self.bound.min(distance_of(*last));
+            self.keys.truncate(self.most);
+        }
+    }
+
+    /// Makes one of each vector's copies, as far as they tell in the mean.
+    fn unite(&mut self) {
+        self.keys.sort_unstable_by_key(|&key| key as u32);
         self.keys.dedup_by(|next, kept| {
             let same = *next as u32 == *kept as u32;
             if same {
@@ -160,17 +174,6 @@ impl Best {
             }
             same
         });
-        self.most = most;
-        self.cut();
-    }
-
-    #[inline(never)]
-    fn cut(&mut self) {
-        if self.keys.len() > self.most {
-            let (_, last, _) = self.keys.select_nth_unstable(self.most - 1);
-            self.bound = self.bound.min(distance_of(*last));
-            self.keys.truncate(self.most);
-        }
     }
 }
 
@@ -218,7 +221,7 @@ impl Probes<'_> {
             };
             seat.square = head.iter().map(|v| v * v).sum();
             seat.stats = Stats::default();
-            seat.best.clear(self.most.saturating_mul(ivf.copies), bound);
+            seat.best.clear(self.most, bound, ivf.copies > 1);
             seat.planes.set(head);
             ivf.quantizer.tables(isa, head, &mut seat.tables, &mut seat.bytes);
             tables.set(head);
@@ -358,9 +361,6 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Party<'_, F> {
         for at in 0..=seats.len() {
             if let Some(seat) = seats.get_mut(at) {
                 seat.best.cut();
-                if probes.ivf.copies > 1 {
-                    seat.best.unite(probes.most);
-                }
                 std::mem::swap(&mut next.keys, &mut seat.best.keys);
                 if let Some(rerank) = &probes.rerank {
                     rerank.ask(s, next);
