@@ -27,13 +27,16 @@ use crate::kernels::{Isa, Kernel, Simd};
 use crate::kmeans::{KmeansParams, kmeans};
 use crate::metric::Metric;
 use crate::threads::{self, Monitor};
+use crate::transform::Matrix;
 use crate::vectors::Vectors;
 
 /// Centroids of a nibble.
 const CENTROIDS: usize = 16;
 /// Bits of a nibble.
 const NIBBLE: usize = 4;
-/// Rounds of k-means.
+/// Rounds of k-means among few vectors, so many for each centroid, and among all.
+const EARLY: usize = 8;
+const PER_CENTROID: usize = 160;
 const ROUNDS: usize = 16;
 /// Steps of the search for θ.
 const BISECTIONS: usize = 48;
@@ -46,6 +49,8 @@ pub(crate) struct Product {
     bits: usize,
     /// The directions that parts are made of, coordinate by coordinate: of each coordinate what it adds to all directions.
     turn: Vec<f32>,
+    /// The same direction by direction, as vectors are multiplied with it.
+    matrix: Matrix,
     directions: usize,
     parts: Vec<Part>,
     deviations: [f32; 2],
@@ -109,18 +114,23 @@ impl Product {
             books.into_iter().map(|book| Ok(book.into_inner().map_err(|_| crate::Error::Interrupted)?.1));
         let parts = parts.collect::<Result<Vec<Part>>>()?;
         let turn = turn.transpose().iter().map(|&v| v as f32).collect();
-        let mut made = Self { width, bits, turn, directions, parts, deviations: [0.0; 2] };
+        let mut made = Self::of(width, bits, turn, parts, [0.0; 2]);
         made.deviations = made.measured(residuals);
         Ok(made)
     }
 
-    /// The centroid of each part that is nearest.
+    fn of(width: usize, bits: usize, turn: Vec<f32>, parts: Vec<Part>, deviations: [f32; 2]) -> Self {
+        let directions = turn.len() / width;
+        let rows: Vec<f32> =
+            (0..directions).flat_map(|at| turn.iter().skip(at).step_by(directions).copied()).collect();
+        Self { matrix: Matrix::new(&rows, width), width, bits, turn, directions, parts, deviations }
+    }
+
+    /// The centroid of each part that is nearest. `turned`: the directions of the residual and of the centre.
     #[inline(always)]
-    fn choose(&self, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2] {
+    fn choose(&self, residual: &[f32], turned: &[f32], code: Code) -> [Factors; 2] {
         let scale = unit(residual);
-        let (mut turned, mut turned_center) = (Vec::new(), Vec::new());
-        self.turn(residual, &mut turned);
-        self.turn(center, &mut turned_center);
+        let (turned, turned_center) = turned.split_at(self.directions);
         // By the nibbles alone, and by all bits.
         let (mut along, mut center_along) = ([0.0; 2], [0.0; 2]);
         let mut from = 0;
@@ -149,16 +159,11 @@ impl Product {
         [0, self.by_all()].map(|at| Factors::new(square, along[at], center_along[at]))
     }
 
-    /// Makes `turned` the directions of `vector`.
-    #[inline(always)]
-    fn turn(&self, vector: &[f32], turned: &mut Vec<f32>) {
-        turned.clear();
-        turned.resize(self.directions, 0.0);
-        for (line, &v) in self.turn.chunks_exact(self.directions).zip(vector) {
-            for (turned, t) in turned.iter_mut().zip(line) {
-                *turned += v * t;
-            }
-        }
+    /// The directions of each of `vectors`.
+    fn turned(&self, isa: Isa, vectors: &[f32]) -> Vec<f32> {
+        let mut turned = vec![0.0; vectors.len() / self.width * self.directions];
+        self.matrix.multiply(isa, vectors, &mut turned, self.directions);
+        turned
     }
 
     /// Each part with its share of `turned`.
@@ -230,7 +235,7 @@ impl Product {
         });
         let parts = parts.collect();
         let deviations = [deviations[0], deviations[by_all]];
-        Some(Self { width, bits, turn: turn.to_vec(), directions, parts, deviations })
+        Some(Self::of(width, bits, turn.to_vec(), parts, deviations))
     }
 }
 
@@ -244,37 +249,83 @@ impl Part {
         if k == 0 {
             return Ok(());
         }
+        // From a good start among few of them, over all of them.
         let params = KmeansParams {
             metric: Metric::L2,
-            iterations: ROUNDS,
+            iterations: EARLY,
             seed,
             threads: Some(1),
+            max_points_per_centroid: Some(PER_CENTROID),
             ..KmeansParams::default()
         };
-        let found = kmeans(vectors, k, &params)?;
+        let start = kmeans(vectors, k, &params)?.centroids;
+        let isa = Isa::active();
         if self.leaves.is_empty() {
-            for (at, line) in self.book.iter_mut().enumerate() {
-                *line = std::array::from_fn(|j| found.centroids[j % k * dim + at]);
-            }
+            let order: Vec<usize> = (0..CENTROIDS).map(|j| j % k).collect();
+            fill(&mut self.book, &start, &order);
+            isa.run(Lloyd { book: &mut self.book, values, rounds: ROUNDS });
             return Ok(());
         }
         let mut order: Vec<usize> = (0..VALUES).map(|j| j % k).collect();
-        halve(&found.centroids, dim, &mut order);
-        for (at, line) in self.leaves.iter_mut().enumerate() {
-            *line = std::array::from_fn(|j| found.centroids[order[j] * dim + at]);
-        }
-        let (labels, _) = found.assign(vectors, Some(1), None)?;
-        let mut sizes = vec![0f32; k];
-        labels.iter().for_each(|&label| sizes[label as usize] += 1.0);
+        fill(&mut self.leaves, &start, &order);
+        isa.run(Lloyd { book: &mut self.leaves, values, rounds: ROUNDS });
+        let centroids: Vec<f32> = (0..k).flat_map(|j| self.leaves.iter().map(move |line| line[j])).collect();
+        halve(&centroids, dim, &mut order);
+        fill(&mut self.leaves, &centroids, &order);
+        let sizes = isa.run(Lloyd { book: &mut self.leaves, values, rounds: 1 });
         for (line, leaves) in self.book.iter_mut().zip(&self.leaves) {
             *line = std::array::from_fn(|j| {
                 let under = j * CENTROIDS..(j + 1) * CENTROIDS;
-                let weight = |at: usize| sizes[order[at]] + f32::MIN_POSITIVE;
+                let weight = |at: usize| sizes[at] + f32::MIN_POSITIVE;
                 let sum: f32 = under.clone().map(|at| weight(at) * leaves[at]).sum();
                 sum / under.map(weight).sum::<f32>()
             });
         }
         Ok(())
+    }
+}
+
+/// Makes the centroids of `book` those of `centroids` that `order` names, one coordinate of all after the other.
+fn fill<const N: usize>(book: &mut [[f32; N]], centroids: &[f32], order: &[usize]) {
+    let dim = book.len();
+    for (at, line) in book.iter_mut().enumerate() {
+        *line = std::array::from_fn(|j| centroids[order[j] * dim + at]);
+    }
+}
+
+/// Rounds of k-means (Lloyd 1982), few dimensions and all centroids in registers: a centroid that is nearest to nothing stays. Returns
+/// how many vectors each is nearest to.
+struct Lloyd<'a, const N: usize> {
+    book: &'a mut [[f32; N]],
+    values: &'a [f32],
+    rounds: usize,
+}
+
+impl<const N: usize> Kernel for Lloyd<'_, N> {
+    type Out = [f32; N];
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> [f32; N] {
+        let Self { book, values, rounds } = self;
+        let mut sizes = [0f32; N];
+        for _ in 0..rounds {
+            let mut sums = vec![[0f32; N]; book.len()];
+            sizes = [0.0; N];
+            for share in values.chunks_exact(book.len()) {
+                let at = nearest(book, share, 1.0);
+                sizes[at] += 1.0;
+                for (sums, v) in sums.iter_mut().zip(share) {
+                    sums[at] += v;
+                }
+            }
+            for (line, sums) in book.iter_mut().zip(&sums) {
+                for ((c, sum), size) in line.iter_mut().zip(sums).zip(&sizes) {
+                    if *size > 0.0 {
+                        *c = sum / size;
+                    }
+                }
+            }
+        }
+        sizes
     }
 }
 
@@ -350,7 +401,8 @@ impl Quantizer for Product {
                 self.0.choose(self.1, self.2, self.3)
             }
         }
-        isa.run(Choose(self, residual, center, code))
+        let turned = self.turned(isa, &[residual, center].concat());
+        isa.run(Choose(self, residual, &turned, code))
     }
 
     fn decode(&self, nibbles: &[u8], planes: &[u8], x: &mut [f32]) {
@@ -376,24 +428,22 @@ impl Quantizer for Product {
             type Out = ();
             #[inline(always)]
             fn run<S: Simd>(self, _: S) {
-                let Self(product, query, tables, bytes) = self;
-                let mut turned = Vec::new();
-                product.turn(query, &mut turned);
+                let Self(product, turned, tables, bytes) = self;
                 let mut all = [[0f32; CENTROIDS]; Product::MOST];
-                for (sums, (part, share)) in all.iter_mut().zip(product.shares(&turned)) {
+                for (sums, (part, share)) in all.iter_mut().zip(product.shares(turned)) {
                     multiply(&part.book, share, sums);
                 }
                 tables.set_sums(&all[..product.parts.len()]);
                 if product.bits > NIBBLE {
                     bytes.sums.clear();
                     bytes.sums.resize(product.parts.len(), [0.0; VALUES]);
-                    for (sums, (part, share)) in bytes.sums.iter_mut().zip(product.shares(&turned)) {
+                    for (sums, (part, share)) in bytes.sums.iter_mut().zip(product.shares(turned)) {
                         multiply(&part.leaves, share, sums);
                     }
                 }
             }
         }
-        isa.run(Set(self, query, tables, bytes));
+        isa.run(Set(self, &self.turned(isa, query), tables, bytes));
     }
 
     fn deviations(&self) -> [f32; 2] {

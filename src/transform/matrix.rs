@@ -12,7 +12,7 @@ const SUMS: usize = 2;
 const TOGETHER: usize = 3;
 
 /// P, [`LANES`] rows at a time, coordinate by coordinate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Matrix {
     dims: usize,
     panels: Vec<f32>,
