@@ -429,3 +429,104 @@ fn batches_come_near_to_all_vectors_and_are_the_same_at_any_number_of_threads() 
     let whole = kmeans(x.view(), 30, &KmeansParams { batch: Some(x.len() * 2), ..params }).unwrap();
     assert_eq!(whole, kmeans(x.view(), 30, &params).unwrap());
 }
+
+/// How unequal groups are: 1 where all have the same size (k Σ nᵢ² / n²), and the largest in units of the mean.
+fn imbalance(labels: &[u32], k: usize) -> (f64, f64) {
+    let mut sizes = vec![0f64; k];
+    labels.iter().for_each(|&label| sizes[label as usize] += 1.0);
+    let n = labels.len() as f64;
+    let squares: f64 = sizes.iter().map(|size| size * size).sum();
+    (squares * k as f64 / (n * n), sizes.iter().fold(0.0, |most: f64, &size| most.max(size)) * k as f64 / n)
+}
+
+#[test]
+fn balanced_groups_are_of_about_the_same_size_for_a_slightly_larger_distance() {
+    let k = 50;
+    for (dtype, metric) in [
+        (Dtype::F32, Metric::L2),
+        (Dtype::U8, Metric::L2),
+        (Dtype::F32, Metric::Cosine),
+        (Dtype::F16, Metric::InnerProduct),
+    ] {
+        let x = Set::suited(dtype, 12, &noise(&mut Rng(31), 6000, 12)).without_zeros();
+        let params = KmeansParams { metric, ..KmeansParams::default() };
+        let run = |params: &KmeansParams| {
+            let found = kmeans(x.view(), k, params).unwrap();
+            let (labels, distances) = found.assign(x.view(), None, None).unwrap();
+            (found, labels, distances)
+        };
+        let (usual, labels, _) = run(&params);
+        let (before, _) = imbalance(&labels, k);
+        assert!(usual.prices.is_empty());
+        let balanced = KmeansParams { balanced: true, ..params };
+        let (found, labels, distances) = run(&balanced);
+        let (after, largest) = imbalance(&labels, k);
+        assert!(
+            after < 1.01 && after < before && largest < 1.3,
+            "{metric} {dtype}: {before} to {after}, {largest}"
+        );
+        let lost = found.objective[found.objective.len() - 1] - usual.objective[usual.objective.len() - 1];
+        let scale = usual.objective[usual.objective.len() - 1].abs();
+        assert!(lost < 0.03 * scale, "{metric} {dtype}: {lost} of {scale}");
+        // Each label is of the least distance and price, and its distance is the metric's.
+        for i in (0..x.len()).step_by(97) {
+            let told = |id: usize| {
+                let centroid: Vec<f64> =
+                    found.centroids[id * 12..][..12].iter().map(|&v| f64::from(v)).collect();
+                (distance(metric, x.row(i), &centroid), f64::from(found.prices[id]))
+            };
+            let row = x.row(i);
+            let length = row.iter().map(|v| v * v).sum::<f64>().sqrt();
+            let paid = |id: usize| {
+                let (distance, price) = told(id);
+                match metric {
+                    Metric::L2 => f64::from(distance) + price,
+                    Metric::Cosine => 2.0 * f64::from(distance) + price,
+                    _ => 2.0 * f64::from(distance) / length + price,
+                }
+            };
+            let least = (0..k).map(paid).fold(f64::INFINITY, f64::min);
+            let label = labels[i] as usize;
+            assert!(paid(label) - least <= 1e-5 * least.abs().max(1.0), "{metric} {dtype}: row {i}");
+            assert_eq!(distances[i].to_bits(), told(label).0.to_bits(), "{metric} {dtype}: row {i}");
+        }
+        // The same at any number of threads.
+        let one = kmeans(x.view(), k, &KmeansParams { threads: Some(1), ..balanced }).unwrap();
+        assert_eq!(one, found);
+    }
+}
+
+#[test]
+fn odd_data_is_balanced_without_harm() {
+    let x = Set::new(Dtype::F32, 12, clustered(&mut Rng(32), 3000, 12));
+    let usual = KmeansParams::default();
+    let [before, after] = [usual, KmeansParams { balanced: true, ..usual }].map(|params| {
+        let found = kmeans(x.view(), 50, &params).unwrap();
+        imbalance(&found.assign(x.view(), None, None).unwrap().0, 50).0
+    });
+    assert!(after < before, "{before} to {after}");
+    let params = KmeansParams { balanced: true, ..KmeansParams::default() };
+    for (values, k) in
+        [(vec![1f32; 40], 4), (vec![0.0; 6], 3), (vec![1e30, -1e30, 2e30, 0.0], 2), (vec![5.0, 6.0], 1)]
+    {
+        let x = Vectors::new(&values, 2).unwrap();
+        let found = kmeans(x, k.min(x.len()), &params).unwrap();
+        assert!(found.centroids.iter().chain(&found.prices).all(|v| v.is_finite()), "{found:?}");
+        let (labels, _) = found.assign(x, None, None).unwrap();
+        assert!(labels.iter().all(|&label| (label as usize) < k));
+    }
+    let x = Vectors::new(&[1f32, 2.0, 3.0, 4.0], 2).unwrap();
+    let found = kmeans(x, 2, &params).unwrap();
+    for (prices, says) in [
+        (vec![0.0], "prices = 1 values"),
+        (vec![0.0, -1.0], "prices = -1"),
+        (vec![f32::NAN, 0.0], "prices = NaN"),
+    ] {
+        let error = Kmeans { prices, ..found.clone() }.assign(x, None, None).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    for other in [KmeansParams { hierarchical: true, ..params }, KmeansParams { batch: Some(2), ..params }] {
+        let error = kmeans(x, 2, &other).unwrap_err().to_string();
+        assert!(error.contains("balanced = true"), "{error}");
+    }
+}

@@ -13,6 +13,8 @@ ENGINES: dict[str, tuple[str, str, dict]] = {
     "steep-graph": ("steep", "Graph", {"degree": 32}),
     "steep-graph64": ("steep", "Graph", {"degree": 64}),
     "steep-ivf": ("steep", "Ivf", {"code": "rabitq4,rerank"}),
+    "steep-ivf-x2": ("steep", "Ivf", {"code": "rabitq2,rerank", "lists": "ivfx2"}),
+    "steep-ivf-sq8": ("steep", "Ivf", {"code": "sq8"}),
     "steep-ivf-rabitq2": ("steep", "Ivf", {"code": "rabitq2"}),
     "steep-ivf-rabitq3": ("steep", "Ivf", {"code": "rabitq3"}),
     "steep-ivf-rabitq4": ("steep", "Ivf", {"code": "rabitq4"}),

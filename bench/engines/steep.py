@@ -57,10 +57,10 @@ class Graph(Steep):
 
 
 class Ivf(Steep):
-    """``spec="ivf,..."`` with a code and as many lists as it takes by itself; integers stay integers."""
+    """``spec="ivf,..."`` or ``"ivfx2,..."`` with a code and as many lists as it takes; integers stay."""
 
-    def __init__(self, metric: str, code: str) -> None:
-        super().__init__(metric, f"ivf,{code}")
+    def __init__(self, metric: str, code: str, lists: str = "ivf") -> None:
+        super().__init__(metric, f"{lists},{code}")
 
     def build(self, x: np.ndarray, threads: int) -> None:
         # A nibble for two dimensions, as the others' product codes.

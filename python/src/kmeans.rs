@@ -11,7 +11,7 @@ use crate::errors::Result;
 
 type Any<'py> = Bound<'py, PyAny>;
 
-/// (centroids, objective); `start` is a name, or centroids.
+/// (centroids, objective, prices); `start` is a name, or centroids.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "the public function's")]
 pub fn kmeans<'py>(
@@ -25,10 +25,11 @@ pub fn kmeans<'py>(
     max_points_per_centroid: Option<&Any<'py>>,
     hierarchical: bool,
     batch: Option<&Any<'py>>,
+    balanced: bool,
     seed: &Any<'py>,
     threads: Option<&Any<'py>>,
     progress: Option<&Any<'py>>,
-) -> Result<(Any<'py>, Any<'py>)> {
+) -> Result<(Any<'py>, Any<'py>, Any<'py>)> {
     let (k, iterations, seed) =
         (count("k", k)?, count("iterations", iterations)?, count("seed", seed)? as u64);
     let most = optional_count("max_points_per_centroid", max_points_per_centroid)?;
@@ -53,14 +54,19 @@ pub fn kmeans<'py>(
             max_points_per_centroid: most,
             hierarchical,
             batch,
+            balanced,
             seed,
             threads,
             monitor: Some(pulse),
         };
         Ok(steep::kmeans(vectors, k, &params)?)
     })?;
-    let rounds = found.objective.len();
-    Ok((table(py, found.centroids, found.dim, false)?, table(py, found.objective, rounds, true)?))
+    let (rounds, priced) = (found.objective.len(), found.prices.len());
+    Ok((
+        table(py, found.centroids, found.dim, false)?,
+        table(py, found.objective, rounds, true)?,
+        table(py, found.prices, priced, true)?,
+    ))
 }
 
 /// (labels, distances)
@@ -69,16 +75,18 @@ pub fn kmeans_assign<'py>(
     py: Python<'py>,
     x: &Any<'py>,
     centroids: &Any<'py>,
+    prices: PyReadonlyArray1<'py, f32>,
     metric: &str,
     threads: Option<&Any<'py>>,
     progress: Option<&Any<'py>>,
 ) -> Result<(Any<'py>, Any<'py>)> {
     let threads = optional_count("threads", threads)?;
     let (metric, x, centroids) = (metric.parse()?, Matrix::base(x)?, Matrix::centroids(centroids)?);
-    let (vectors, centroids) = (x.vectors()?, centroids.vectors()?);
+    let (vectors, centroids, prices) = (x.vectors()?, centroids.vectors()?, prices.as_slice()?);
     let (labels, distances) = released(py, progress, |pulse| {
         let values = centroids.as_slice::<f32>().unwrap_or_default().to_vec();
-        let found = Kmeans { metric, dim: centroids.dim(), centroids: values, objective: Vec::new() };
+        let (dim, objective, prices) = (centroids.dim(), Vec::new(), prices.to_vec());
+        let found = Kmeans { metric, dim, centroids: values, objective, prices };
         Ok(found.assign(vectors, threads, Some(pulse))?)
     })?;
     let labels: Vec<i64> = labels.into_iter().map(i64::from).collect();

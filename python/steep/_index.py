@@ -35,7 +35,8 @@ class Index:
         Codes make vectors small, at the cost of exact distances: "rabitq4", "lvq8" and "sq8" are 1 to 8 bits
         a direction, scaled to each vector's direction, to its reach, or alike for all; "pq64x4" and "pq16x8"
         are so many codes of 4 or 8 bits a vector. "ivf4096,rabitq4" puts them into 4096 lists, of which a
-        search looks at the nprobe nearest; "ivf,rabitq4" chooses their number. With ",rerank" at the end the
+        search looks at the nprobe nearest; "ivf,rabitq4" chooses their number, and
+        "ivf4096x2,rabitq4" puts each vector into two, for queries unlike the vectors. With ",rerank" the
         vectors are stored too, and rank the best by their codes exactly; ",rerank-f16" and "-bf16" store them
         rounded; "rabitq1" and "pq64x4" can have ",rerank-i8", eight bits a direction. "ivf" by itself is
         "ivf,rabitq4,rerank", "f16" is "rabitq4,rerank-f16". What codes are made for is learned from the

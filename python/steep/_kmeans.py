@@ -21,6 +21,9 @@ class Kmeans:
     objective : float64 array of shape (iterations,)
         The sum of weight * distance over all vectors, to the centroids that each iteration began with:
         squared l2, 1 - cos or -<x, c>. Smaller is better.
+    prices : float32 array of shape (k,) or (0,)
+        What each centroid adds to the squared distance of a vector when it is looked for, where groups are
+        balanced: under "cosine" and "ip" to that of the directions, 2 - 2 cos.
     metric : str
         "l2", "ip" or "cosine".
 
@@ -40,12 +43,13 @@ class Kmeans:
 
     centroids: npt.NDArray[np.float32]
     objective: npt.NDArray[np.float64]
+    prices: npt.NDArray[np.float32]
     metric: Metric
 
     def assign(
         self, x: Array, *, threads: int | None = None, progress: Progress | None = None
     ) -> tuple[Ids, Distances]:
-        """Find the nearest centroid of each vector, the lowest of equals.
+        """Find the nearest centroid of each vector, the lowest of equals; by price too, where balanced.
 
         Parameters
         ----------
@@ -65,7 +69,7 @@ class Kmeans:
         ValueError, TypeError
             Where the vectors have another dimension, or hold NaN or infinity, or zeros under "cosine".
         """
-        return _steep.kmeans_assign(x, self.centroids, self.metric, threads, progress)
+        return _steep.kmeans_assign(x, self.centroids, self.prices, self.metric, threads, progress)
 
     def __repr__(self) -> str:
         k, dim = self.centroids.shape
@@ -86,6 +90,7 @@ def kmeans(
     max_points_per_centroid: int | None = None,
     hierarchical: bool = False,
     batch: int | None = None,
+    balanced: bool = False,
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -123,6 +128,10 @@ def kmeans(
         For sets larger than memory, such as a memory-mapped array: look at so many vectors in an iteration,
         at least k, a random choice, and move centroids by what they have seen so far (mini-batch k-means).
         The objective is then that of each batch, times n / batch.
+    balanced : bool
+        Make groups of about equal size: a centroid that has too many vectors asks a price, which is added
+        to its distance, here and in `Kmeans.assign`. The centroids are those of the iteration whose groups
+        were most alike. It takes a copy of the vectors in float32.
     seed : int
         The same seed gives the same centroids, with any number of threads.
     threads : int, optional
@@ -165,6 +174,7 @@ def kmeans(
         max_points_per_centroid,
         bool(hierarchical),
         batch,
+        bool(balanced),
         seed,
         threads,
         progress,

@@ -101,13 +101,15 @@ def kmeans(
     max_points_per_centroid: int | None,
     hierarchical: bool,
     batch: int | None,
+    balanced: bool,
     seed: int,
     threads: int | None,
     progress: Progress | None,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]: ...
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.float32]]: ...
 def kmeans_assign(
     x: Array,
     centroids: npt.NDArray[np.float32],
+    prices: npt.NDArray[np.float32],
     metric: Metric,
     threads: int | None,
     progress: Progress | None,

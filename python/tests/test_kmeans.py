@@ -146,3 +146,16 @@ def test_batches_of_a_mapped_file_come_near_to_all_of_it(tmp_path):
         steep.kmeans(x, 40, batch=39)
     with pytest.raises(ValueError, match="batch"):
         steep.kmeans(x, 40, batch=100, hierarchical=True)
+
+
+def test_balanced_groups_have_about_the_same_size():
+    x = np.random.default_rng(5).standard_normal((4000, 10)).astype(np.float32)
+    found = steep.kmeans(x, 20, balanced=True)
+    assert found.prices.shape == (20,)
+    sizes = np.bincount(found.assign(x)[0], minlength=20)
+    assert sizes.max() < 1.25 * 200
+    usual = steep.kmeans(x, 20)
+    assert usual.prices.shape == (0,)
+    assert sizes.std() < np.bincount(usual.assign(x)[0], minlength=20).std()
+    with pytest.raises(ValueError, match="balanced = true"):
+        steep.kmeans(x, 20, balanced=True, batch=500)

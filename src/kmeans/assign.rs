@@ -182,19 +182,30 @@ impl<'a> Assignment<'a> {
 
     /// Labels, and distances by the user's metric.
     pub fn nearest(self, metric: Metric, centroids: &[f32]) -> Result<(Vec<u32>, Vec<f32>)> {
-        let Self { points, labels, mut distances, .. } = self;
+        let Self { points, labels, distances: mut found, .. } = self;
         if metric == Metric::InnerProduct {
-            let centroids = Vectors::new(centroids, points.rows.dim())?;
-            let (isa, mut query, mut out) = (Isa::active(), Query::default(), Vec::new());
-            for (i, distance) in distances.iter_mut().enumerate() {
-                query.set(metric, points.rows, i, Dtype::F32);
-                out.clear();
-                query.distances(isa, centroids, &labels[i..=i], &mut out);
-                *distance = out[0];
-            }
+            distances(metric, points.rows, (&labels, centroids), &mut found)?;
         }
-        Ok((labels, distances))
+        Ok((labels, found))
     }
+}
+
+/// Makes `out` the distance of each row to the centroid that its label says.
+pub(super) fn distances(
+    metric: Metric,
+    rows: Vectors,
+    (labels, centroids): (&[u32], &[f32]),
+    out: &mut [f32],
+) -> Result<()> {
+    let centroids = Vectors::new(centroids, rows.dim())?;
+    let (isa, mut query, mut one) = (Isa::active(), Query::default(), Vec::new());
+    for (i, distance) in out.iter_mut().enumerate() {
+        query.set(metric, rows, i, Dtype::F32);
+        one.clear();
+        query.distances(isa, centroids, &labels[i..=i], &mut one);
+        *distance = one[0];
+    }
+    Ok(())
 }
 
 fn filled<T: Clone>(len: usize, value: T) -> Result<Vec<T>> {

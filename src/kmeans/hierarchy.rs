@@ -72,7 +72,7 @@ pub(super) fn cluster(points: &Points, k: usize, params: &KmeansParams, threads:
     if let Some(last) = objective.last_mut() {
         *last = work.objective(&members, &centroids, how)?;
     }
-    Ok(Kmeans { metric, dim: points.rows.dim(), centroids, objective })
+    Ok(Kmeans { metric, dim: points.rows.dim(), centroids, objective, prices: Vec::new() })
 }
 
 /// Threads, and who watches.

@@ -72,5 +72,5 @@ pub(super) fn cluster(
             }
         }
     }
-    Ok(Kmeans { metric, dim, centroids, objective })
+    Ok(Kmeans { metric, dim, centroids, objective, prices: Vec::new() })
 }

@@ -12,6 +12,7 @@
 //! computation: of vectors of length 1, weighted under ip by the length that they had.
 
 mod assign;
+mod balance;
 mod batch;
 mod bounds;
 mod codes;
@@ -28,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::random::Random;
 use crate::threads::{self, Monitor};
-use crate::vectors::Vectors;
+use crate::vectors::{MAX_DIM, Vectors};
 
 use assign::Assignment;
 use points::Points;
@@ -60,6 +61,9 @@ pub struct KmeansParams<'a> {
     /// Mini-batches, for sets larger than memory: an iteration looks at so many vectors, a random choice, and moves centroids by what
     /// they have seen so far. The objective is that of the batch times n / batch.
     pub batch: Option<usize>,
+    /// Groups of about equal size: a centroid that has too many vectors asks a price, which [`Kmeans::assign`] adds to its distance. Of
+    /// all iterations the centroids are those whose groups were most alike. It takes a copy of the vectors in f32.
+    pub balanced: bool,
     /// Of what is random: the same seed gives the same centroids, at any number of threads.
     pub seed: u64,
     /// Threads at most; all cores where nothing is said.
@@ -78,6 +82,7 @@ impl Default for KmeansParams<'_> {
             max_points_per_centroid: None,
             hierarchical: false,
             batch: None,
+            balanced: false,
             seed: 0,
             threads: None,
             monitor: None,
@@ -97,6 +102,9 @@ pub struct Kmeans {
     /// For each iteration the sum of weight × distance over all vectors, to the centroids that the iteration began with:
     /// squared l2, 1 − cos, or −⟨x, c⟩. Smaller is better.
     pub objective: Vec<f64>,
+    /// What each centroid adds to the squared distance of a vector when it is looked for, where groups are balanced; otherwise none. Under
+    /// cosine and ip to that of the directions, 2 − 2 cos.
+    pub prices: Vec<f32>,
 }
 
 /// Puts `vectors` into `k` groups. Beside them it takes up to about 3 bytes a coordinate and 200 a vector, mostly for codes, of
@@ -139,6 +147,9 @@ pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmean
     if params.hierarchical {
         return hierarchy::cluster(&points, k, params, threads);
     }
+    if params.balanced {
+        return balance::cluster(&points, k, params, threads);
+    }
     let mut centroids = start::centroids(&points, k, params)?;
     let mut assignment = Assignment::new(&points, &centroids, iterations, (seed, threads, monitor))?;
     let mut means = Means::new(&points, k);
@@ -152,7 +163,7 @@ pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmean
         let found = (&assignment.labels[..], &assignment.distances[..]);
         means.update(&points, found, &mut centroids, (threads, monitor))?;
     }
-    Ok(Kmeans { metric, dim: vectors.dim(), centroids, objective })
+    Ok(Kmeans { metric, dim: vectors.dim(), centroids, objective, prices: Vec::new() })
 }
 
 /// Refuses what cannot be clustered; the number of threads.
@@ -178,6 +189,12 @@ fn check(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<usize> {
             let expected = "none where hierarchical or max_points_per_centroid is set";
             return Err(Error::argument("batch", batch, expected));
         }
+    }
+    if params.balanced && (params.hierarchical || params.batch.is_some()) {
+        return Err(Error::argument("balanced", true, "false where hierarchical or batch is set"));
+    }
+    if params.balanced && vectors.dim() == MAX_DIM {
+        return Err(Error::argument("dim", vectors.dim(), "1 to 65535 where balanced is set"));
     }
     check_vectors(vectors, params.metric, "vectors")?;
     if let Some(weights) = params.weights {
@@ -228,7 +245,8 @@ impl Kmeans {
         self.centroids.len() / self.dim
     }
 
-    /// The nearest centroid of each vector, the lowest of equals, and its distance by the metric.
+    /// The nearest centroid of each vector, the lowest of equals, and its distance by the metric; where groups are balanced, the nearest
+    /// by distance and price.
     ///
     /// # Errors
     /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine; [`Error::Argument`] where `threads` is 0 or
@@ -247,10 +265,27 @@ impl Kmeans {
             return Err(Error::argument("centroids", "none", "at least one"));
         }
         check_vectors(Vectors::new(&self.centroids, self.dim)?, self.metric, "centroids")?;
+        let wrong = |p: &&f32| !p.is_finite() || **p < 0.0;
+        if !self.prices.is_empty() && self.prices.len() != self.k() {
+            return Err(Error::argument(
+                "prices",
+                format_args!("{} values", self.prices.len()),
+                "one a centroid",
+            ));
+        }
+        if let Some(wrong) = self.prices.iter().find(wrong) {
+            return Err(Error::argument("prices", wrong, "finite numbers of 0 or more"));
+        }
         let threads = threads::resolve(threads)?;
         let (mut labels, mut distances) = (Vec::new(), Vec::new());
         for from in (0..vectors.len()).step_by(PIECE) {
             let some = vectors.rows(from..(from + PIECE).min(vectors.len()));
+            if !self.prices.is_empty() {
+                let (new, far) = balance::nearest(self, some, (threads, monitor))?;
+                labels.extend(new);
+                distances.extend(far);
+                continue;
+            }
             let points = Points::new(some, self.metric, None);
             let mut assignment = Assignment::new(&points, &self.centroids, 1, (0, threads, monitor))?;
             assignment.assign(&self.centroids, threads, monitor)?;
