@@ -391,3 +391,46 @@ fn forged_transforms_with_a_right_checksum_are_refused() {
         refused(Index::from_bytes(&file(&parts)), expected);
     }
 }
+
+/// All that a file can have of transforms, two lists for each vector, bytes that stand for centroids, and vectors rounded.
+fn golden() -> Index {
+    let values: Vec<f32> = (0..300 * 24).map(|i| ((i * i) as f32 * 0.37).sin()).collect();
+    let spec = "norm,pca12,rotate,ivf5x2,pq3x8,rerank-f16".parse().unwrap();
+    let params = BuildParams { spec, ..BuildParams::default() };
+    Index::build(Vectors::new(&values, 24).unwrap(), &params).unwrap()
+}
+
+/// Version 1 of the format, as [`write_the_golden_transforms`] wrote it once.
+#[test]
+fn the_golden_transforms_are_read_as_they_were_written() {
+    let index = Index::from_bytes(include_bytes!("data/v1-transforms.steep")).unwrap();
+    let what = "Index(300 × 24 f32, l2, norm,pca12,rotate,ivf5x2,pq3x8,rerank-f16)";
+    assert_eq!(format!("{index:?}"), what);
+    // What was learned and stored then is what is learned and stored now, but for the rounding of another processor.
+    let now = golden();
+    let [then_rows, now_rows] = [&index, &now].map(|index| {
+        let rows = index.vectors().as_slice::<half::f16>().unwrap();
+        rows.iter().map(|v| v.to_f32()).collect::<Vec<f32>>()
+    });
+    let inner = |rows: &[f32], a: usize, b: usize| -> f32 {
+        rows[a * 12..][..12].iter().zip(&rows[b * 12..][..12]).map(|(a, b)| a * b).sum()
+    };
+    for (a, b) in (0..300).map(|a| (a, (a * 7 + 1) % 300)) {
+        let (then, now) = (inner(&then_rows, a, b), inner(&now_rows, a, b));
+        assert!((then - now).abs() < 0.02, "{a} and {b}: {then}, {now}");
+    }
+    let params = SearchParams { nprobe: Some(5), rerank: Some(300), ..SearchParams::default() };
+    let values: Vec<f32> = (0..20 * 24).map(|i| ((i * i) as f32 * 0.37).sin()).collect();
+    let hits = index.search(Vectors::new(&values, 24).unwrap(), 5, &params).unwrap();
+    for (row, (ids, distances)) in hits.ids.chunks(5).zip(hits.distances.chunks(5)).enumerate() {
+        assert_eq!(ids[0], row as i64);
+        assert!(distances[0] < 1e-5 && distances.is_sorted(), "{distances:?}");
+    }
+}
+
+#[test]
+#[ignore = "writes tests/data/v1-transforms.steep, which must not change"]
+fn write_the_golden_transforms() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/v1-transforms.steep");
+    std::fs::write(path, golden().to_bytes().unwrap()).unwrap();
+}

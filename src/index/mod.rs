@@ -138,8 +138,8 @@ impl Index {
     /// Adds `vectors`. Where this fails the index is as it was.
     ///
     /// # Errors
-    /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine, of what transforms make of a vector too; [`Error::IdCount`] and
-    /// [`Error::DuplicateId`]; [`Error::Inexact`] where the index's type does not hold a value;
+    /// [`Error::Dimension`]; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine, of what transforms make of a vector too;
+    /// [`Error::IdCount`] and [`Error::DuplicateId`]; [`Error::Inexact`] where the index's type does not hold a value;
     /// [`Error::OutOfMemory`]; [`Error::Interrupted`].
     pub fn add(&mut self, vectors: Vectors, params: &AddParams) -> Result<()> {
         self.check_given("vectors", vectors)?;
