@@ -89,7 +89,7 @@ fn nibbles_find_more_the_more_there_are() {
 }
 
 #[test]
-fn levels_of_any_kind_find_more_the_more_there_are() {
+fn codes_of_every_kind_reach_their_recall_without_the_vectors_or_with_rounded_ones() {
     let (base, queries) = data(3, Dtype::F32, N);
     for metric in Metric::ALL {
         for (spec, floor) in [
@@ -121,7 +121,8 @@ fn bytes_find_more_than_as_many_nibbles_of_the_same_size() {
             let hits = search(&index, &queries, 10, &SearchParams::default());
             found(&hits, Metric::L2, &base, &queries)
         });
-        assert!(bytes > nibbles - 0.02, "{parts} bytes: {bytes}, nibbles: {nibbles}");
+
+        assert!(bytes > nibbles, "{parts} bytes: {bytes}, nibbles: {nibbles}");
     }
 }
 

@@ -120,7 +120,7 @@ fn forged_codes_with_a_right_checksum_are_refused() {
             "i-rows",
             4,
             u32s(300),
-            "section i-rows: row 300 is out of range or comes 1 times before among 300",
+            "section i-rows: row 300 is out of range of 300 or in more than 1 lists",
         ),
         (&lists, "i-runs", 0, u32s(16), "section i-runs: a run of"),
         (&lists, "i-runs", 4, u32s(321), "section i-runs: a run of"),

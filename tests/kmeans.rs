@@ -515,6 +515,18 @@ fn odd_data_is_balanced_without_harm() {
         let (labels, _) = found.assign(x, None, None).unwrap();
         assert!(labels.iter().all(|&label| (label as usize) < k));
     }
+    // Copies follow no price, however long it rises.
+    let copies = vec![2f32; 60];
+    let long = KmeansParams { iterations: 4000, ..params };
+    let found = kmeans(Vectors::new(&copies, 2).unwrap(), 3, &long).unwrap();
+    assert!(found.centroids.iter().chain(&found.prices).all(|v| v.is_finite()), "{found:?}");
+    // Lengths that f32 does not hold are weights all the same.
+    let long: Vec<f32> = (0..80).map(|i| if i % 2 == i / 40 { 3e38 } else { 1e38 }).collect();
+    let params_ip = KmeansParams { metric: Metric::InnerProduct, ..params };
+    let found = kmeans(Vectors::new(&long, 2).unwrap(), 2, &params_ip).unwrap();
+    assert!(found.centroids.iter().chain(&found.prices).all(|v| v.is_finite()), "{found:?}");
+    let (labels, _) = found.assign(Vectors::new(&long, 2).unwrap(), None, None).unwrap();
+    assert_eq!(labels.iter().filter(|&&label| label == labels[0]).count(), 20);
     let x = Vectors::new(&[1f32, 2.0, 3.0, 4.0], 2).unwrap();
     let found = kmeans(x, 2, &params).unwrap();
     for (prices, says) in [

@@ -189,7 +189,8 @@ fn transform(text: &str) -> Option<Parsed<Transform>> {
     let parts = number(groups, "opq", GROUPS, fits)?;
     let dim = dim.map(|dim| {
         let wrong = Wrong { at: groups.len() + 1, problem: "no such number", expected: GROUPS };
-        dim.parse().ok().filter(|&dim| fits(dim)).ok_or(wrong)
+        let digits = dim.starts_with(|c: char| c.is_ascii_digit());
+        dim.parse().ok().filter(|&dim| digits && fits(dim)).ok_or(wrong)
     });
     let missing = Wrong { at: text.len(), problem: "the number of groups is missing", expected: GROUPS };
     Some(parts.and_then(|parts| Ok(Transform::Opq { parts: parts.ok_or(missing)?, dim: dim.transpose()? })))
@@ -306,6 +307,7 @@ mod tests {
             ("opq,pq16x4", 3),
             ("opq4_,pq16x4", 5),
             ("opq4_x,pq16x4", 5),
+            ("opq4_+8,pq16x4", 5),
             ("norm,norm,norm,norm,norm,flat", 20),
             ("pqx4", 2),
             ("pq0x4", 2),

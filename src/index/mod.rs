@@ -99,10 +99,12 @@ impl Index {
     /// An empty index for vectors of `dim` coordinates of type `dtype`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a dimension of 0 or above 65,536, above [`Kind::MAX_GRAPH_DIM`] for a graph or codes, or one that
+    /// [`Error::Spec`] for one that cannot be written, as a graph of degree 33; [`Error::Argument`] for a dimension of 0 or above 65,536, above [`Kind::MAX_GRAPH_DIM`] for a graph or codes, or one that
     /// the transforms do not suit.
     pub fn new(dim: usize, metric: Metric, dtype: Dtype, spec: Spec) -> Result<Self> {
         check_dim(dim)?;
+        // What the grammar refuses was never meant, however it was put together.
+        let spec: Spec = spec.to_string().parse()?;
         let width = spec.transforms.width(dim)?;
         spec.kind.check_dim(width)?;
         let stored = if spec.transforms.is_empty() { dtype } else { Dtype::F32 };

@@ -72,7 +72,7 @@ impl Kind {
     /// The largest dimension of what is learned from a covariance of d² numbers: graphs and codes.
     pub const MAX_GRAPH_DIM: usize = 4096;
     /// The code of `"ivf"`.
-    pub(super) const CODING: Coding = Coding::Scalar { step: Step::Turned, bits: 4 };
+    pub(super) const CODING: Coding = Coding::Scalar { step: Step::Rabitq, bits: 4 };
 
     /// True where a graph can have so many neighbours.
     pub(crate) fn has_degree(degree: usize) -> bool {
@@ -205,8 +205,7 @@ impl fmt::Display for Coding {
 }
 
 /// The codes of so many bits a direction.
-pub(super) const STEPS: [(&str, Step); 3] =
-    [("rabitq", Step::Turned), ("lvq", Step::Own), ("sq", Step::Shared)];
+pub(super) const STEPS: [(&str, Step); 3] = [("rabitq", Step::Rabitq), ("lvq", Step::Lvq), ("sq", Step::Sq)];
 
 impl fmt::Display for Transform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -182,7 +182,7 @@ fn read_runs(
         for &row in &rows[start as usize..(start + len) as usize] {
             if met.get(row as usize).is_none_or(|met| *met >= copies) {
                 let problem =
-                    format!("row {row} is out of range or comes {copies} times before among {}", met.len());
+                    format!("row {row} is out of range of {} or in more than {copies} lists", met.len());
                 return Err(file.error(CODES[2], &problem));
             }
             met[row as usize] += 1;

@@ -27,6 +27,8 @@ const STEP: f64 = 0.05;
 /// What a step becomes when its price goes on the same way, and when it turns round.
 const ONWARD: f64 = 1.3;
 const BACK: f64 = 0.5;
+/// The longest step: where nothing follows a price, as among copies of one vector, it would grow without end.
+const LONGEST: f64 = 100.0;
 /// Sizes that are so close to the mean, as a part of it, ask for no change.
 const CLOSE: f64 = 0.02;
 
@@ -38,11 +40,13 @@ pub(super) fn cluster(points: &Points, k: usize, params: &KmeansParams, threads:
     let KmeansParams { metric, iterations, seed, monitor, .. } = *params;
     let dim = points.rows.dim();
     let values = raised(points.rows, metric)?;
-    let weights: Vec<f32> = (0..points.len()).map(|i| points.weight(i) as f32).collect();
+    // In units of the largest, which need not be one that f32 holds.
+    let heaviest = (0..points.len()).map(|i| points.weight(i)).fold(0.0, f64::max);
+    let weights: Vec<f32> = (0..points.len()).map(|i| (points.weight(i) / heaviest) as f32).collect();
     let first = start::centroids(points, k, params)?;
     let points = Points::new(Vectors::new(&values, dim + 1)?, Metric::L2, Some(&weights));
     let mut prices = Prices::new(k);
-    let mut centroids = prices.beside(&first, dim);
+    let mut centroids = beside(&first, dim, &prices.values);
     let mut assignment = Assignment::new(&points, &centroids, iterations, (seed, threads, monitor))?;
     let mut means = Means::new(&points, k);
     let mut objective = Vec::new();
@@ -58,11 +62,14 @@ pub(super) fn cluster(points: &Points, k: usize, params: &KmeansParams, threads:
         // What was paid is no distance.
         let paid: f64 = sizes.iter().zip(&prices.values).map(|(size, price)| size * price).sum();
         let (cost, all) = (done.objective - paid, sizes.iter().sum::<f64>());
-        objective.push(match metric {
-            Metric::L2 => cost,
-            Metric::Cosine => cost / 2.0,
-            Metric::InnerProduct => cost / 2.0 - all,
-        });
+        objective.push(
+            heaviest
+                * match metric {
+                    Metric::L2 => cost,
+                    Metric::Cosine => cost / 2.0,
+                    Metric::InnerProduct => cost / 2.0 - all,
+                },
+        );
         let unequal = (0..k).map(|id| (means.of(id).len() as f64).powi(2)).sum();
         if unequal < best.0 {
             best = (unequal, before.clone());
@@ -98,9 +105,8 @@ pub(super) fn nearest(
     let dim = found.dim;
     let values = raised(vectors, found.metric)?;
     let points = Points::new(Vectors::new(&values, dim + 1)?, Metric::L2, None);
-    let prices =
-        Prices { values: found.prices.iter().map(|&price| f64::from(price)).collect(), ..Prices::new(0) };
-    let centroids = prices.beside(&found.centroids, dim);
+    let prices: Vec<f64> = found.prices.iter().map(|&price| f64::from(price)).collect();
+    let centroids = beside(&found.centroids, dim, &prices);
     let mut assignment = Assignment::new(&points, &centroids, 1, (0, threads, monitor))?;
     assignment.assign(&centroids, threads, monitor)?;
     let labels = assignment.labels;
@@ -129,6 +135,12 @@ fn raised(vectors: Vectors, metric: Metric) -> Result<Vec<f32>> {
     Ok(raised)
 }
 
+/// `centroids` with the root of each one's price beside it.
+fn beside(centroids: &[f32], dim: usize, prices: &[f64]) -> Vec<f32> {
+    let pairs = centroids.chunks_exact(dim).zip(prices);
+    pairs.flat_map(|(c, price)| c.iter().copied().chain([price.sqrt() as f32])).collect()
+}
+
 /// What each centroid asks of a vector.
 struct Prices {
     values: Vec<f64>,
@@ -140,12 +152,6 @@ struct Prices {
 impl Prices {
     fn new(k: usize) -> Self {
         Self { values: vec![0.0; k], steps: vec![0.0; k], unit: None }
-    }
-
-    /// `centroids` with the root of each one's price beside it.
-    fn beside(&self, centroids: &[f32], dim: usize) -> Vec<f32> {
-        let pairs = centroids.chunks_exact(dim).zip(&self.values);
-        pairs.flat_map(|(c, price)| c.iter().copied().chain([price.sqrt() as f32])).collect()
     }
 
     /// Changes the prices by the sizes of the groups, whose vectors are `far` from their centroids in the mean of squares.
@@ -160,7 +166,7 @@ impl Prices {
             }
             let length = match *step * over {
                 0.0 => STEP,
-                same if same > 0.0 => step.abs() * ONWARD,
+                same if same > 0.0 => (step.abs() * ONWARD).min(LONGEST),
                 _ => step.abs() * BACK,
             };
             *step = length.copysign(over);

@@ -124,7 +124,8 @@ pub struct Kmeans {
 /// [`Error::Argument`] where `k` is 0 or more than there are vectors that have a weight, where there are 2³² vectors or more,
 /// where `iterations`, `max_points_per_centroid` or `threads` is 0, where weights are not one a vector, or
 /// negative, not finite or all 0, where given centroids are not k, where they are given to
-/// hierarchical clustering, and where a batch is smaller than `k` or set beside what it does not go with;
+/// hierarchical clustering, where a batch is smaller than `k` or set beside what it does not go with, and where `balanced` is set
+/// beside a batch or hierarchical clustering, or for 65,536 dimensions;
 /// [`Error::Dimension`] where they have another dimension; [`Error::NotFinite`]; [`Error::ZeroVector`] under cosine;
 /// [`Error::OutOfMemory`]; [`Error::Interrupted`].
 pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmeans> {

@@ -18,7 +18,7 @@ pub(crate) struct Refined {
 impl Refined {
     /// `first`, refined.
     pub fn new(first: Arc<dyn Quantizer>) -> Self {
-        Self { second: Scalar::whole(Step::Turned, first.width()), first }
+        Self { second: Scalar::whole(Step::Rabitq, first.width()), first }
     }
 }
 

@@ -18,21 +18,20 @@ use crate::kernels::{Isa, Kernel, Simd, planes};
 
 /// The step that serves normal coordinates best, in deviations, for B = 1, 2 … (Max 1960).
 const STEPS: [f32; 8] = [1.596, 0.9957, 0.586, 0.3352, 0.1881, 0.1041, 0.0568, 0.0308];
-/// The multiples of it that are tried.
+/// The multiples of it that are tried for a vector.
 const TRIED: [f32; 5] = [1.0, 0.88, 1.13, 0.76, 1.3];
-
-/// The multiples that one t for all is looked for among.
+/// Those that are tried for all vectors, whose lengths differ: powers of two of so many quarters.
 const SHARED: std::ops::Range<i32> = -4..12;
 
 /// How t is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// `"rabitq"`: by the direction of each vector.
-    Turned,
+    Rabitq,
     /// `"lvq"`: by the reach of each vector.
-    Own,
+    Lvq,
     /// `"sq"`: once for all vectors.
-    Shared,
+    Sq,
 }
 
 /// B bits a coordinate.
@@ -42,7 +41,7 @@ pub(crate) struct Scalar {
     bits: usize,
     extra: usize,
     width: usize,
-    /// Of all vectors, under [`Step::Shared`].
+    /// Of all vectors, under [`Step::Sq`].
     t: f32,
 }
 
@@ -57,7 +56,7 @@ impl Scalar {
     pub fn train(step: Step, bits: usize, width: usize, residuals: &[f32]) -> Self {
         let mut made = Self { step, bits, extra: bits - 1, width, t: 1.0 };
         let deviation = (dot(residuals, residuals) / residuals.len().max(1) as f32).sqrt();
-        if step == Step::Shared && deviation > 0.0 {
+        if step == Step::Sq && deviation > 0.0 {
             let lost = |t: f32| residuals.iter().map(|&r| (r - (made.level(r, t) + 0.5) / t).powi(2)).sum();
             let tried = SHARED.map(|at| 1.0 / (STEPS[bits - 1] * deviation * (at as f32 / 4.0).exp2()));
             let best = tried.map(|t| (lost(t), t)).min_by(|a: &(f32, f32), b| a.0.total_cmp(&b.0));
@@ -70,8 +69,8 @@ impl Scalar {
     pub fn from_state(step: Step, bits: usize, width: usize, state: &[f32]) -> Option<Self> {
         let made = |t| Self { step, bits, extra: bits - 1, width, t };
         match (step, state) {
-            (Step::Shared, &[t]) => (t.is_finite() && t > 0.0).then(|| made(t)),
-            (Step::Turned | Step::Own, []) => Some(made(1.0)),
+            (Step::Sq, &[t]) => (t.is_finite() && t > 0.0).then(|| made(t)),
+            (Step::Rabitq | Step::Lvq, []) => Some(made(1.0)),
             _ => None,
         }
     }
@@ -83,7 +82,7 @@ impl Scalar {
 
     /// Of points that are looked at by their highest bits, or else exactly: see [`Scalar::encode_point`].
     pub fn points(width: usize) -> Self {
-        Self::whole(Step::Shared, width)
+        Self::whole(Step::Sq, width)
     }
 
     /// Codes the vector whose coordinates are all an integer and a half, as a point by itself and not a direction, relative to
@@ -108,11 +107,11 @@ impl Scalar {
             return ([top; 2], 1.0);
         }
         let t = match self.step {
-            Step::Turned => self.turned(residual, (square / self.width as f32).sqrt()),
-            Step::Own => {
+            Step::Rabitq => self.turned(residual, (square / self.width as f32).sqrt()),
+            Step::Lvq => {
                 (1 << (self.bits - 1)) as f32 / residual.iter().fold(0f32, |most, r| most.max(r.abs()))
             }
-            Step::Shared => self.t,
+            Step::Sq => self.t,
         };
         let (mut along, mut center_along) = ([0f32; PAIR], [0f32; PAIR]);
         for (r, c) in residual.as_chunks::<PAIR>().0.iter().zip(center.as_chunks::<PAIR>().0) {
@@ -233,7 +232,7 @@ impl Quantizer for Scalar {
     }
 
     fn state(&self) -> Vec<f32> {
-        if self.step == Step::Shared { vec![self.t] } else { Vec::new() }
+        if self.step == Step::Sq { vec![self.t] } else { Vec::new() }
     }
 }
 

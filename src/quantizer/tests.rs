@@ -58,7 +58,7 @@ fn keeps_its_promises(coding: Coding, refined: bool, deviations: &[f32]) {
     }
 }
 
-const STEPS: [Step; 3] = [Step::Turned, Step::Own, Step::Shared];
+const STEPS: [Step; 3] = [Step::Rabitq, Step::Lvq, Step::Sq];
 
 #[test]
 fn bits_keep_their_promises() {
@@ -86,7 +86,7 @@ fn nibbles_and_bytes_keep_their_promises() {
 #[test]
 fn refined_nibbles_keep_the_promises_of_both() {
     keeps_its_promises(Coding::Product { parts: 20, bits: 4 }, true, &[10.0; WIDTH]);
-    keeps_its_promises(Coding::Scalar { step: Step::Turned, bits: 1 }, true, &[10.0; WIDTH]);
+    keeps_its_promises(Coding::Scalar { step: Step::Rabitq, bits: 1 }, true, &[10.0; WIDTH]);
 }
 
 /// By the reach of each vector, no coordinate is off by more than half a step, and a step is what two levels are apart.
@@ -95,7 +95,7 @@ fn locally_adapted_levels_are_at_most_half_a_step_off() {
     let residuals = normal(&mut Random(3), &[10.0; WIDTH]);
     for bits in 2..=8 {
         let made =
-            Coding::Scalar { step: Step::Own, bits }.train(false, &residuals, WIDTH, (1, 1, None)).unwrap();
+            Coding::Scalar { step: Step::Lvq, bits }.train(false, &residuals, WIDTH, (1, 1, None)).unwrap();
         for residual in residuals.chunks(WIDTH) {
             let (mut nibbles, mut planes) = (vec![0; made.pairs()], vec![0; made.planes()]);
             let code = Code { nibbles: &mut nibbles, planes: &mut planes };

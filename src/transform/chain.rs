@@ -2,10 +2,8 @@
 
 use std::sync::Mutex;
 
-use nalgebra::DMatrix;
-
 use super::matrix::Matrix;
-use super::projection::Projection;
+use super::projection::{Projection, columns};
 use super::rotation::Rotation;
 use crate::error::{Error, Result};
 use crate::kernels::Isa;
@@ -279,15 +277,8 @@ fn directions(
     seed: u64,
     monitor: Option<&dyn Monitor>,
 ) -> Result<(Affine, Vec<f64>)> {
-    let count = values.len() / dim;
-    let mut columns = DMatrix::from_iterator(dim, count, values.iter().map(|&v| f64::from(v)));
-    if metric == Metric::Cosine {
-        // Where a vector points to is all that counts of it.
-        for mut column in columns.column_iter_mut() {
-            let norm = column.norm();
-            column /= if norm > 0.0 { norm } else { 1.0 };
-        }
-    }
+    let sample = Vectors::new(values, dim)?;
+    let mut columns = columns(sample, 0..sample.len(), metric);
     let projection = match metric {
         Metric::L2 => Projection::train(&mut columns, width, seed, monitor)?,
         Metric::InnerProduct | Metric::Cosine => {
@@ -295,7 +286,7 @@ fn directions(
         }
     };
     let heads = projection.apply(&columns);
-    let variances = heads.row_iter().map(|row| row.norm_squared() / count.max(1) as f64).collect();
+    let variances = heads.row_iter().map(|row| row.norm_squared() / sample.len().max(1) as f64).collect();
     Ok((Affine::new(projection.mean().to_vec(), projection.rows().to_vec()), variances))
 }
 

@@ -201,7 +201,9 @@ where
     if metric == Metric::Cosine {
         for mut column in columns.column_iter_mut() {
             let norm = column.norm();
-            column /= norm;
+            if norm > 0.0 {
+                column /= norm;
+            }
         }
     }
     columns
