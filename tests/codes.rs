@@ -121,7 +121,6 @@ fn bytes_find_more_than_as_many_nibbles_of_the_same_size() {
             let hits = search(&index, &queries, 10, &SearchParams::default());
             found(&hits, Metric::L2, &base, &queries)
         });
-
         assert!(bytes > nibbles, "{parts} bytes: {bytes}, nibbles: {nibbles}");
     }
 }
