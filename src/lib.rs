@@ -21,6 +21,7 @@
 
 pub mod error;
 pub mod evaluate;
+pub mod faiss;
 pub mod formats;
 mod graph;
 mod ids;

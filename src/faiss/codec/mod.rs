@@ -1,0 +1,45 @@
+//! What do the bytes of a code mean? One codec for each layout of Faiss's.
+
+use crate::metric::Metric;
+
+/// Vectors in, codes out, and how far codes are from a query.
+///
+/// Vectors are f32, row after row; codes are [`Codec::code_size`] bytes each, one after the other. Lengths are checked by callers.
+pub trait Codec: Send + Sync {
+    /// Coordinates of a vector.
+    fn dim(&self) -> usize;
+    /// Bytes of a code.
+    fn code_size(&self) -> usize;
+    /// Codes `x`, which are whole rows, on the calling thread. `centers` are taken off by the caller; those codecs that need
+    /// them besides (RaBitQ's factors are about residuals *and* their centre) get one a row.
+    fn encode(&self, x: &[f32], centers: Option<&[f32]>, codes: &mut [u8]);
+    /// The vectors (or residuals) that codes stand for.
+    fn decode(&self, codes: &[u8], x: &mut [f32]);
+    /// What the lists' centres contribute to distances, computed once where it pays; empty otherwise. `centers` are whole rows.
+    fn center_tables(&self, _metric: Metric, _centers: &[f32]) -> Vec<f32> {
+        Vec::new()
+    }
+    /// What turns codes into distances from `query`; made once a query. `metric` is l2 or ip.
+    fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a>;
+}
+
+/// The list that codes lie in, where they are of residuals.
+#[derive(Clone, Copy)]
+pub struct Residual<'a> {
+    /// Its centre.
+    pub center: &'a [f32],
+    /// Its part of [`Codec::center_tables`], an equal share of each list; empty where there is none.
+    pub table: &'a [f32],
+    /// ‖q − c‖² under l2, ⟨q,c⟩ under ip.
+    pub coarse: f32,
+}
+
+/// One query against codes. Distances are smaller for what is nearer: squared Euclidean under l2, −⟨q,x⟩ under ip.
+pub trait Scorer {
+    /// The codes that follow lie in this list; `None` where they are of whole vectors (the state at the beginning).
+    fn enter(&mut self, list: Option<Residual>);
+    /// Distances of codes that lie one after the other: `out.len()` of them.
+    fn score(&mut self, codes: &[u8], out: &mut [f32]);
+    /// Distances of the codes at `rows` of all `codes`.
+    fn gather(&mut self, codes: &[u8], rows: &[u32], out: &mut [f32]);
+}
