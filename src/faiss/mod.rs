@@ -4,4 +4,6 @@
 //! behave as it does there. A [`codec::Codec`] says what bytes mean.
 
 pub mod codec;
+pub mod flat;
+pub mod lists;
 pub mod selector;
