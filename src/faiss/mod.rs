@@ -4,3 +4,6 @@
 //! behave as it does there. A [`codec::Codec`] says what bytes mean.
 
 pub mod codec;
+pub mod random;
+pub mod linear;
+pub mod select;

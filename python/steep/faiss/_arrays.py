@@ -82,6 +82,21 @@ def memcpy(dest: Any, src: Any, n: int) -> None:
     target[:n] = source[:n]
 
 
+class Owned:
+    """What SWIG's proxies call `this` and `thisown`: Python owns every object here."""
+
+    class _This:
+        def own(self, _value: bool | None = None) -> bool:
+            return True
+
+        def disown(self) -> None:
+            """Nothing to do: the object lives as long as somebody refers to it."""
+
+    #: Stands for SWIG's handle.
+    this: ClassVar[Any] = _This()
+    thisown = True
+
+
 def _dtype(pointer: Any) -> Any:
     array = pointer.array if isinstance(pointer, Pointer) else pointer
     return getattr(array, "dtype", np.uint8)
@@ -95,7 +110,7 @@ def _position(name: str, n: Any) -> int:
     return int(n)
 
 
-class Vector:
+class Vector(Owned):
     """A std::vector of numbers: an array that grows. NumPy reads it too (`numpy.asarray`)."""
 
     dtype: ClassVar[np.dtype[Any]]
@@ -309,7 +324,7 @@ MaybeOwnedVectorInt32Vector = MaybeOwnedVectorInt32
 MaybeOwnedVectorFloat32Vector = MaybeOwnedVectorFloat32
 
 
-class ObjectVector(Generic[T]):
+class ObjectVector(Owned, Generic[T]):
     """A std::vector of objects, which it shares: a chain of transforms, the statistics of iterations."""
 
     def __init__(self, items: list[T] | None = None) -> None:
@@ -413,7 +428,7 @@ class RepeatVector(ObjectVector[Any]):
     """Repeats of a lattice."""
 
 
-class _AlignedTable:
+class _AlignedTable(Owned):
     """Faiss's aligned array: the plain one here, for NumPy's memory serves as well."""
 
     dtype: ClassVar[np.dtype[Any]]
