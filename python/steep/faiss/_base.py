@@ -6,12 +6,14 @@ are.
 """
 
 import copy
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from steep.faiss._selectors import IDSelector, IDSelectorBatch, core_selector
+from steep import _steep
+from steep.faiss._selectors import IDSelector, IDSelectorBatch, spec
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -77,10 +79,15 @@ def strict_radius(metric: int, radius: float) -> float:
     return float(np.nextafter(edge, np.float32(-np.inf)))
 
 
-def selected(params: Any) -> Any:
+def core_selector(selector: IDSelector, ids: Callable[[], Labels]) -> _steep.Selector:
+    """The core's form of a selector; `ids` lists all there are, for one that Python has to be asked about."""
+    return _steep.Selector(spec(selector, ids))
+
+
+def selected(params: Any, ids: Callable[[], Labels]) -> _steep.Selector | None:
     """The core's selector of some search parameters, if they have one."""
     sel = getattr(params, "sel", None)
-    return None if sel is None else core_selector(sel)
+    return None if sel is None else core_selector(sel, ids)
 
 
 class Sealed:
