@@ -2,14 +2,18 @@
 //!
 //! Codes that rule vectors out are made once so many queries were asked that they pay; until then adding costs a copy.
 
+use std::sync::Mutex;
+
 use super::selector::Selector;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::index::flat;
+use crate::kernels::Isa;
+use crate::kernels::distance::Query;
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
 use crate::rows::{Kept, Rows};
-use crate::search::{Hits, List, RangeHits, SearchParams, Searched};
+use crate::search::{Collector, Hits, List, RangeHits, SearchParams, Searched, TopK};
 use crate::storage::Buffer;
 use crate::threads::{self, Monitor};
 use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors, check_dim};
@@ -157,6 +161,61 @@ impl Flat {
         ids.extend("ids", bytemuck::cast_slice(&chosen))?;
         let ids = Ids::Given(ids);
         search(Searched { metric, list: List { rows, ids: &ids }, codes: None, graph: None, ivf: None })
+    }
+
+    /// The `k` nearest of each query's candidates, row after row an equal number of row numbers each, −1 for none.
+    ///
+    /// # Errors
+    /// As [`Flat::search`]; [`Error::Argument`](crate::Error::Argument) for a row that is none,
+    /// [`Error::Shape`](crate::Error::Shape) for candidates that are not whole rows.
+    pub fn rank(
+        &self,
+        queries: Vectors,
+        k: usize,
+        candidates: &[i64],
+        params: &SearchParams,
+    ) -> Result<Hits> {
+        let (n, isa) = (queries.len(), Isa::active());
+        if n == 0 || !candidates.len().is_multiple_of(n) {
+            return Err(Error::Shape { len: candidates.len(), dim: n });
+        }
+        if let Some(row) = candidates.iter().find(|&&row| row >= self.len() as i64) {
+            return Err(Error::argument("candidate", row, "the number of a vector, or -1 for none"));
+        }
+        if queries.dim() != self.dim() {
+            return Err(Error::Dimension { what: "queries", expected: self.dim(), got: queries.dim() });
+        }
+        let (width, rows) = (candidates.len() / n, self.rows.view());
+        let mut hits =
+            Hits { k, ids: vec![-1; n * k], distances: vec![f32::INFINITY; n * k], stats: Vec::new() };
+        let results: Vec<_> =
+            hits.ids.chunks_mut(k).zip(hits.distances.chunks_mut(k)).map(Mutex::new).collect();
+        threads::run(
+            threads::resolve(params.threads)?,
+            params.monitor,
+            "rank",
+            (n, n as u64),
+            |at, worker| {
+                let mut row = results[at].lock().map_err(|_| Error::Interrupted)?;
+                let query = Query::new(self.metric, queries, at, self.rows.stored());
+                let asked = candidates[at * width..][..width].iter().filter(|&&row| row >= 0);
+                let list: Vec<u32> = asked.map(|&row| row as u32).collect();
+                let mut distances = Vec::with_capacity(list.len());
+                query.distances(isa, rows, &list, &mut distances);
+                let mut top = TopK::new(k, list.len());
+                for (distance, row) in distances.into_iter().zip(list) {
+                    top.offer(distance, u64::from(row));
+                }
+                let (ids, nearest) = &mut *row;
+                for ((found, id), distance) in top.into_sorted().zip(ids.iter_mut()).zip(nearest.iter_mut()) {
+                    (*id, *distance) = (found.id as i64, found.distance);
+                }
+                worker.advance(1);
+                Ok(())
+            },
+        )?;
+        drop(results);
+        Ok(hits)
     }
 
     /// Removes the vectors that `selector` has; those behind move up. How many went.

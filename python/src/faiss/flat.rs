@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use numpy::{PyArray1, PyReadonlyArray1};
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use steep::SearchParams;
@@ -108,6 +108,25 @@ impl Flat {
         let offsets = hits.offsets.into_iter().map(|offset| offset as i64).collect();
         let (ids, distances) = (PyArray1::from_vec(py, hits.ids), PyArray1::from_vec(py, hits.distances));
         Ok((PyArray1::from_vec(py, offsets), ids, distances))
+    }
+
+    /// (ids, distances) of the nearest of each query's candidates
+    fn rank<'py>(
+        &self,
+        py: Python<'py>,
+        q: &Any<'py>,
+        k: &Any<'py>,
+        candidates: PyReadonlyArray2<'py, i64>,
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Any<'py>, Any<'py>)> {
+        let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
+        let q = Matrix::queries(q)?;
+        let (queries, candidates) = (q.vectors()?, candidates.as_slice()?);
+        let hits = released(py, None, |pulse| {
+            let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
+            Ok(self.core.read(pulse)?.rank(queries, k, candidates, &params)?)
+        })?;
+        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?))
     }
 
     /// How many went.
