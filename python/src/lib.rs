@@ -3,6 +3,7 @@
 mod arrays;
 mod call;
 mod errors;
+mod faiss;
 mod files;
 mod index;
 mod kmeans;
@@ -20,6 +21,16 @@ use crate::errors::Result;
 /// The names that `steep/*.py` builds on.
 #[pymodule]
 mod _steep {
+    #[pymodule_export]
+    use super::faiss::flat::Flat;
+    #[pymodule_export]
+    use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_pairwise};
+    #[pymodule_export]
+    use super::faiss::random::{Twister, faiss_random};
+    #[pymodule_export]
+    use super::faiss::select::{faiss_buckets, faiss_select};
+    #[pymodule_export]
+    use super::faiss::selector::Selector;
     #[pymodule_export]
     use super::files::{Memory, read_vectors, write_vectors};
     #[pymodule_export]

@@ -4,3 +4,9 @@
 //! behave as it does there. A [`codec::Codec`] says what bytes mean.
 
 pub mod codec;
+pub mod flat;
+pub mod linear;
+pub mod lists;
+pub mod random;
+pub mod select;
+pub mod selector;

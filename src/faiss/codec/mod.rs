@@ -32,6 +32,11 @@ pub trait Codec: Send + Sync {
     fn dim(&self) -> usize;
     /// Bytes of a code.
     fn code_size(&self) -> usize;
+    /// Vectors whose codes lie together, byte beside byte: the first byte of each, then the second of each, and so on. One where a
+    /// code's bytes lie together. The scorer reads codes as they lie, whole blocks.
+    fn block(&self) -> usize {
+        1
+    }
     /// Codes `x`, which are whole rows, on the calling thread. `centers` are taken off by the caller; those codecs that need
     /// them besides (RaBitQ's factors are about residuals *and* their centre) get one a row.
     fn encode(&self, x: &[f32], centers: Option<&[f32]>, codes: &mut [u8]);
@@ -64,6 +69,14 @@ pub trait Scorer {
     fn score(&mut self, codes: &[u8], out: &mut [f32]);
     /// Distances of the codes at `rows` of all `codes`.
     fn gather(&mut self, codes: &[u8], rows: &[u32], out: &mut [f32]);
+    /// How much too large a distance of [`Scorer::score`] may be; only codecs that lie in blocks estimate.
+    fn slack(&self) -> f32 {
+        0.0
+    }
+    /// The distance of the code at `row` of all `codes`, which was estimated to be `score`.
+    fn settle(&mut self, _codes: &[u8], _row: usize, score: f32) -> f32 {
+        score
+    }
 }
 
 /// Refuses vectors without coordinates, and with more than any index has.

@@ -1,0 +1,7 @@
+//! Doors to the core's room of Faiss layouts: what `steep/faiss/*.py` builds on.
+
+pub mod flat;
+pub mod linear;
+pub mod random;
+pub mod select;
+pub mod selector;
