@@ -3,6 +3,7 @@
 mod arrays;
 mod call;
 mod errors;
+mod faiss;
 mod files;
 mod index;
 mod kmeans;
@@ -20,6 +21,8 @@ use crate::errors::Result;
 /// The names that `steep/*.py` builds on.
 #[pymodule]
 mod _steep {
+    #[pymodule_export]
+    use super::faiss::file::{faiss_pack, faiss_read, faiss_unpack, faiss_write};
     #[pymodule_export]
     use super::files::{Memory, read_vectors, write_vectors};
     #[pymodule_export]

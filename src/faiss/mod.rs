@@ -4,3 +4,4 @@
 //! behave as it does there. A [`codec::Codec`] says what bytes mean.
 
 pub mod codec;
+pub mod file;

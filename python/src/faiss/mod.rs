@@ -1,0 +1,3 @@
+//! Doors to `steep::faiss`, for the classes of `steep/faiss/*.py`.
+
+pub mod file;
