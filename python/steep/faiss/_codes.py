@@ -27,7 +27,13 @@ ALL_CODES = 1 << 62
 
 
 def asked(
-    keys: Labels, coarse: Floats, metric: str, centers: Any, max_codes: int, selector: Any, places: bool = False
+    keys: Labels,
+    coarse: Floats,
+    metric: str,
+    centers: Any,
+    max_codes: int,
+    selector: Any,
+    places: bool = False,
 ) -> dict[str, Any]:
     """What the core is told of a search in lists, besides the queries."""
     return {
@@ -231,7 +237,9 @@ class IndexPQFastScan(FastScan, IndexFlatCodes):
     fourcc = "IPfs"
     _block = 32
 
-    def __init__(self, d: Any = None, M: int = 0, nbits: int = 4, metric: int = METRIC_L2, bbs: int = 32) -> None:
+    def __init__(
+        self, d: Any = None, M: int = 0, nbits: int = 4, metric: int = METRIC_L2, bbs: int = 32
+    ) -> None:
         if isinstance(d, IndexPQ):
             orig, bbs = d, (M or 32)
             super().__init__(orig.d, orig.metric_type)
@@ -358,9 +366,7 @@ class IndexRaBitQ(IndexFlatCodes):
 class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
     """RaBitQ codes by the names of Faiss's fast scan; searched as `IndexRaBitQ` is."""
 
-    def __init__(
-        self, d: Any = None, metric: int = METRIC_L2, bbs: int = 32, nb_bits: int = 1
-    ) -> None:
+    def __init__(self, d: Any = None, metric: int = METRIC_L2, bbs: int = 32, nb_bits: int = 1) -> None:
         orig = d if isinstance(d, IndexRaBitQ) else None
         if orig is not None:
             bbs = metric if metric > 1 else 32

@@ -88,7 +88,9 @@ class InvertedLists(Sealed):
         """Append codes; the place of the first in the list."""
         at = self.list_size(list_no)
         codes = pointed(code, n_entry * self.code_size, np.uint8, "code").reshape(n_entry, self.code_size)
-        self._core.append(list_no, np.array(pointed(ids, n_entry, np.int64, "ids")), np.ascontiguousarray(codes))
+        self._core.append(
+            list_no, np.array(pointed(ids, n_entry, np.int64, "ids")), np.ascontiguousarray(codes)
+        )
         return at
 
     def update_entry(self, list_no: int, offset: int, id: int, code: Any) -> None:
@@ -318,7 +320,9 @@ class DirectMap(Sealed):
 
     def _restore(self, record: dict[str, Any]) -> None:
         table = np.asarray(record.get("hashtable", ()), np.int64).reshape(-1, 2)
-        self._begin(type=record["type"], _array=np.array(record["array"], np.int64), _table=dict(table.tolist()))
+        self._begin(
+            type=record["type"], _array=np.array(record["array"], np.int64), _table=dict(table.tolist())
+        )
 
 
 def residuals(x: Floats, centers: Floats, keys: Labels) -> Floats:
