@@ -59,9 +59,7 @@ def pointed(pointer: Any, n: int | None, dtype: npt.DTypeLike, name: str = "argu
     """The array behind an argument that Faiss takes as a pointer: n elements of `dtype`, to read or to write."""
     array = pointer.array if isinstance(pointer, Pointer) else pointer
     if not isinstance(array, np.ndarray):
-        raise TypeError(
-            f"{name} of type {type(pointer).__name__}: pass swig_ptr of an array of {np.dtype(dtype)}"
-        )
+        raise TypeError(f"{name} of type {type(pointer).__name__}: pass swig_ptr of an array of {np.dtype(dtype)}")
     if array.dtype != dtype:
         raise TypeError(f"{name} points to {array.dtype}: it takes {np.dtype(dtype)}")
     array = array.reshape(-1) if array.flags.c_contiguous else np.ravel(array)
@@ -173,9 +171,7 @@ class Vector(Owned):
             self._put(np.append(self.array, self.dtype.type(value)))
             return
         if self._size == self._array.size:
-            self._array = (
-                np.resize(self._array, max(8, 2 * self._size)) if self._size else np.empty(8, self.dtype)
-            )
+            self._array = np.resize(self._array, max(8, 2 * self._size)) if self._size else np.empty(8, self.dtype)
         self._array[self._size] = value
         self._size += 1
 
@@ -183,9 +179,7 @@ class Vector(Owned):
         whole = self.dtype.kind in "iu"
         good = (int, np.integer) if whole else (int, float, np.integer, np.floating)
         if not isinstance(value, good):
-            raise TypeError(
-                f"{type(self).__name__} takes elements of type {self.dtype}, not {type(value).__name__}"
-            )
+            raise TypeError(f"{type(self).__name__} takes elements of type {self.dtype}, not {type(value).__name__}")
         if whole:
             range_ = np.iinfo(self.dtype)
             if not range_.min <= value <= range_.max:

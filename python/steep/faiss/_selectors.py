@@ -28,9 +28,7 @@ class IDSelector(Owned):
         return np.fromiter((self.is_member(int(id)) for id in ids), np.bool_, len(ids))
 
     def _spec(self) -> Spec:
-        raise TypeError(
-            f"{type(self).__name__} has no form that the core knows: spec(selector, ids) asks it id by id"
-        )
+        raise TypeError(f"{type(self).__name__} has no form that the core knows: spec(selector, ids) asks it id by id")
 
 
 def spec(selector: IDSelector, ids: Callable[[], npt.NDArray[np.int64]] | None = None) -> Spec:
@@ -276,11 +274,7 @@ class IDSelectorTranslated(IDSelector):
     def _mask(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         names = np.asarray(self.id_map, np.int64)
         inside = (ids >= 0) & (ids < names.size)
-        return (
-            inside & self.sel._mask(names[np.where(inside, ids, 0)])
-            if names.size
-            else np.zeros(len(ids), np.bool_)
-        )
+        return inside & self.sel._mask(names[np.where(inside, ids, 0)]) if names.size else np.zeros(len(ids), np.bool_)
 
     def _spec(self) -> Spec:
         names = np.asarray(self.id_map, np.int64)

@@ -18,12 +18,7 @@ SIMDLevel_AVX512_VPOPCNT = 7
 SIMDLevel_COUNT = 8
 
 _NAMES = ("NONE", "AVX2", "AVX512", "AVX512_SPR", "ARM_NEON", "ARM_SVE", "RISCV_RVV", "AVX512_VPOPCNT")
-_OURS = {
-    "scalar": SIMDLevel_NONE,
-    "avx2": SIMDLevel_AVX2,
-    "avx512": SIMDLevel_AVX512,
-    "neon": SIMDLevel_ARM_NEON,
-}
+_OURS = {"scalar": SIMDLevel_NONE, "avx2": SIMDLevel_AVX2, "avx512": SIMDLevel_AVX512, "neon": SIMDLevel_ARM_NEON}
 
 FAISS_VERSION_MAJOR = 1
 FAISS_VERSION_MINOR = 15
