@@ -1,6 +1,28 @@
 //! What do the bytes of a code mean? One codec for each layout of Faiss's.
 
+mod batch;
+mod bits;
+mod books;
+mod estimate;
+mod flat;
+mod lanes;
+mod lookup;
+mod product;
+mod rabitq;
+mod ranges;
+mod scalar;
+
+use crate::error::{Error, Result};
 use crate::metric::Metric;
+use crate::vectors::MAX_DIM;
+
+pub use batch::{decode, distances, encode};
+pub use books::{BookParams, train_books};
+pub use flat::Flat;
+pub use product::Product;
+pub use rabitq::{RaBitQ, RaBitQuery};
+pub use ranges::{RangeStat, train_ranges};
+pub use scalar::{Layout, Scalar};
 
 /// Vectors in, codes out, and how far codes are from a query.
 ///
@@ -55,4 +77,9 @@ pub trait Scorer {
     fn settle(&mut self, _codes: &[u8], _row: usize, score: f32) -> f32 {
         score
     }
+}
+
+/// Refuses vectors without coordinates, and with more than any index has.
+fn check_dim(dim: usize) -> Result<()> {
+    if (1..=MAX_DIM).contains(&dim) { Ok(()) } else { Err(Error::argument("dim", dim, "1 to 65536")) }
 }
