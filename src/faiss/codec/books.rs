@@ -32,7 +32,12 @@ pub struct BookParams<'a> {
 /// [`Error::Argument`] for what no product quantizer has, where there are no vectors, where `iterations`, `max_points_per_centroid` or
 /// `threads` is 0, or where centroids to begin with are not as many; [`Error::Shape`]; [`Error::NotFinite`];
 /// [`Error::Interrupted`].
-pub fn train_books(x: &[f32], dim: usize, (parts, bits): (usize, usize), params: &BookParams) -> Result<Vec<f32>> {
+pub fn train_books(
+    x: &[f32],
+    dim: usize,
+    (parts, bits): (usize, usize),
+    params: &BookParams,
+) -> Result<Vec<f32>> {
     let expected = check(dim, parts, bits)?;
     let (width, size) = (dim / parts, 1usize << bits);
     let all = Vectors::new(x, dim)?;
@@ -58,8 +63,7 @@ pub fn train_books(x: &[f32], dim: usize, (parts, bits): (usize, usize), params:
     let work = (parts, parts as u64);
     threads::run(threads::resolve(threads)?, monitor, "train", work, |part, worker| {
         let from = part * width;
-        let share: Vec<f32> =
-            rows.iter().flat_map(|row| &x[row * dim + from..][..width]).copied().collect();
+        let share: Vec<f32> = rows.iter().flat_map(|row| &x[row * dim + from..][..width]).copied().collect();
         let start = start.map(|start| &start[part * size * width..][..k * width]);
         let start = start.map(|start| Vectors::new(start, width)).transpose()?;
         let found = kmeans(

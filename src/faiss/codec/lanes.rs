@@ -270,11 +270,7 @@ impl Weights {
     }
 
     #[inline(always)]
-    fn sums<S: Simd, L: Lanes, F: Form, R: Form, const N: usize>(
-        &self,
-        s: S,
-        codes: [&[u8]; N],
-    ) -> [f32; N] {
+    fn sums<S: Simd, L: Lanes, F: Form, R: Form, const N: usize>(&self, s: S, codes: [&[u8]; N]) -> [f32; N] {
         let group = size_of::<L::Code>();
         let mut rows: [&[L::Code]; N] = [&[]; N];
         for n in 0..N {

@@ -71,7 +71,9 @@ pub fn train_ranges(
                 Ok(())
             })?;
             let found = found.into_iter().map(|range| range.into_inner().map_err(|_| Error::Interrupted));
-            found.map(|range| range.map(|[low, width]| (low, width))).collect::<Result<(Vec<f32>, Vec<f32>)>>()?
+            found
+                .map(|range| range.map(|[low, width]| (low, width)))
+                .collect::<Result<(Vec<f32>, Vec<f32>)>>()?
         }
     };
     Ok([lows, widths].concat())

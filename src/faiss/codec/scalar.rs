@@ -75,9 +75,11 @@ impl Layout {
     pub fn from_number(number: usize) -> Result<Self> {
         const EXPECTED: &str = "a scalar quantizer of 4, 6, 8 or 16 bits: QT_8bit, QT_4bit, QT_8bit_uniform, QT_4bit_uniform, \
                                 QT_fp16, QT_8bit_direct, QT_6bit, QT_bf16 or QT_8bit_direct_signed";
-        Self::ALL.get(number).copied().ok_or_else(|| match OTHERS.get(number.saturating_sub(Self::ALL.len())) {
-            Some(name) => Error::argument("qtype", format_args!("{number} ({name})"), EXPECTED),
-            None => Error::argument("qtype", number, EXPECTED),
+        Self::ALL.get(number).copied().ok_or_else(|| {
+            match OTHERS.get(number.saturating_sub(Self::ALL.len())) {
+                Some(name) => Error::argument("qtype", format_args!("{number} ({name})"), EXPECTED),
+                None => Error::argument("qtype", number, EXPECTED),
+            }
         })
     }
 
@@ -161,7 +163,8 @@ impl Scalar {
 
     #[inline(always)]
     fn encode_row(&self, x: &[f32], code: &mut [u8]) {
-        let ranges = || x.iter().zip(&self.lows).zip(&self.widths).map(|((&x, &low), &width)| share(x, low, width));
+        let ranges =
+            || x.iter().zip(&self.lows).zip(&self.widths).map(|((&x, &low), &width)| share(x, low, width));
         // Products in the precision that Faiss takes them in: f64 but for eight bits.
         match self.layout {
             Layout::Eight | Layout::EightUniform => {
@@ -201,7 +204,9 @@ impl Scalar {
     #[inline(always)]
     fn decode_row(&self, code: &[u8], x: &mut [f32]) {
         match self.layout {
-            Layout::Eight | Layout::EightUniform => self.stretch(code.iter().map(|&c| u32::from(c)), 255.0, x),
+            Layout::Eight | Layout::EightUniform => {
+                self.stretch(code.iter().map(|&c| u32::from(c)), 255.0, x)
+            }
             Layout::Four | Layout::FourUniform => self.stretch(bits::unpack(code, 4), 15.0, x),
             Layout::Six => self.stretch(bits::unpack(code, 6), 63.0, x),
             Layout::Half => {
