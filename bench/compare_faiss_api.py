@@ -1,4 +1,4 @@
-"""One Faiss script, two imports: train, add and search of the common indexes through `faiss` and `steep.faiss`."""
+"""One Faiss script, two imports: train, add and search of common indexes by `faiss` and by `steep.faiss`."""
 
 from __future__ import annotations
 
