@@ -22,6 +22,8 @@ use crate::errors::Result;
 #[pymodule]
 mod _steep {
     #[pymodule_export]
+    use super::faiss::codec::{Codec, faiss_train_product, faiss_train_scalar};
+    #[pymodule_export]
     use super::faiss::flat::Flat;
     #[pymodule_export]
     use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_pairwise};

@@ -1,5 +1,6 @@
 //! Doors to the core's room of Faiss layouts: what `steep/faiss/*.py` builds on.
 
+pub mod codec;
 pub mod flat;
 pub mod linear;
 pub mod random;
