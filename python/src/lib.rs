@@ -28,6 +28,8 @@ mod _steep {
     #[pymodule_export]
     use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_pairwise};
     #[pymodule_export]
+    use super::faiss::lists::{Centers, Lists};
+    #[pymodule_export]
     use super::faiss::random::{Twister, faiss_random};
     #[pymodule_export]
     use super::faiss::select::{faiss_buckets, faiss_select};

@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod flat;
 pub mod linear;
+pub mod lists;
 pub mod random;
 pub mod select;
 pub mod selector;
