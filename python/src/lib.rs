@@ -35,6 +35,7 @@ mod _steep {
     use super::faiss::select::{faiss_buckets, faiss_select};
     #[pymodule_export]
     use super::faiss::selector::Selector;
+    use super::faiss::file::{faiss_pack, faiss_read, faiss_unpack, faiss_write};
     #[pymodule_export]
     use super::files::{Memory, read_vectors, write_vectors};
     #[pymodule_export]

@@ -10,3 +10,4 @@ pub mod lists;
 pub mod random;
 pub mod select;
 pub mod selector;
+pub mod file;

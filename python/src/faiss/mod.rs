@@ -7,3 +7,6 @@ pub mod lists;
 pub mod random;
 pub mod select;
 pub mod selector;
+//! Doors to `steep::faiss`, for the classes of `steep/faiss/*.py`.
+
+pub mod file;
