@@ -5,5 +5,6 @@
 
 pub mod codec;
 pub mod flat;
+pub mod hnsw;
 pub mod lists;
 pub mod selector;
