@@ -24,7 +24,15 @@ mod _steep {
     #[pymodule_export]
     use super::faiss::flat::Flat;
     #[pymodule_export]
+    use super::faiss::hnsw::Hnsw;
+    #[pymodule_export]
     use super::faiss::selector::Selector;
+    #[pymodule_export]
+    use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_pairwise};
+    #[pymodule_export]
+    use super::faiss::random::{Twister, faiss_random};
+    #[pymodule_export]
+    use super::faiss::select::{faiss_buckets, faiss_select};
     #[pymodule_export]
     use super::files::{Memory, read_vectors, write_vectors};
     #[pymodule_export]

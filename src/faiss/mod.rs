@@ -6,5 +6,8 @@
 pub mod codec;
 pub mod flat;
 pub mod hnsw;
+pub mod linear;
 pub mod lists;
+pub mod random;
+pub mod select;
 pub mod selector;

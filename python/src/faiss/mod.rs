@@ -1,4 +1,8 @@
-//! Doors to the core's room of Faiss layouts.
+//! Doors to the core's room of Faiss layouts and numbers: what `steep/faiss/*.py` builds on.
 
 pub mod flat;
+pub mod hnsw;
+pub mod linear;
+pub mod random;
+pub mod select;
 pub mod selector;

@@ -11,7 +11,7 @@ use super::{Hnsw, Parts};
 use crate::error::Result;
 use crate::graph::{self, GraphParams, NONE};
 use crate::kernels::Isa;
-use crate::threads;
+use crate::threads::{self, Monitor};
 
 /// Nodes in view of the walk that looks for a way to a node without one.
 const AROUND: usize = 64;
@@ -25,7 +25,8 @@ impl Hnsw {
     ///
     /// # Errors
     /// As [`Hnsw::insert`]; the graph is then as it was.
-    pub fn build(&mut self, adding: &Adding) -> Result<()> {
+    pub fn build(&mut self, adding: &Adding, threads: Option<usize>, monitor: Option<&dyn Monitor>) -> Result<()> {
+        let threads = threads::resolve(threads)?;
         let parts = self.parts();
         let empty = Parts {
             levels: Vec::new(),
@@ -40,22 +41,21 @@ impl Hnsw {
         new.check(adding)?;
         new.generator = self.generator.clone();
         new.grow(adding.x.len(), adding.levels)?;
-        new.ground(adding)?;
-        new.connect(adding, 0, 1, &mut Default::default())?;
-        new.reach(adding)?;
+        new.ground(adding, threads, monitor)?;
+        new.connect(adding, (0, 1), &mut Default::default(), threads, monitor)?;
+        new.reach(adding, monitor)?;
         *self = new;
         Ok(())
     }
 
     /// Fills the lowest level.
-    fn ground(&mut self, adding: &Adding) -> Result<()> {
+    fn ground(&mut self, adding: &Adding, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
         let room = self.room(0);
         if self.is_empty() || room == 0 {
             return Ok(());
         }
-        let threads = threads::resolve(adding.threads)?;
         let (metric, degree) = (adding.points.metric(), room.next_multiple_of(STEP));
-        let params = GraphParams { metric, degree, seed: SEED, threads, monitor: adding.monitor };
+        let params = GraphParams { metric, degree, seed: SEED, threads, monitor };
         let built = graph::neighbours(adding.x, &params)?;
         for (row, &from) in built.lists.chunks_exact(degree).zip(&built.order) {
             let list = row.iter().take(room).take_while(|&&to| to != NONE).map(|&to| built.order[to as usize]);
@@ -69,7 +69,7 @@ impl Hnsw {
     }
 
     /// Makes every node reachable from the entry on the lowest level.
-    fn reach(&mut self, adding: &Adding) -> Result<()> {
+    fn reach(&mut self, adding: &Adding, monitor: Option<&dyn Monitor>) -> Result<()> {
         let Some((entry, _)) = self.entry() else { return Ok(()) };
         let mut reach = Reach { from: vec![NONE; self.len()], open: Vec::new() };
         reach.flood(self, entry, entry);
@@ -80,7 +80,7 @@ impl Hnsw {
             }
             lost += 1;
             if lost % 64 == 0 {
-                threads::pause(adding.monitor, "repair", u64::from(new), self.len() as u64)?;
+                threads::pause(monitor, "repair", u64::from(new), self.len() as u64)?;
             }
             let near = with_scratch(|scratch| self.around(adding, entry, new, scratch));
             let way = near.into_iter().find_map(|at| {

@@ -37,29 +37,32 @@ pub struct Adding<'a> {
     pub ef_construction: usize,
     /// Whether lists on the lowest level are filled with neighbours that others hide.
     pub keep_max_size_level0: bool,
-    /// Threads at most; all cores where nothing is said.
-    pub threads: Option<usize>,
-    /// Watches the call and may end it.
-    pub monitor: Option<&'a dyn Monitor>,
 }
 
 /// A list of neighbours as it was, to be put back.
 type Undo = HashMap<(u32, usize), Vec<u32>>;
 
 impl Hnsw {
-    /// Adds nodes after the present ones, as Faiss does: each finds its neighbours by a walk.
+    /// Adds nodes after the present ones, as Faiss does: each finds its neighbours by a walk. `threads` at most, all cores where
+    /// nothing is said.
     ///
     /// # Errors
     /// [`Error::Argument`] for points or levels that do not fit, [`Error::Dimension`], [`Error::OutOfMemory`],
     /// [`Error::Interrupted`]; the graph is then as it was.
-    pub fn insert(&mut self, adding: &Adding) -> Result<()> {
+    pub fn insert(
+        &mut self,
+        adding: &Adding,
+        threads: Option<usize>,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<()> {
+        let threads = threads::resolve(threads)?;
         let (before, entry) = (self.len(), (self.parts.entry_point, self.parts.max_level));
         let generator = self.generator.clone();
         self.check(adding)?;
         let mut undo = Undo::new();
         let done = self
             .grow(adding.x.len(), adding.levels)
-            .and_then(|()| self.connect(adding, before, 0, &mut undo));
+            .and_then(|()| self.connect(adding, (before, 0), &mut undo, threads, monitor));
         if done.is_err() {
             self.shrink(before);
             (self.parts.entry_point, self.parts.max_level) = entry;
@@ -81,7 +84,14 @@ impl Hnsw {
     }
 
     /// Links the nodes from `before` on, on the levels from `lowest` up.
-    pub(super) fn connect(&mut self, adding: &Adding, before: usize, lowest: usize, undo: &mut Undo) -> Result<()> {
+    pub(super) fn connect(
+        &mut self,
+        adding: &Adding,
+        (before, lowest): (usize, usize),
+        undo: &mut Undo,
+        threads: usize,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<()> {
         let mut levels: Vec<Vec<u32>> = Vec::new();
         for node in before..self.len() {
             let level = self.parts.levels[node] as usize - 1;
@@ -105,9 +115,9 @@ impl Hnsw {
             }
             let mut at = 0;
             while at < nodes.len() {
-                threads::pause(adding.monitor, "insert", done, total)?;
+                threads::pause(monitor, "insert", done, total)?;
                 let end = (at + at.clamp(1, most)).min(nodes.len());
-                self.batch(adding, before, &nodes[at..end], lowest, undo)?;
+                self.batch(adding, (before, lowest), &nodes[at..end], undo, threads)?;
                 // Only now can its neighbours be reached from it.
                 if level as i32 > self.parts.max_level {
                     (self.parts.entry_point, self.parts.max_level) = (nodes[0] as i32, level as i32);
@@ -116,18 +126,17 @@ impl Hnsw {
                 at = end;
             }
         }
-        threads::pause(adding.monitor, "insert", total, total)
+        threads::pause(monitor, "insert", total, total)
     }
 
     fn batch(
         &mut self,
         adding: &Adding,
-        before: usize,
+        (before, lowest): (usize, usize),
         batch: &[u32],
-        lowest: usize,
         undo: &mut Undo,
+        threads: usize,
     ) -> Result<()> {
-        let threads = threads::resolve(adding.threads)?;
         let graph = &*self;
         let lists: Vec<Mutex<Vec<(usize, Vec<u32>)>>> = batch.iter().map(|_| Mutex::default()).collect();
         threads::run(threads, None, "insert", (batch.len(), batch.len() as u64), |at, _| {

@@ -56,7 +56,7 @@ impl<'a> Points<'a> {
         if queries.dim() != self.dim() {
             return Err(Error::Dimension { what: "queries", expected: self.dim(), got: queries.dim() });
         }
-        if queries.dtype() != Dtype::F32 {
+        if matches!(self, Self::Codes(..)) && queries.dtype() != Dtype::F32 {
             return Err(Error::argument("queries", queries.dtype(), "float32"));
         }
         Ok(())

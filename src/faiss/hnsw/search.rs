@@ -70,18 +70,15 @@ impl Hnsw {
     /// # Errors
     /// [`Error::Argument`] for a k of 0 or too few points, [`Error::Dimension`], [`Error::OutOfMemory`], [`Error::Interrupted`].
     pub fn search(&self, points: Points, queries: Vectors, k: usize, effort: &Effort) -> Found<Hits> {
+        let (ef, stop, selector) = (effort.ef.max(k).min(self.len()), effort.stop(), effort.selector);
         self.nearest(points, queries, k, effort, |walk, ruler, _| {
-            let ef = effort.ef.max(k).min(self.len());
             let Some(start) = self.descend(walk, ruler) else { return false };
             walk.pool.clear(ef);
             walk.pool.offer(start.1, start.0);
-            let wanted = match effort.selector {
-                None => Wanted::InView,
-                set => Wanted::Best(set),
-            };
+            let wanted = if selector.is_none() { Wanted::InView } else { Wanted::Best(selector) };
             walk.best.clear(k.min(self.len()));
-            walk.spread(Isa::active(), self, ruler, 0, effort.stop(), &wanted);
-            effort.selector.is_some()
+            walk.spread(Isa::active(), self, ruler, 0, stop, &wanted);
+            selector.is_some()
         })
     }
 
@@ -105,14 +102,15 @@ impl Hnsw {
         if let Some(node) = nodes.iter().find(|&&node| node as i64 >= self.len() as i64) {
             return Err(Error::argument("nearest", node, "nodes of the graph"));
         }
+        let ef = effort.ef.max(k).max(if together { nprobe } else { 1 }).min(self.len());
+        let stop = Effort { bounded_queue: true, ..*effort }.stop();
+        let selector = effort.selector;
         self.nearest(points, queries, k, effort, |walk, ruler, query| {
             let all = nodes[query * nprobe..][..nprobe].iter().zip(&distances[query * nprobe..][..nprobe]);
             let all = all.take_while(|(node, _)| **node >= 0).map(|(&node, &distance)| (node as u32, distance));
-            let ef = effort.ef.max(k).max(if together { nprobe } else { 1 }).min(self.len());
-            let wanted = Wanted::Best(effort.selector);
+            let wanted = Wanted::Best(selector);
             walk.best.clear(k.min(self.len()));
             walk.pool.clear(ef);
-            let stop = Effort { bounded_queue: true, ..*effort }.stop();
             for (node, distance) in all {
                 if together {
                     // A node twice would be looked at twice.
@@ -141,13 +139,14 @@ impl Hnsw {
             return Err(Error::argument("radius", radius, "a number"));
         }
         let all: Vec<Mutex<Vec<Key>>> = (0..queries.len()).map(|_| Mutex::default()).collect();
+        let (ef, stop, selector) = (effort.ef, effort.stop(), effort.selector);
         let stats = self.each(points, queries, effort, |walk, ruler, query| {
             let Some(start) = self.descend(walk, ruler) else { return Ok(()) };
-            walk.pool.clear(effort.ef.clamp(1, self.len()));
+            walk.pool.clear(ef.clamp(1, self.len()));
             walk.pool.offer(start.1, start.0);
             walk.within.clear();
-            let wanted = Wanted::Within(radius, effort.selector);
-            walk.spread(Isa::active(), self, ruler, 0, effort.stop(), &wanted);
+            let wanted = Wanted::Within(radius, selector);
+            walk.spread(Isa::active(), self, ruler, 0, stop, &wanted);
             walk.within.sort_unstable();
             *all[query].lock().map_err(|_| Error::Interrupted)? = walk.within.clone();
             Ok(())

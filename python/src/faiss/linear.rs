@@ -1,0 +1,70 @@
+//! Products of matrices and vectors as Python functions.
+
+use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2, PyUntypedArrayMethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use steep::Error;
+use steep::faiss::linear;
+
+use crate::arrays::{optional_count, table};
+use crate::call::released;
+use crate::errors::Result;
+
+/// Ax + b of each row of `x`.
+#[pyfunction]
+pub fn faiss_linear<'py>(
+    py: Python<'py>,
+    x: PyReadonlyArray2<'py, f32>,
+    a: PyReadonlyArray2<'py, f32>,
+    b: Option<PyReadonlyArray1<'py, f32>>,
+    threads: Option<&Bound<'py, PyAny>>,
+) -> Result<Bound<'py, PyAny>> {
+    let threads = optional_count("threads", threads)?;
+    let (dim, width) = (shared(&x, &a)?, a.shape()[0]);
+    let (x, a, b) =
+        (x.as_slice()?, a.as_slice()?, b.as_ref().map(PyReadonlyArray1::as_slice).transpose()?);
+    let y = released(py, None, |pulse| Ok(linear::apply(x, dim, (a, b), threads, Some(pulse))?))?;
+    table(py, y, width, false)
+}
+
+/// "l2" or "ip" of each row of `q` with each of `x`, squared and not negated.
+#[pyfunction]
+pub fn faiss_pairwise<'py>(
+    py: Python<'py>,
+    q: PyReadonlyArray2<'py, f32>,
+    x: PyReadonlyArray2<'py, f32>,
+    metric: &str,
+    threads: Option<&Bound<'py, PyAny>>,
+) -> Result<Bound<'py, PyAny>> {
+    let threads = optional_count("threads", threads)?;
+    let (dim, width) = (shared(&q, &x)?, x.shape()[0]);
+    let work = match metric {
+        "l2" => linear::squares,
+        "ip" => linear::products,
+        _ => return Err(Error::argument("metric", metric, "\"l2\" or \"ip\"").into()),
+    };
+    let (q, x) = (q.as_slice()?, x.as_slice()?);
+    let found = released(py, None, |pulse| Ok(work(q, x, dim, threads, Some(pulse))?))?;
+    table(py, found, width, false)
+}
+
+/// Makes the rows of `x` of length 1, in place.
+#[pyfunction]
+pub fn faiss_normalize<'py>(
+    py: Python<'py>,
+    mut x: PyReadwriteArray2<'py, f32>,
+    threads: Option<&Bound<'py, PyAny>>,
+) -> Result<()> {
+    let (threads, dim) = (optional_count("threads", threads)?, x.shape()[1]);
+    let x = x.as_slice_mut()?;
+    released(py, None, |_| Ok(linear::normalize(x, dim, threads)?))
+}
+
+/// The columns that both have.
+fn shared<'py>(x: &PyReadonlyArray2<'py, f32>, y: &PyReadonlyArray2<'py, f32>) -> Result<usize> {
+    let (d, other) = (x.shape()[1], y.shape()[1]);
+    if d != other {
+        return Err(PyValueError::new_err(format!("rows of {d} and of {other} values: expected the same")).into());
+    }
+    Ok(d)
+}
