@@ -136,7 +136,7 @@ impl Seen {
     #[inline]
     pub fn add(&mut self, node: u32) -> bool {
         let walk = &mut self.walks[node as usize];
-        *walk != std::mem::replace(walk, self.walk)
+        std::mem::replace(walk, self.walk) != self.walk
     }
 
     pub fn has(&self, node: u32) -> bool {
