@@ -26,6 +26,11 @@ mod _steep {
     #[pymodule_export]
     use super::faiss::flat::Flat;
     #[pymodule_export]
+    #[pymodule_export]
+    use super::faiss::hnsw::Hnsw;
+    #[pymodule_export]
+    use super::faiss::selector::Selector;
+    #[pymodule_export]
     use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_pairwise};
     #[pymodule_export]
     use super::faiss::lists::{Centers, Lists};

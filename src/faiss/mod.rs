@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod flat;
+pub mod hnsw;
 pub mod linear;
 pub mod lists;
 pub mod random;
