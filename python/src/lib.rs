@@ -32,6 +32,7 @@ mod _steep {
     use super::faiss::selector::Selector;
     #[pymodule_export]
     use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_pairwise};
+    use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_squares};
     #[pymodule_export]
     use super::faiss::lists::{Centers, Lists};
     #[pymodule_export]
