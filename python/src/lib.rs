@@ -24,14 +24,12 @@ mod _steep {
     #[pymodule_export]
     use super::faiss::codec::{Codec, faiss_train_product, faiss_train_scalar};
     #[pymodule_export]
-    use super::faiss::flat::Flat;
+    use super::faiss::file::{faiss_pack, faiss_read, faiss_unpack, faiss_write};
     #[pymodule_export]
+    use super::faiss::flat::Flat;
     #[pymodule_export]
     use super::faiss::hnsw::Hnsw;
     #[pymodule_export]
-    use super::faiss::selector::Selector;
-    #[pymodule_export]
-    use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_pairwise};
     use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_squares};
     #[pymodule_export]
     use super::faiss::lists::{Centers, Lists};
@@ -41,7 +39,6 @@ mod _steep {
     use super::faiss::select::{faiss_buckets, faiss_select};
     #[pymodule_export]
     use super::faiss::selector::Selector;
-    use super::faiss::file::{faiss_pack, faiss_read, faiss_unpack, faiss_write};
     #[pymodule_export]
     use super::files::{Memory, read_vectors, write_vectors};
     #[pymodule_export]

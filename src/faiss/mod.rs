@@ -4,6 +4,7 @@
 //! behave as it does there. A [`codec::Codec`] says what bytes mean.
 
 pub mod codec;
+pub mod file;
 pub mod flat;
 pub mod hnsw;
 pub mod linear;
@@ -11,4 +12,3 @@ pub mod lists;
 pub mod random;
 pub mod select;
 pub mod selector;
-pub mod file;

@@ -289,9 +289,7 @@ impl Hnsw {
         let near = distances.as_slice()?.iter().copied().zip(ids.as_slice()?.iter().copied());
         let near: Vec<(f32, i64)> = near.collect();
         released(py, None, |pulse| {
-            stored.with(metric, pulse, |points| {
-                Ok(self.core.write(pulse)?.init_level_0(points, k, &near)?)
-            })
+            stored.with(metric, pulse, |points| Ok(self.core.write(pulse)?.init_level_0(points, k, &near)?))
         })
     }
 

@@ -18,16 +18,9 @@ pub fn faiss_linear<'py>(
     b: Option<PyReadonlyArray1<'py, f32>>,
     mut out: PyReadwriteArray2<'py, f32>,
     threads: Option<&Bound<'py, PyAny>>,
-) -> Result<Bound<'py, PyAny>> {
-    let threads = optional_count("threads", threads)?;
-    let (dim, width) = (shared(&x, &a)?, a.shape()[0]);
-    let (x, a, b) = (x.as_slice()?, a.as_slice()?, b.as_ref().map(PyReadonlyArray1::as_slice).transpose()?);
-    let y = released(py, None, |pulse| Ok(linear::apply(x, dim, (a, b), threads, Some(pulse))?))?;
-    table(py, y, width, false)
 ) -> Result<()> {
     let (dim, threads) = (shared(&x, &a)?, optional_count("threads", threads)?);
-    let (x, a, b) =
-        (x.as_slice()?, a.as_slice()?, b.as_ref().map(PyReadonlyArray1::as_slice).transpose()?);
+    let (x, a, b) = (x.as_slice()?, a.as_slice()?, b.as_ref().map(PyReadonlyArray1::as_slice).transpose()?);
     let out = out.as_slice_mut()?;
     released(py, None, |pulse| Ok(linear::apply(x, dim, (a, b), out, (threads, Some(pulse)))?))
 }

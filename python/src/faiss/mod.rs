@@ -1,7 +1,7 @@
-//! Doors to the core's room of Faiss layouts: what `steep/faiss/*.py` builds on.
 //! Doors to the core's room of Faiss layouts and numbers: what `steep/faiss/*.py` builds on.
 
 pub mod codec;
+pub mod file;
 pub mod flat;
 pub mod hnsw;
 pub mod linear;
@@ -9,6 +9,3 @@ pub mod lists;
 pub mod random;
 pub mod select;
 pub mod selector;
-//! Doors to `steep::faiss`, for the classes of `steep/faiss/*.py`.
-
-pub mod file;

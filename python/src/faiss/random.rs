@@ -25,25 +25,6 @@ pub fn faiss_random<'py>(
         None if normal => Kind::Normal,
         None => Kind::Uniform,
     };
-    match kind {
-        "uniform" | "normal" => {
-            let kind = if kind == "normal" { Kind::Normal } else { Kind::Uniform };
-            let values = released(py, None, |pulse| Ok(array::<f32>(n, seed, kind, threads, Some(pulse))?))?;
-            table(py, values, n, true)
-        }
-        "int64" => {
-            let values = released(py, None, |pulse| Ok(array::<i64>(n, seed, below, threads, Some(pulse))?))?;
-            table(py, values, n, true)
-        }
-        "uint8" => {
-            let values =
-                released(py, None, |pulse| Ok(array::<u8>(n, seed, Kind::Uniform, threads, Some(pulse))?))?;
-            table(py, values, n, true)
-        }
-        _ => {
-            let text = format!("kind = {kind:?}: expected \"uniform\", \"normal\", \"int64\" or \"uint8\"");
-            Err(PyValueError::new_err(text).into())
-        }
     if let Ok(array) = out.extract() {
         return filled::<f32>(py, array, seed, kind, threads);
     }

@@ -25,7 +25,12 @@ impl Hnsw {
     ///
     /// # Errors
     /// As [`Hnsw::insert`]; the graph is then as it was.
-    pub fn build(&mut self, adding: &Adding, threads: Option<usize>, monitor: Option<&dyn Monitor>) -> Result<()> {
+    pub fn build(
+        &mut self,
+        adding: &Adding,
+        threads: Option<usize>,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<()> {
         let threads = threads::resolve(threads)?;
         let parts = self.parts();
         let empty = Parts {
@@ -58,11 +63,14 @@ impl Hnsw {
         let params = GraphParams { metric, degree, seed: SEED, threads, monitor };
         let built = graph::neighbours(adding.x, &params)?;
         for (row, &from) in built.lists.chunks_exact(degree).zip(&built.order) {
-            let list = row.iter().take(room).take_while(|&&to| to != NONE).map(|&to| built.order[to as usize]);
+            let list =
+                row.iter().take(room).take_while(|&&to| to != NONE).map(|&to| built.order[to as usize]);
             self.link(from, 0, &list.collect::<Vec<_>>());
         }
         // Where no node is on another level.
-        if let Some(&entry) = built.entries.first().filter(|_| self.parts.levels.iter().all(|&level| level == 1)) {
+        if let Some(&entry) =
+            built.entries.first().filter(|_| self.parts.levels.iter().all(|&level| level == 1))
+        {
             (self.parts.entry_point, self.parts.max_level) = (built.order[entry as usize] as i32, 0);
         }
         Ok(())
@@ -130,7 +138,8 @@ impl Hnsw {
             let row = row.iter().take_while(|(_, node)| *node >= 0).filter(|(_, node)| *node != at as i64);
             let mut list: Vec<(f32, u32)> = row.map(|&(distance, node)| (distance, node as u32)).collect();
             list.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let chosen = with_scratch(|scratch| Pruner::new(points, &mut scratch.query).prune(&list, room, false));
+            let chosen =
+                with_scratch(|scratch| Pruner::new(points, &mut scratch.query).prune(&list, room, false));
             self.link(at as u32, 0, &chosen);
         }
         Ok(())

@@ -78,7 +78,11 @@ impl Hnsw {
         let n = self.len() + adding.x.len();
         adding.points.check(n, adding.x)?;
         if adding.levels.is_some_and(|levels| levels.len() != adding.x.len()) {
-            return Err(Error::argument("levels", adding.levels.map_or(0, <[i32]>::len), "one for each vector"));
+            return Err(Error::argument(
+                "levels",
+                adding.levels.map_or(0, <[i32]>::len),
+                "one for each vector",
+            ));
         }
         Ok(())
     }
@@ -153,8 +157,7 @@ impl Hnsw {
         }
         back.sort_unstable();
         let graph = &*self;
-        let groups: Vec<&[(usize, u32, u32)]> =
-            back.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).collect();
+        let groups: Vec<&[(usize, u32, u32)]> = back.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).collect();
         let changed: Vec<Mutex<Vec<u32>>> = groups.iter().map(|_| Mutex::default()).collect();
         threads::run(threads, None, "insert", (groups.len(), groups.len() as u64), |at, _| {
             let list = with_scratch(|scratch| graph.merge(adding, groups[at], &mut scratch.query));
@@ -197,8 +200,13 @@ impl Hnsw {
                 walk.pool.clear(adding.ef_construction.max(1));
                 walk.pool.offer(nearest.1, nearest.0);
                 walk.spread(isa, self, &mut ruler, level, Stop::Never, &Wanted::InView);
-                let near: Vec<(f32, u32)> =
-                    walk.pool.keys().iter().map(|&key| (distance(key), node(key))).filter(|near| near.1 != new).collect();
+                let near: Vec<(f32, u32)> = walk
+                    .pool
+                    .keys()
+                    .iter()
+                    .map(|&key| (distance(key), node(key)))
+                    .filter(|near| near.1 != new)
+                    .collect();
                 nearest = near.first().map_or(nearest, |near| (near.1, near.0));
                 found.push((level, near));
             }

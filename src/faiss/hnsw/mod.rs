@@ -143,7 +143,8 @@ fn probas(m: usize, mult: f32) -> Result<(Vec<f64>, Vec<i32>)> {
         let level = probas.len() as f32;
         let proba = (-level / mult).exp() * (1.0 - (-1.0 / mult).exp());
         // Written so that a NaN ends it.
-        if !matches!(proba.partial_cmp(&RARE), Some(std::cmp::Ordering::Greater | std::cmp::Ordering::Equal)) {
+        if !matches!(proba.partial_cmp(&RARE), Some(std::cmp::Ordering::Greater | std::cmp::Ordering::Equal))
+        {
             break;
         }
         sum += if probas.is_empty() { 2 * m } else { m };
@@ -266,7 +267,8 @@ impl Hnsw {
         let slots = &self.parts.cum_nneighbor_per_level;
         let mut end = self.parts.neighbors.len() as u64;
         for level in drawn {
-            let Some(&room) = usize::try_from(level).ok().filter(|&at| at > 0).and_then(|at| slots.get(at)) else {
+            let Some(&room) = usize::try_from(level).ok().filter(|&at| at > 0).and_then(|at| slots.get(at))
+            else {
                 return Err(Error::argument("levels", level, "levels that the graph has slots for"));
             };
             end += room as u64;

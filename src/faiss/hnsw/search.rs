@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::sync::Mutex;
 
+use super::Hnsw;
 use super::points::{Points, Ruler};
 use super::walk::{Key, Scratch, Stats, Stop, Walk, Wanted, distance, node};
-use super::Hnsw;
 use crate::error::{Error, Result};
 use crate::faiss::selector::Selector;
 use crate::kernels::Isa;
@@ -107,7 +107,8 @@ impl Hnsw {
         let selector = effort.selector;
         self.nearest(points, queries, k, effort, |walk, ruler, query| {
             let all = nodes[query * nprobe..][..nprobe].iter().zip(&distances[query * nprobe..][..nprobe]);
-            let all = all.take_while(|(node, _)| **node >= 0).map(|(&node, &distance)| (node as u32, distance));
+            let all =
+                all.take_while(|(node, _)| **node >= 0).map(|(&node, &distance)| (node as u32, distance));
             let wanted = Wanted::Best(selector);
             walk.best.clear(k.min(self.len()));
             walk.pool.clear(ef);
@@ -134,7 +135,13 @@ impl Hnsw {
     ///
     /// # Errors
     /// As [`Hnsw::search`]; [`Error::Argument`] for a radius that is no number.
-    pub fn range_search(&self, points: Points, queries: Vectors, radius: f32, effort: &Effort) -> Found<RangeHits> {
+    pub fn range_search(
+        &self,
+        points: Points,
+        queries: Vectors,
+        radius: f32,
+        effort: &Effort,
+    ) -> Found<RangeHits> {
         if radius.is_nan() {
             return Err(Error::argument("radius", radius, "a number"));
         }

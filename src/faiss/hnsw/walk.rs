@@ -231,7 +231,9 @@ impl Walk {
             let seen = &mut self.seen;
             self.nodes.extend(graph.links(taken, level).iter().filter(|&&node| seen.add(node)));
             if let Some(next) = self.pool.foreseen() {
-                isa.run(Ask(bytemuck::cast_slice(&graph.parts.neighbors[graph.parts.slots(next as usize, level)])));
+                isa.run(Ask(bytemuck::cast_slice(
+                    &graph.parts.neighbors[graph.parts.slots(next as usize, level)],
+                )));
             }
             ruler.measure(isa, &self.nodes, &mut self.distances);
             for at in 0..self.nodes.len() {
