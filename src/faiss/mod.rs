@@ -5,3 +5,10 @@
 
 pub mod codec;
 pub mod file;
+pub mod flat;
+pub mod hnsw;
+pub mod linear;
+pub mod lists;
+pub mod random;
+pub mod select;
+pub mod selector;

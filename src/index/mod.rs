@@ -2,7 +2,7 @@
 
 mod auto;
 mod file;
-mod flat;
+pub(crate) mod flat;
 mod grammar;
 mod spec;
 

@@ -22,6 +22,7 @@ pub mod lookup;
 mod naive;
 pub mod nearest;
 pub mod planes;
+pub mod product;
 pub mod scalar;
 pub mod simd;
 pub mod squares;
