@@ -188,8 +188,8 @@ impl Index {
     }
 
     #[getter]
-    fn metric(&self) -> &'static str {
-        self.metric.name()
+    fn metric(&self) -> String {
+        self.metric.to_string()
     }
 
     #[getter]

@@ -281,7 +281,7 @@ fn directions(
     let mut columns = columns(sample, 0..sample.len(), metric);
     let projection = match metric {
         Metric::L2 => Projection::train(&mut columns, width, seed, monitor)?,
-        Metric::InnerProduct | Metric::Cosine => {
+        _ => {
             Projection::train_about(vec![0.0; dim], &mut columns, width, seed, monitor)?
         }
     };
