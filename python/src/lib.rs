@@ -22,7 +22,7 @@ use crate::errors::Result;
 #[pymodule]
 mod _steep {
     #[pymodule_export]
-    use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_squares};
+    use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_rotate, faiss_squares};
     #[pymodule_export]
     use super::faiss::random::{Twister, faiss_random};
     #[pymodule_export]
