@@ -444,10 +444,7 @@ impl Simd for Neon {
         let nibbles = load_u8(nibbles);
         unsafe {
             let table = vld1q_u8(table.as_ptr());
-            [
-                vaddq_u8(acc[0], vqtbl1q_u8(table, nibbles[0])),
-                vaddq_u8(acc[1], vqtbl1q_u8(table, nibbles[1])),
-            ]
+            [vaddq_u8(acc[0], vqtbl1q_u8(table, nibbles[0])), vaddq_u8(acc[1], vqtbl1q_u8(table, nibbles[1]))]
         }
     }
     #[inline(always)]
@@ -466,7 +463,8 @@ impl Simd for Neon {
         const BITS: [u8; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
         unsafe {
             let (limit, bits) = (vdupq_n_u16(limit), vld1_u8(BITS.as_ptr()));
-            let byte = |sums: uint16x8_t| u32::from(vaddv_u8(vand_u8(vmovn_u16(vcleq_u16(sums, limit)), bits)));
+            let byte =
+                |sums: uint16x8_t| u32::from(vaddv_u8(vand_u8(vmovn_u16(vcleq_u16(sums, limit)), bits)));
             byte(sums[0]) | byte(sums[1]) << 8 | byte(sums[2]) << 16 | byte(sums[3]) << 24
         }
     }

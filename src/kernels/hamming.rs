@@ -159,7 +159,9 @@ impl Planes {
 /// Byte j of word i as byte i of word j.
 #[inline(always)]
 fn turned(mut words: [u64; 8]) -> [u64; 8] {
-    for (step, mask) in [(4, 0x0000_0000_FFFF_FFFFu64), (2, 0x0000_FFFF_0000_FFFF), (1, 0x00FF_00FF_00FF_00FF)] {
+    for (step, mask) in
+        [(4, 0x0000_0000_FFFF_FFFFu64), (2, 0x0000_FFFF_0000_FFFF), (1, 0x00FF_00FF_00FF_00FF)]
+    {
         for i in (0..8).filter(|i| i & step == 0) {
             let shift = 8 * step as u32;
             let moved = ((words[i] >> shift) ^ words[i + step]) & mask;
