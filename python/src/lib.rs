@@ -29,6 +29,7 @@ mod _steep {
     use super::faiss::flat::Flat;
     #[pymodule_export]
     use super::faiss::hnsw::Hnsw;
+    #[pymodule_export]
     use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_rotate, faiss_squares};
     #[pymodule_export]
     use super::faiss::lists::{Centers, Lists};

@@ -18,6 +18,7 @@ use steep::faiss::file::{self, Array, Fourcc, Record, Root, Value, blocks::Layou
 
 use crate::call::released;
 use crate::errors::{Failure, Result};
+use crate::index::Index;
 
 type Any<'py> = Bound<'py, PyAny>;
 
