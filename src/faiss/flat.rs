@@ -58,6 +58,11 @@ impl Flat {
         self.rows.dim()
     }
 
+    /// All vectors, of the type that they are stored as.
+    pub fn rows(&self) -> Vectors<'_> {
+        self.rows.view()
+    }
+
     /// Memory, in bytes.
     pub fn bytes(&self) -> u64 {
         (self.rows.buffer().len() + self.codes.as_ref().map_or(0, HeadCodes::bytes)) as u64

@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 
 use crate::error::{Error, Result};
+use crate::kernels::product::{Panels, Products};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::threads::{self, Monitor};
-use crate::transform::Matrix;
+use crate::transform::hadamard;
 
 /// Vectors that a thread takes at a time: with their results they stay in L2 for the dimensions that are common.
 const BLOCK: usize = 192;
@@ -13,62 +14,63 @@ const BLOCK: usize = 192;
 /// Values that a thread takes at a time where it does little with each.
 const PIECE: usize = 1 << 15;
 
-/// y = Ax + b of each vector of `x`, where A is rows of `dim` values and b one value a row, or nothing.
+/// y = Ax + b of each vector of `x`, where A is rows of `dim` values and b one value a row, or nothing; a row of `out` a vector.
 ///
 /// # Errors
-/// [`Error::Shape`] where `x` or `a` are not whole rows; [`Error::Dimension`] where `b` is not one value a row; [`Error::Argument`]
-/// where `threads` is 0; [`Error::OutOfMemory`]; [`Error::Interrupted`].
+/// [`Error::Shape`] where `x` or `a` are not whole rows; [`Error::Dimension`] where `b` is not one value a row, or `out` has another
+/// length; [`Error::Argument`] where `threads` is 0; [`Error::Interrupted`].
 pub fn apply(
     x: &[f32],
     dim: usize,
     (a, b): (&[f32], Option<&[f32]>),
-    threads: Option<usize>,
-    monitor: Option<&dyn Monitor>,
-) -> Result<Vec<f32>> {
+    out: &mut [f32],
+    (threads, monitor): (Option<usize>, Option<&dyn Monitor>),
+) -> Result<()> {
     check(x, dim)?;
     check(a, dim)?;
-    let width = a.len() / dim;
+    let (n, width, threads) = (x.len() / dim, a.len() / dim, threads::resolve(threads)?);
     if let Some(b) = b
         && b.len() != width
     {
         return Err(Error::Dimension { what: "the offset", expected: width, got: b.len() });
     }
-    let (matrix, isa) = (Matrix::new(a, dim), Isa::active());
-    blocks(x, dim, width, threads, monitor, |x, y| {
-        matrix.multiply(isa, x, y, width);
-        if let Some(b) = b {
-            for y in y.chunks_exact_mut(width) {
-                y.iter_mut().zip(b).for_each(|(y, b)| *y += b);
+    if out.len() != n * width {
+        return Err(Error::Dimension { what: "the results", expected: n * width, got: out.len() });
+    }
+    if out.is_empty() {
+        return Ok(());
+    }
+    let (panels, isa) = (Panels::new(a, dim), Isa::active());
+    // A hand-over costs more than small products.
+    let threads = if out.len().saturating_mul(dim) < 1 << 20 { 1 } else { threads };
+    let parts: Vec<_> = out.chunks_mut(BLOCK * width).map(Mutex::new).collect();
+    threads::run(threads, monitor, "multiply", (parts.len(), n as u64), |at, worker| {
+        if let Ok(mut out) = parts[at].lock() {
+            let (from, to) = (at * BLOCK, (at * BLOCK + BLOCK).min(n));
+            isa.run(Products { rows: &x[from * dim..to * dim], panels: &panels, out: &mut out });
+            if let Some(b) = b {
+                for y in out.chunks_exact_mut(width) {
+                    y.iter_mut().zip(b).for_each(|(y, b)| *y += b);
+                }
             }
+            worker.advance((to - from) as u64);
         }
+        Ok(())
     })
 }
 
-/// ⟨q,x⟩ of each query with each vector, a row a query.
+/// ‖q − x‖² of each query and each vector, a row of `out` a query: as ⟨(−2q, ‖q‖², 1), (x, 1, ‖x‖²)⟩, so that it costs what a product
+/// costs.
 ///
 /// # Errors
-/// As [`apply`].
-pub fn products(
-    q: &[f32],
-    x: &[f32],
-    dim: usize,
-    threads: Option<usize>,
-    monitor: Option<&dyn Monitor>,
-) -> Result<Vec<f32>> {
-    apply(q, dim, (x, None), threads, monitor)
-}
-
-/// ‖q − x‖² of each query and each vector, a row a query: as ⟨(−2q, ‖q‖², 1), (x, 1, ‖x‖²)⟩, so that it costs what a product costs.
-///
-/// # Errors
-/// As [`apply`].
+/// As [`apply`], and [`Error::OutOfMemory`].
 pub fn squares(
     q: &[f32],
     x: &[f32],
     dim: usize,
-    threads: Option<usize>,
-    monitor: Option<&dyn Monitor>,
-) -> Result<Vec<f32>> {
+    out: &mut [f32],
+    call: (Option<usize>, Option<&dyn Monitor>),
+) -> Result<()> {
     check(q, dim)?;
     check(x, dim)?;
     let longer = |rows: &[f32], factor: f32, norm_first: bool| {
@@ -83,7 +85,7 @@ pub fn squares(
         }
         Ok::<_, Error>(long)
     };
-    products(&longer(q, -2.0, true)?, &longer(x, 1.0, false)?, dim + 2, threads, monitor)
+    apply(&longer(q, -2.0, true)?, dim + 2, (&longer(x, 1.0, false)?, None), out, call)
 }
 
 /// Makes each vector of `x` one of length 1, in place; those of zeros stay.
@@ -133,40 +135,62 @@ impl Kernel for Normalize<'_> {
     }
 }
 
-/// Rows of `width` values, which `work` makes of blocks of vectors.
-fn blocks<F: Fn(&[f32], &mut [f32]) + Sync>(
+/// Three rounds of signs and a Hadamard transform of each vector of `x`, which zeros fill up to the next power of two: `signs` holds three
+/// times as many factors, a round after the other.
+///
+/// # Errors
+/// As [`apply`].
+pub fn rotate(
     x: &[f32],
     dim: usize,
-    width: usize,
-    threads: Option<usize>,
-    monitor: Option<&dyn Monitor>,
-    work: F,
-) -> Result<Vec<f32>> {
-    let mut threads = threads::resolve(threads)?;
-    let n = x.len() / dim;
-    let mut out = Vec::new();
-    let len = n.saturating_mul(width);
-    let memory = |_| Error::OutOfMemory { what: "results", bytes: (len as u64).saturating_mul(4) };
-    out.try_reserve_exact(len).map_err(memory)?;
-    out.resize(len, 0f32);
-    if len == 0 {
-        return Ok(out);
+    signs: &[f32],
+    out: &mut [f32],
+    (threads, monitor): (Option<usize>, Option<&dyn Monitor>),
+) -> Result<()> {
+    check(x, dim)?;
+    let (n, width, threads) = (x.len() / dim, dim.next_power_of_two(), threads::resolve(threads)?);
+    if out.len() != n * width || signs.len() != 3 * width {
+        return Err(Error::Dimension { what: "the results", expected: n * width, got: out.len() });
     }
-    if len.saturating_mul(dim) < 1 << 20 {
-        threads = 1;
-    }
+    let threads = if out.len() < PIECE { 1 } else { threads };
+    let isa = Isa::active();
     let parts: Vec<_> = out.chunks_mut(BLOCK * width).map(Mutex::new).collect();
-    threads::run(threads, monitor, "multiply", (parts.len(), n as u64), |at, worker| {
-        if let Ok(mut part) = parts[at].lock() {
-            let from = at * BLOCK;
-            let to = (from + BLOCK).min(n);
-            work(&x[from * dim..to * dim], &mut part);
-            worker.advance((to - from) as u64);
+    threads::run(threads, monitor, "rotate", (parts.len(), n as u64), |at, worker| {
+        if let Ok(mut out) = parts[at].lock() {
+            let rows = out.len() / width;
+            let x = &x[at * BLOCK * dim..][..rows * dim];
+            isa.run(Rotate { x, dim, signs, out: &mut out, width });
+            worker.advance(rows as u64);
         }
         Ok(())
-    })?;
-    drop(parts);
-    Ok(out)
+    })
+}
+
+struct Rotate<'a> {
+    x: &'a [f32],
+    dim: usize,
+    signs: &'a [f32],
+    out: &'a mut [f32],
+    width: usize,
+}
+
+impl Kernel for Rotate<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { x, dim, signs, out, width } = self;
+        let scale = 1.0 / (width as f32 * (width as f32).sqrt());
+        for (x, y) in x.chunks_exact(dim).zip(out.chunks_exact_mut(width)) {
+            let (head, tail) = y.split_at_mut(dim);
+            head.copy_from_slice(x);
+            tail.fill(0.0);
+            for signs in signs.chunks_exact(width) {
+                y.iter_mut().zip(signs).for_each(|(y, sign)| *y *= sign);
+                hadamard(y);
+            }
+            y.iter_mut().for_each(|y| *y *= scale);
+        }
+    }
 }
 
 fn check(x: &[f32], dim: usize) -> Result<()> {

@@ -3,6 +3,8 @@
 //! Arrays are filled in blocks, each by a Mersenne Twister (Matsumoto, Nishimura 1998) of its own, seeded a + j·b for block j by the
 //! first two numbers of the seed's: which thread fills a block does not matter. Normal numbers are those of Marsaglia's polar method.
 
+use std::sync::Mutex;
+
 use rand_mt::Mt;
 
 use crate::error::{Error, Result};
@@ -50,9 +52,9 @@ impl Generator {
         f64::from(self.0.next_u32()) / f64::from(u32::MAX)
     }
 
-    /// A number of 0..most, without a division (Lemire 2019); its bias is below 2⁻³².
+    /// A number of 0..most; the bias of a remainder is Faiss's too.
     pub fn below(&mut self, most: u32) -> u32 {
-        (u64::from(self.0.next_u32()) * u64::from(most) >> 32) as u32
+        self.0.next_u32() % most.max(1)
     }
 
     /// The numbers 0..n in an order at random.
@@ -129,35 +131,31 @@ impl Fill for u8 {
     }
 }
 
-/// `n` random numbers of a seed.
+/// Fills `values` with random numbers of a seed.
 ///
 /// # Errors
-/// [`Error::Argument`] where numbers below 0 are asked for, or `threads` is 0; [`Error::OutOfMemory`]; [`Error::Interrupted`].
-pub fn array<T: Fill + Default + Clone>(
-    n: usize,
+/// [`Error::Argument`] where numbers below 0 are asked for, or `threads` is 0; [`Error::Interrupted`].
+pub fn fill<T: Fill>(
+    values: &mut [T],
     seed: i64,
     kind: Kind,
     threads: Option<usize>,
     monitor: Option<&dyn Monitor>,
-) -> Result<Vec<T>> {
+) -> Result<()> {
     if matches!(kind, Kind::Below(0)) {
         return Err(Error::argument("vmax", 0, "at least 1"));
     }
-    let threads = threads::resolve(threads)?;
-    let mut values = Vec::new();
-    let bytes = (n as u64).saturating_mul(size_of::<T>() as u64);
-    values.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { what: "random numbers", bytes })?;
-    values.resize(n, T::default());
+    let (n, threads) = (values.len(), threads::resolve(threads)?);
     let mut first = Generator::new(seed);
     let (a, b) = (i64::from(first.int()), i64::from(first.int()));
     let blocks = if n < BLOCKS { 1 } else { BLOCKS };
     let mut parts = Vec::with_capacity(blocks);
-    let mut rest = &mut values[..];
-    for j in 0..blocks {
-        let size = end(j, n, blocks) - end(j.wrapping_sub(1), n, blocks);
-        let (part, others) = rest.split_at_mut(size);
-        parts.push(std::sync::Mutex::new(part));
-        rest = others;
+    let (mut rest, mut from) = (values, 0);
+    for j in 1..=blocks {
+        let to = (j as u128 * n as u128 / blocks as u128) as usize;
+        let (part, others) = rest.split_at_mut(to - from);
+        parts.push(Mutex::new(part));
+        (rest, from) = (others, to);
     }
     threads::run(threads, monitor, "random", (blocks, n as u64), |j, worker| {
         if let Ok(mut part) = parts[j].lock() {
@@ -165,12 +163,5 @@ pub fn array<T: Fill + Default + Clone>(
             worker.advance(part.len() as u64);
         }
         Ok(())
-    })?;
-    drop(parts);
-    Ok(values)
-}
-
-/// Where block j ends; 0 for the one before the first.
-fn end(j: usize, n: usize, blocks: usize) -> usize {
-    (j.wrapping_add(1) as u128 * n as u128 / blocks as u128) as usize
+    })
 }

@@ -45,6 +45,13 @@ impl Codec {
         Ok(Self(Arc::new(core::Product::new(dim, m, nbits, centroids.as_slice()?)?)))
     }
 
+    /// The same with four bits, for lists in blocks of 32.
+    #[staticmethod]
+    fn fastscan(dim: &Any, m: &Any, centroids: Values) -> Result<Self> {
+        let product = core::Product::new(count("d", dim)?, count("m", m)?, 4, centroids.as_slice()?)?;
+        Ok(Self(Arc::new(core::FastScan::new(Arc::new(product))?)))
+    }
+
     #[staticmethod]
     fn rabitq(
         dim: &Any,

@@ -21,7 +21,7 @@ type Distances<'py> = Bound<'py, PyArray1<f32>>;
 /// See `steep::faiss::flat`.
 #[pyclass(frozen, module = "steep._steep")]
 pub struct Flat {
-    core: Shared<Core>,
+    pub(super) core: Shared<Core>,
     /// Queries since it was made.
     asked: AtomicU64,
 }

@@ -3,48 +3,54 @@
 use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use steep::Error;
 use steep::faiss::linear;
 
-use crate::arrays::{optional_count, table};
+use crate::arrays::optional_count;
 use crate::call::released;
 use crate::errors::Result;
 
-/// Ax + b of each row of `x`.
+/// Ax + b of each row of `x`, into `out`.
 #[pyfunction]
 pub fn faiss_linear<'py>(
     py: Python<'py>,
     x: PyReadonlyArray2<'py, f32>,
     a: PyReadonlyArray2<'py, f32>,
     b: Option<PyReadonlyArray1<'py, f32>>,
+    mut out: PyReadwriteArray2<'py, f32>,
     threads: Option<&Bound<'py, PyAny>>,
-) -> Result<Bound<'py, PyAny>> {
-    let threads = optional_count("threads", threads)?;
-    let (dim, width) = (shared(&x, &a)?, a.shape()[0]);
+) -> Result<()> {
+    let (dim, threads) = (shared(&x, &a)?, optional_count("threads", threads)?);
     let (x, a, b) = (x.as_slice()?, a.as_slice()?, b.as_ref().map(PyReadonlyArray1::as_slice).transpose()?);
-    let y = released(py, None, |pulse| Ok(linear::apply(x, dim, (a, b), threads, Some(pulse))?))?;
-    table(py, y, width, false)
+    let out = out.as_slice_mut()?;
+    released(py, None, |pulse| Ok(linear::apply(x, dim, (a, b), out, (threads, Some(pulse)))?))
 }
 
-/// "l2" or "ip" of each row of `q` with each of `x`, squared and not negated.
+/// The squared distance of each row of `q` from each of `x`, into `out`.
 #[pyfunction]
-pub fn faiss_pairwise<'py>(
+pub fn faiss_squares<'py>(
     py: Python<'py>,
     q: PyReadonlyArray2<'py, f32>,
     x: PyReadonlyArray2<'py, f32>,
-    metric: &str,
+    mut out: PyReadwriteArray2<'py, f32>,
     threads: Option<&Bound<'py, PyAny>>,
-) -> Result<Bound<'py, PyAny>> {
-    let threads = optional_count("threads", threads)?;
-    let (dim, width) = (shared(&q, &x)?, x.shape()[0]);
-    let work = match metric {
-        "l2" => linear::squares,
-        "ip" => linear::products,
-        _ => return Err(Error::argument("metric", metric, "\"l2\" or \"ip\"").into()),
-    };
-    let (q, x) = (q.as_slice()?, x.as_slice()?);
-    let found = released(py, None, |pulse| Ok(work(q, x, dim, threads, Some(pulse))?))?;
-    table(py, found, width, false)
+) -> Result<()> {
+    let (dim, threads) = (shared(&q, &x)?, optional_count("threads", threads)?);
+    let (q, x, out) = (q.as_slice()?, x.as_slice()?, out.as_slice_mut()?);
+    released(py, None, |pulse| Ok(linear::squares(q, x, dim, out, (threads, Some(pulse)))?))
+}
+
+/// Three rounds of signs and Hadamard transforms of each row of `x`, into `out`.
+#[pyfunction]
+pub fn faiss_rotate<'py>(
+    py: Python<'py>,
+    x: PyReadonlyArray2<'py, f32>,
+    signs: PyReadonlyArray1<'py, f32>,
+    mut out: PyReadwriteArray2<'py, f32>,
+    threads: Option<&Bound<'py, PyAny>>,
+) -> Result<()> {
+    let (dim, threads) = (x.shape()[1], optional_count("threads", threads)?);
+    let (x, signs, out) = (x.as_slice()?, signs.as_slice()?, out.as_slice_mut()?);
+    released(py, None, |pulse| Ok(linear::rotate(x, dim, signs, out, (threads, Some(pulse)))?))
 }
 
 /// Makes the rows of `x` of length 1, in place.

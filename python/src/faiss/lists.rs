@@ -27,7 +27,7 @@ impl Centers {
     #[new]
     fn new(py: Python, codec: &Codec, metric: &str, rows: PyReadonlyArray2<f32>) -> Result<Self> {
         let (metric, rows) = (metric.parse()?, rows.as_slice()?);
-        released(py, None, |_| Ok(Self(CoreCenters::new(&*codec.core, metric, rows.to_vec())?)))
+        released(py, None, |_| Ok(Self(CoreCenters::new(&*codec.0, metric, rows.to_vec())?)))
     }
 }
 
@@ -53,8 +53,7 @@ struct Asked<'py> {
 impl Lists {
     #[new]
     fn new(lists: &Any, code_size: &Any, block: &Any) -> Result<Self> {
-        let core =
-            Core::new(count("nlist", lists)?, count("code_size", code_size)?, count("block", block)?)?;
+        let core = Core::new(count("nlist", lists)?, count("code_size", code_size)?, count("block", block)?)?;
         Ok(Self(Shared::new(core)))
     }
 
@@ -130,18 +129,11 @@ impl Lists {
         released(py, None, |pulse| {
             let centers = centers.map(|centers| &centers.0);
             let with = (threads.unwrap_or(threads::available()), Some(pulse as _));
-            Ok(self.0.write(pulse)?.add(&*codec.core, x, keys, ids, centers, with)?)
+            Ok(self.0.write(pulse)?.add(&*codec.0, x, keys, ids, centers, with)?)
         })
     }
 
-    fn replace(
-        &self,
-        py: Python,
-        list: usize,
-        at: usize,
-        id: i64,
-        code: PyReadonlyArray1<u8>,
-    ) -> Result<()> {
+    fn replace(&self, py: Python, list: usize, at: usize, id: i64, code: PyReadonlyArray1<u8>) -> Result<()> {
         let code = code.as_slice()?;
         released(py, None, |pulse| Ok(self.0.write(pulse)?.replace(list, at, id, code)?))
     }
@@ -235,7 +227,7 @@ impl Lists {
             let lists = self.0.read(pulse)?;
             let probes = Probes {
                 lists: &lists,
-                codec: &*codec.core,
+                codec: &*codec.0,
                 metric,
                 centers: centers.map(|centers| &centers.0),
                 keys,

@@ -1,48 +1,48 @@
 //! Faiss's random numbers as arrays.
 
-use pyo3::exceptions::PyValueError;
+use numpy::{Element, PyReadwriteArray1};
 use pyo3::prelude::*;
-use steep::faiss::random::{Generator, Kind, array};
+use steep::faiss::random::{Fill, Generator, Kind, fill};
 
 use crate::arrays::{count, optional_count, table};
 use crate::call::released;
 use crate::errors::Result;
 
-/// `n` numbers of a seed: "uniform", "normal" (float32), "int64" (below `vmax`, where it is given) or "uint8".
+/// Fills an array of one dimension with numbers of a seed: float32 ("uniform" or "normal"), int64 (below `vmax`, where it is given), or
+/// uint8.
 #[pyfunction]
 pub fn faiss_random<'py>(
     py: Python<'py>,
-    kind: &str,
-    n: &Bound<'py, PyAny>,
+    out: &Bound<'py, PyAny>,
+    normal: bool,
     seed: i64,
     vmax: Option<&Bound<'py, PyAny>>,
     threads: Option<&Bound<'py, PyAny>>,
-) -> Result<Bound<'py, PyAny>> {
-    let (n, threads) = (count("n", n)?, optional_count("threads", threads)?);
-    let below = match vmax {
+) -> Result<()> {
+    let threads = optional_count("threads", threads)?;
+    let kind = match vmax {
         Some(most) => Kind::Below(count("vmax", most)? as u64),
+        None if normal => Kind::Normal,
         None => Kind::Uniform,
     };
-    match kind {
-        "uniform" | "normal" => {
-            let kind = if kind == "normal" { Kind::Normal } else { Kind::Uniform };
-            let values = released(py, None, |pulse| Ok(array::<f32>(n, seed, kind, threads, Some(pulse))?))?;
-            table(py, values, n, true)
-        }
-        "int64" => {
-            let values = released(py, None, |pulse| Ok(array::<i64>(n, seed, below, threads, Some(pulse))?))?;
-            table(py, values, n, true)
-        }
-        "uint8" => {
-            let values =
-                released(py, None, |pulse| Ok(array::<u8>(n, seed, Kind::Uniform, threads, Some(pulse))?))?;
-            table(py, values, n, true)
-        }
-        _ => {
-            let text = format!("kind = {kind:?}: expected \"uniform\", \"normal\", \"int64\" or \"uint8\"");
-            Err(PyValueError::new_err(text).into())
-        }
+    if let Ok(array) = out.extract() {
+        return filled::<f32>(py, array, seed, kind, threads);
     }
+    if let Ok(array) = out.extract() {
+        return filled::<i64>(py, array, seed, kind, threads);
+    }
+    filled::<u8>(py, out.extract()?, seed, kind, threads)
+}
+
+fn filled<T: Element + Fill>(
+    py: Python,
+    mut out: PyReadwriteArray1<T>,
+    seed: i64,
+    kind: Kind,
+    threads: Option<usize>,
+) -> Result<()> {
+    let values = out.as_slice_mut()?;
+    released(py, None, |pulse| Ok(fill(values, seed, kind, threads, Some(pulse))?))
 }
 
 /// The Mersenne Twister, number by number.

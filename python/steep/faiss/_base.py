@@ -20,9 +20,14 @@ Labels = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.uint8]
 
 METRIC_INNER_PRODUCT, METRIC_L2, METRIC_L1, METRIC_Linf, METRIC_Lp = range(5)
-METRIC_Canberra, METRIC_BrayCurtis, METRIC_JensenShannon, METRIC_Jaccard, METRIC_NaNEuclidean, METRIC_GOWER = (
-    range(20, 26)
-)
+(
+    METRIC_Canberra,
+    METRIC_BrayCurtis,
+    METRIC_JensenShannon,
+    METRIC_Jaccard,
+    METRIC_NaNEuclidean,
+    METRIC_GOWER,
+) = range(20, 26)
 
 Float32, Float16, UInt8, Int8 = range(4)
 
@@ -94,7 +99,11 @@ class Sealed:
     """Objects whose attributes are those that they begin with: one misspelt is an error, not a wish unheard."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name[0] != "_" and name not in ("this", "thisown", "referenced_objects") and not hasattr(self, name):
+        if (
+            name[0] != "_"
+            and name not in ("this", "thisown", "referenced_objects")
+            and not hasattr(self, name)
+        ):
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'.")
         object.__setattr__(self, name, value)
 
@@ -189,7 +198,14 @@ class Index(Sealed):
         self._add(x, np.ascontiguousarray(ids, np.int64))
 
     def search(
-        self, x: Any, k: int, *, params: Any = None, D: Any = None, I: Any = None, numeric_type: int = Float32  # noqa: E741
+        self,
+        x: Any,
+        k: int,
+        *,
+        params: Any = None,
+        D: Any = None,
+        I: Any = None,
+        numeric_type: int = Float32,  # noqa: E741
     ) -> tuple[Floats, Labels]:
         """Find the k nearest vectors of each query: distances and labels of shape (n, k), the nearest first.
 
@@ -216,7 +232,14 @@ class Index(Sealed):
         return lims.astype(np.uint64), distances, labels
 
     def search_and_reconstruct(
-        self, x: Any, k: int, *, params: Any = None, D: Any = None, I: Any = None, R: Any = None  # noqa: E741
+        self,
+        x: Any,
+        k: int,
+        *,
+        params: Any = None,
+        D: Any = None,
+        I: Any = None,
+        R: Any = None,  # noqa: E741
     ) -> tuple[Floats, Labels, Floats]:
         """As `search`, and the vectors found, of shape (n, k, d): NaN where the label is -1."""
         x = self._vectors(x)
@@ -374,7 +397,12 @@ class Index(Sealed):
 
 def clone_index(index: Any) -> Any:
     """A copy that shares nothing with the index."""
-    from steep.faiss._io import deserialize_index, deserialize_index_binary, serialize_index, serialize_index_binary
+    from steep.faiss._io import (
+        deserialize_index,
+        deserialize_index_binary,
+        serialize_index,
+        serialize_index_binary,
+    )
 
     if isinstance(index, Index):
         other = deserialize_index(serialize_index(index))

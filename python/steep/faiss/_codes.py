@@ -27,7 +27,13 @@ ALL_CODES = 1 << 62
 
 
 def asked(
-    keys: Labels, coarse: Floats, metric: str, centers: Any, max_codes: int, selector: Any, places: bool = False
+    keys: Labels,
+    coarse: Floats,
+    metric: str,
+    centers: Any,
+    max_codes: int,
+    selector: Any,
+    places: bool = False,
 ) -> dict[str, Any]:
     """What the core is told of a search in lists, besides the queries."""
     return {
@@ -214,6 +220,19 @@ class IndexPQ(IndexFlatCodes):
         return index._restored(record)
 
 
+def packed(codes: Codes, m: int, bbs: int) -> Codes:
+    """Codes of m nibbles in Faiss's blocks of bbs vectors."""
+    stride = bbs * (-(-m // 2))
+    blocks = np.zeros(-(-len(codes) // bbs) * stride, np.uint8)
+    _steep.faiss_pack(np.ascontiguousarray(codes).reshape(-1), 0, m, blocks, bbs, stride)
+    return blocks
+
+
+def unpacked(blocks: Codes, n: int, m: int, bbs: int) -> Codes:
+    """The first n codes of m nibbles out of Faiss's blocks of bbs vectors."""
+    return _steep.faiss_unpack(blocks, n, m, bbs, bbs * (-(-m // 2)))
+
+
 class FastScan:
     """What fast-scan indexes tell of themselves; how they are searched is the core's choice."""
 
@@ -231,7 +250,9 @@ class IndexPQFastScan(FastScan, IndexFlatCodes):
     fourcc = "IPfs"
     _block = 32
 
-    def __init__(self, d: Any = None, M: int = 0, nbits: int = 4, metric: int = METRIC_L2, bbs: int = 32) -> None:
+    def __init__(
+        self, d: Any = None, M: int = 0, nbits: int = 4, metric: int = METRIC_L2, bbs: int = 32
+    ) -> None:
         if isinstance(d, IndexPQ):
             orig, bbs = d, (M or 32)
             super().__init__(orig.d, orig.metric_type)
@@ -267,7 +288,7 @@ class IndexPQFastScan(FastScan, IndexFlatCodes):
             "qbs": self.qbs,
             "ntotal2": self.ntotal2,
             "M2": self.M2,
-            "codes": _steep.faiss_pack(self._all(), self.M, self.bbs),
+            "codes": packed(self._all(), self.M, self.bbs),
         }
 
     @classmethod
@@ -276,7 +297,7 @@ class IndexPQFastScan(FastScan, IndexFlatCodes):
         pq, metric = record["pq"], record["metric_type"]
         index = cls(pq["d"], pq["M"], pq["nbits"], metric, record["bbs"])
         index._begin(pq=ProductQuantizer.from_record(pq), implem=record["implem"], qbs=record["qbs"])
-        codes = _steep.faiss_unpack(record["codes"], record["ntotal"], pq["M"], record["bbs"])
+        codes = unpacked(record["codes"], record["ntotal"], pq["M"], record["bbs"])
         return index._restored(record | {"codes": codes})
 
 
@@ -358,9 +379,7 @@ class IndexRaBitQ(IndexFlatCodes):
 class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
     """RaBitQ codes by the names of Faiss's fast scan; searched as `IndexRaBitQ` is."""
 
-    def __init__(
-        self, d: Any = None, metric: int = METRIC_L2, bbs: int = 32, nb_bits: int = 1
-    ) -> None:
+    def __init__(self, d: Any = None, metric: int = METRIC_L2, bbs: int = 32, nb_bits: int = 1) -> None:
         orig = d if isinstance(d, IndexRaBitQ) else None
         if orig is not None:
             bbs = metric if metric > 1 else 32

@@ -50,7 +50,9 @@ class IndexFlat(Index):
     @property
     def xb(self) -> Float32Vector:
         """The vectors' values."""
-        return Float32Vector.over(lambda: self._all().reshape(-1), lambda x: self._put_codes(x.view(np.uint8)))
+        return Float32Vector.over(
+            lambda: self._all().reshape(-1), lambda x: self._put_codes(x.view(np.uint8))
+        )
 
     def get_xb(self) -> Any:
         """Pointer to the vectors' values, a copy."""
@@ -78,7 +80,9 @@ class IndexFlat(Index):
 
     def _range_search(self, x: Floats, radius: float, params: Any) -> tuple[Any, Floats, Labels]:
         edge = strict_radius(self.metric_type, radius)
-        lims, labels, distances = self._store.range_search(x, edge, selected(params, self._numbers), threads())
+        lims, labels, distances = self._store.range_search(
+            x, edge, selected(params, self._numbers), threads()
+        )
         return lims, as_faiss(self.metric_type, distances), labels
 
     def _reconstruct(self, keys: Labels) -> Floats:

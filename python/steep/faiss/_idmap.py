@@ -23,7 +23,9 @@ class IndexIDMap(Index):
     fourcc = "IxMp"
 
     def __init__(self, index: Any = None) -> None:
-        super().__init__(index.d if index is not None else 1, index.metric_type if index is not None else METRIC_L2)
+        super().__init__(
+            index.d if index is not None else 1, index.metric_type if index is not None else METRIC_L2
+        )
         if index is not None:
             require(index.ntotal == 0, "index must be empty on input")
         self._begin(

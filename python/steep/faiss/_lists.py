@@ -88,7 +88,9 @@ class InvertedLists(Sealed):
         """Append codes; the place of the first in the list."""
         at = self.list_size(list_no)
         codes = pointed(code, n_entry * self.code_size, np.uint8, "code").reshape(n_entry, self.code_size)
-        self._core.append(list_no, np.array(pointed(ids, n_entry, np.int64, "ids")), np.ascontiguousarray(codes))
+        self._core.append(
+            list_no, np.array(pointed(ids, n_entry, np.int64, "ids")), np.ascontiguousarray(codes)
+        )
         return at
 
     def update_entry(self, list_no: int, offset: int, id: int, code: Any) -> None:
@@ -178,7 +180,7 @@ class InvertedLists(Sealed):
             "fourcc": "ilar",
             "nlist": self.nlist,
             "code_size": self.code_size,
-            "sizes": sizes,
+            "sizes": sizes.astype(np.uint64),
             "ids": np.concatenate(ids) if ids else np.empty(0, np.int64),
             "codes": np.concatenate(codes) if codes else np.empty(0, np.uint8),
         }
@@ -313,12 +315,14 @@ class DirectMap(Sealed):
 
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the map."""
-        table = np.array(list(self._table.items()), np.int64).reshape(-1, 2)
+        table = np.array(list(self._table.items()), np.int64).reshape(-1)
         return {"type": self.type, "array": self._array, "hashtable": table}
 
     def _restore(self, record: dict[str, Any]) -> None:
         table = np.asarray(record.get("hashtable", ()), np.int64).reshape(-1, 2)
-        self._begin(type=record["type"], _array=np.array(record["array"], np.int64), _table=dict(table.tolist()))
+        self._begin(
+            type=record["type"], _array=np.array(record["array"], np.int64), _table=dict(table.tolist())
+        )
 
 
 def residuals(x: Floats, centers: Floats, keys: Labels) -> Floats:

@@ -46,7 +46,9 @@ class IndexPreTransform(Index):
     def __init__(self, *arguments: Any) -> None:
         index = arguments[-1] if arguments else None
         links = list(arguments[:-1])
-        super().__init__(index.d if index is not None else 1, index.metric_type if index is not None else METRIC_L2)
+        super().__init__(
+            index.d if index is not None else 1, index.metric_type if index is not None else METRIC_L2
+        )
         self._begin(chain=Chain([]), index=index, own_fields=False)
         self._begin(is_trained=index is None or index.is_trained)
         for link in reversed(links):

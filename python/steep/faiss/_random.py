@@ -34,20 +34,20 @@ def _count(shape: Shape) -> tuple[int, ...]:
     return sizes
 
 
-def _array(kind: str, n: Shape, seed: Any, vmax: int | None = None) -> npt.NDArray[Any]:
-    shape = _count(n)
-    size = int(np.prod(shape, dtype=np.int64))
-    return _steep.faiss_random(kind, size, _seed(seed), vmax, threads()).reshape(shape)
+def _array(dtype: Any, n: Shape, seed: Any, *, normal: bool = False, vmax: int | None = None) -> npt.NDArray[Any]:
+    out = np.empty(_count(n), dtype)
+    _steep.faiss_random(out.reshape(-1), normal, _seed(seed), vmax, threads())
+    return out
 
 
 def rand(n: Shape, seed: int = 12345) -> npt.NDArray[np.float32]:
     """Uniform numbers of 0 to 1, of a shape."""
-    return _array("uniform", n, seed)
+    return _array(np.float32, n, seed)
 
 
 def randn(n: Shape, seed: int = 12345) -> npt.NDArray[np.float32]:
     """Normal numbers, of mean 0 and variance 1, of a shape."""
-    return _array("normal", n, seed)
+    return _array(np.float32, n, seed, normal=True)
 
 
 def randint(n: Shape, seed: int = 12345, vmax: int | None = None) -> npt.NDArray[np.int64]:
@@ -58,7 +58,7 @@ def randint(n: Shape, seed: int = 12345, vmax: int | None = None) -> npt.NDArray
         if not 0 <= vmax < 1 << 64:
             raise OverflowError(f"vmax = {vmax}: expected a positive number of 64 bits")
         vmax = int(vmax)
-    return _array("int64", n, seed, vmax)
+    return _array(np.int64, n, seed, vmax=vmax)
 
 
 lrand = randint
@@ -66,29 +66,41 @@ lrand = randint
 
 def rand_smooth_vectors(n: int, d: int, seed: int = 1234) -> npt.NDArray[np.float32]:
     """Vectors that lie near a bent surface of ten dimensions."""
-    flat = _array("normal", (n, 10), seed)
-    turned = _steep.faiss_linear(flat, np.ascontiguousarray(rand((10, d), seed + 1).T), None, threads())
+    flat = _array(np.float32, (n, 10), seed, normal=True)
+    turned = np.empty((n, d), np.float32)
+    _steep.faiss_linear(flat, np.ascontiguousarray(rand((10, d), seed + 1).T), None, turned, threads())
     scale = rand(d, seed + 2)
     turned *= (scale * np.float32(4) + 0.1).astype(np.float32)
     return np.sin(turned, out=turned)
 
 
-def _fill(kind: str, dtype: Any) -> Any:
-    def fill(x: Any, n: int, seed: int) -> None:
-        pointed(x, n, dtype, "x")[:] = _array(kind, n, seed)
-
-    return fill
+def _into(x: Any, n: int, seed: Any, dtype: Any, *, normal: bool = False, vmax: int | None = None) -> None:
+    _steep.faiss_random(pointed(x, n, dtype, "x"), normal, _seed(seed), vmax, threads())
 
 
-float_rand = _fill("uniform", np.float32)
-float_randn = _fill("normal", np.float32)
-int64_rand = _fill("int64", np.int64)
-byte_rand = _fill("uint8", np.uint8)
+def float_rand(x: Any, n: int, seed: int) -> None:
+    """Fill an array with uniform numbers of 0 to 1."""
+    _into(x, n, seed, np.float32)
+
+
+def float_randn(x: Any, n: int, seed: int) -> None:
+    """Fill an array with normal numbers."""
+    _into(x, n, seed, np.float32, normal=True)
+
+
+def int64_rand(x: Any, n: int, seed: int) -> None:
+    """Fill an array with whole numbers of 62 bits."""
+    _into(x, n, seed, np.int64)
+
+
+def byte_rand(x: Any, n: int, seed: int) -> None:
+    """Fill an array with bytes."""
+    _into(x, n, seed, np.uint8)
 
 
 def int64_rand_max(x: Any, n: int, max: int, seed: int) -> None:
     """Fill an array with whole numbers below `max`."""
-    pointed(x, n, np.int64, "x")[:] = randint(n, seed, max)
+    _into(x, n, seed, np.int64, vmax=max)
 
 
 def permutation(n: int, seed: int) -> npt.NDArray[np.int32]:
@@ -118,7 +130,7 @@ class RandomGenerator(Owned):
 
     def rand_int(self, max: int | None = None) -> int:
         """31 bits, or a number below `max`."""
-        return self._twister.int() if max is None else self._twister.word() * max >> 32
+        return self._twister.int() if max is None else self._twister.word() % max
 
     def rand_int64(self) -> int:
         """62 bits."""
@@ -154,8 +166,7 @@ class SplitMix64RandomGenerator(Owned):
         """31 bits, or a number below `max`."""
         if max is None:
             return self.next() & 0x7FFFFFFF
-        found = (self.next() * max & _WORD) >> 32
-        return found - (1 << 32) if found >> 31 else found
+        return self.next() % max
 
     def rand_int64(self) -> int:
         """63 bits."""

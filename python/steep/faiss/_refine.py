@@ -59,8 +59,11 @@ class IndexRefine(Index):
         factor, inner = self._knobs(params)
         more = int(k * factor)
         require(more >= k, "k_base >= k")
-        candidates = np.ascontiguousarray(self.base_index.assign(x, more) if inner is None else
-                                          self.base_index.search(x, more, params=inner)[1])
+        candidates = np.ascontiguousarray(
+            self.base_index.assign(x, more)
+            if inner is None
+            else self.base_index.search(x, more, params=inner)[1]
+        )
         return self._ranked(x, k, candidates)
 
     def _ranked(self, x: Floats, k: int, candidates: Labels) -> tuple[Floats, Labels]:
@@ -68,7 +71,11 @@ class IndexRefine(Index):
             labels, distances = self.refine_index._store.rank(x, k, candidates, threads())
         else:
             known = np.unique(candidates[candidates >= 0])
-            vectors = self.refine_index.reconstruct_batch(known) if len(known) else np.empty((0, self.d), np.float32)
+            vectors = (
+                self.refine_index.reconstruct_batch(known)
+                if len(known)
+                else np.empty((0, self.d), np.float32)
+            )
             metric = native_metric(self.metric_type, self.metric_arg)
             store = _steep.Flat(self.d, metric)
             store.add(vectors)

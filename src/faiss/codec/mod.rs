@@ -4,6 +4,7 @@ mod batch;
 mod bits;
 mod books;
 mod estimate;
+mod fastscan;
 mod flat;
 mod lanes;
 mod lookup;
@@ -18,6 +19,7 @@ use crate::vectors::MAX_DIM;
 
 pub use batch::{decode, distances, encode};
 pub use books::{BookParams, train_books};
+pub use fastscan::FastScan;
 pub use flat::Flat;
 pub use product::Product;
 pub use rabitq::{RaBitQ, RaBitQuery};

@@ -192,6 +192,7 @@ impl Lists {
         centers: Option<&Centers>,
         (threads, monitor): (usize, Option<&dyn Monitor>),
     ) -> Result<()> {
+        self.check(codec)?;
         if keys.len() != ids.len() || x.len() != keys.len() * codec.dim() {
             return Err(Error::IdCount { ids: ids.len(), vectors: keys.len() });
         }
@@ -210,6 +211,28 @@ impl Lists {
                 gathered.extend_from_slice(&codes[row as usize * self.code_size..][..self.code_size]);
             }
             self.append(keys[run[0] as usize] as usize, &some, &gathered)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a codec of other codes.
+    ///
+    /// # Errors
+    /// [`Error::Argument`].
+    fn check(&self, codec: &dyn Codec) -> Result<()> {
+        if codec.code_size() != self.code_size {
+            return Err(Error::argument(
+                "codec",
+                codec.code_size(),
+                "one of codes as long as those in the lists",
+            ));
+        }
+        if codec.block() != self.block {
+            return Err(Error::argument(
+                "codec",
+                codec.block(),
+                "one whose codes lie in blocks as those in the lists",
+            ));
         }
         Ok(())
     }

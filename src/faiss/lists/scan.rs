@@ -72,6 +72,7 @@ impl Probes<'_> {
         within: Within,
         (threads, monitor): (Option<usize>, Option<&dyn Monitor>),
     ) -> Result<Vec<Found>> {
+        self.lists.check(self.codec)?;
         let dim = self.codec.dim();
         let n = queries.len() / dim;
         if !queries.len().is_multiple_of(dim) {
