@@ -206,6 +206,19 @@ impl Hnsw {
         })
     }
 
+    /// Makes every node reachable from the entry on the lowest level; `x` are all vectors.
+    fn mend<'py>(&self, py: Python<'py>, storage: &Any<'py>, metric: &str, x: &Any<'py>) -> Result<()> {
+        let (metric, storage, x) = (metric.parse()?, Storage::new(storage)?, Matrix::base(x)?);
+        let (stored, x) = (storage.stored()?, x.vectors()?);
+        released(py, None, |pulse| {
+            stored.with(metric, pulse, |points| {
+                let adding =
+                    Adding { points, x, levels: None, ef_construction: 1, keep_max_size_level0: false };
+                Ok(self.core.write(pulse)?.mend(&adding, Some(pulse))?)
+            })
+        })
+    }
+
     /// (ids, distances, costs)
     #[expect(clippy::too_many_arguments, reason = "Faiss's own knobs")]
     fn search<'py>(
