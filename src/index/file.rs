@@ -228,7 +228,7 @@ impl Index {
         let len = usize::try_from(meta.len).map_err(|_| wrong(format!("{} vectors", meta.len)))?;
         let vectors = match kept {
             Kept::Nothing => Buffer::new(),
-            _ => file.array::<u8>(VECTORS, &[len, dim, stored.size()])?,
+            _ => file.array::<u8>(VECTORS, &[len, stored.row_bytes(dim)])?,
         };
         let ids = match meta.ids {
             0 => Ids::Rows,

@@ -173,6 +173,30 @@ impl Simd for Neon {
         unsafe { four!(vfmaq_f64(c, a, b)) }
     }
     #[inline(always)]
+    fn div_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { four!(vdivq_f64(a, b)) }
+    }
+    #[inline(always)]
+    fn abs_f64(self, a: Self::F64) -> Self::F64 {
+        unsafe { four!(vabsq_f64(a)) }
+    }
+    #[inline(always)]
+    fn min_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { four!(vminq_f64(a, b)) }
+    }
+    #[inline(always)]
+    fn max_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { four!(vmaxq_f64(a, b)) }
+    }
+    #[inline(always)]
+    fn lanes_f64(self, a: Self::F64) -> [f64; 8] {
+        let mut lanes = [0.0; 8];
+        for (two, a) in lanes.as_chunks_mut::<2>().0.iter_mut().zip(a) {
+            unsafe { vst1q_f64(two.as_mut_ptr(), a) };
+        }
+        lanes
+    }
+    #[inline(always)]
     fn sum_f64(self, a: Self::F64) -> f64 {
         // The order of the other instruction sets, lane i + 4 to lane i first.
         unsafe { vaddvq_f64(vaddq_f64(vaddq_f64(a[0], a[2]), vaddq_f64(a[1], a[3]))) }
@@ -196,6 +220,31 @@ impl Simd for Neon {
                 widen_brain(vget_high_u16(low)),
                 widen_brain(vget_low_u16(high)),
                 widen_brain(vget_high_u16(high)),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn load_f16(self, v: &[f16; 16]) -> Self::F32 {
+        unsafe {
+            let (low, high) = (vld1q_u16(v.as_ptr().cast()), vld1q_u16(v.as_ptr().add(8).cast()));
+            [
+                widen_half(vget_low_u16(low)),
+                widen_half(vget_high_u16(low)),
+                widen_half(vget_low_u16(high)),
+                widen_half(vget_high_u16(high)),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn load_u8(self, v: &[u8; 16]) -> Self::F32 {
+        unsafe {
+            let v = vld1q_u8(v.as_ptr());
+            let (low, high) = (vmovl_u8(vget_low_u8(v)), vmovl_high_u8(v));
+            [
+                vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))),
+                vcvtq_f32_u32(vmovl_high_u16(low)),
+                vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))),
+                vcvtq_f32_u32(vmovl_high_u16(high)),
             ]
         }
     }
@@ -383,13 +432,40 @@ impl Simd for Neon {
                 let low = vqtbl1q_u8(low, vandq_u8(codes, nibble));
                 vaddq_u8(low, vqtbl1q_u8(high, vshrq_n_u8::<4>(codes)))
             };
-            let (first, second) = (sum(codes[0]), sum(codes[1]));
+            self.add_bytes(acc, [sum(codes[0]), sum(codes[1])])
+        }
+    }
+    #[inline(always)]
+    fn zero_bytes(self) -> Self::Bytes {
+        unsafe { [vdupq_n_u8(0); 2] }
+    }
+    #[inline(always)]
+    fn add_entries(self, acc: Self::Bytes, nibbles: &[u8; 32], table: &[u8; 16]) -> Self::Bytes {
+        let nibbles = load_u8(nibbles);
+        unsafe {
+            let table = vld1q_u8(table.as_ptr());
+            [vaddq_u8(acc[0], vqtbl1q_u8(table, nibbles[0])), vaddq_u8(acc[1], vqtbl1q_u8(table, nibbles[1]))]
+        }
+    }
+    #[inline(always)]
+    fn add_bytes(self, acc: Self::Sums, v: Self::Bytes) -> Self::Sums {
+        unsafe {
             [
-                vaddw_u8(acc[0], vget_low_u8(first)),
-                vaddw_high_u8(acc[1], first),
-                vaddw_u8(acc[2], vget_low_u8(second)),
-                vaddw_high_u8(acc[3], second),
+                vaddw_u8(acc[0], vget_low_u8(v[0])),
+                vaddw_high_u8(acc[1], v[0]),
+                vaddw_u8(acc[2], vget_low_u8(v[1])),
+                vaddw_high_u8(acc[3], v[1]),
             ]
+        }
+    }
+    #[inline(always)]
+    fn at_most(self, sums: Self::Sums, limit: u16) -> u32 {
+        const BITS: [u8; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+        unsafe {
+            let (limit, bits) = (vdupq_n_u16(limit), vld1_u8(BITS.as_ptr()));
+            let byte =
+                |sums: uint16x8_t| u32::from(vaddv_u8(vand_u8(vmovn_u16(vcleq_u16(sums, limit)), bits)));
+            byte(sums[0]) | byte(sums[1]) << 8 | byte(sums[2]) << 16 | byte(sums[3]) << 24
         }
     }
     #[inline(always)]

@@ -23,6 +23,7 @@ pub(super) fn features() -> Vec<(&'static str, bool)> {
         ("avx2", has!("avx2")),
         ("fma", has!("fma")),
         ("f16c", has!("f16c")),
+        ("popcnt", has!("popcnt")),
         ("avx512f", has!("avx512f")),
         ("avx512bw", has!("avx512bw")),
         ("avx512vl", has!("avx512vl")),
@@ -32,19 +33,19 @@ pub(super) fn features() -> Vec<(&'static str, bool)> {
     ]
 }
 
-/// Proof of AVX2, FMA and F16C.
+/// Proof of AVX2, FMA, F16C and POPCNT.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2(());
 
 impl Avx2 {
     /// The token, where the processor has the instructions.
     pub fn detect() -> Option<Self> {
-        (has!("avx2") && has!("fma") && has!("f16c")).then_some(Self(()))
+        (has!("avx2") && has!("fma") && has!("f16c") && has!("popcnt")).then_some(Self(()))
     }
 
     #[inline]
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Out {
-        #[target_feature(enable = "avx2,fma,f16c")]
+        #[target_feature(enable = "avx2,fma,f16c,popcnt")]
         fn inner<K: Kernel>(s: Avx2, kernel: K) -> K::Out {
             kernel.run(s)
         }
@@ -152,6 +153,35 @@ impl Simd for Avx2 {
         unsafe { [_mm256_fmadd_pd(a[0], b[0], c[0]), _mm256_fmadd_pd(a[1], b[1], c[1])] }
     }
     #[inline(always)]
+    fn div_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { [_mm256_div_pd(a[0], b[0]), _mm256_div_pd(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn abs_f64(self, a: Self::F64) -> Self::F64 {
+        unsafe {
+            let sign = _mm256_set1_pd(-0.0);
+            [_mm256_andnot_pd(sign, a[0]), _mm256_andnot_pd(sign, a[1])]
+        }
+    }
+    #[inline(always)]
+    fn min_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { [_mm256_min_pd(a[0], b[0]), _mm256_min_pd(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn max_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { [_mm256_max_pd(a[0], b[0]), _mm256_max_pd(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn lanes_f64(self, a: Self::F64) -> [f64; 8] {
+        let mut lanes = [0.0; 8];
+        let (low, high) = lanes.split_at_mut(4);
+        unsafe {
+            _mm256_storeu_pd(low.as_mut_ptr(), a[0]);
+            _mm256_storeu_pd(high.as_mut_ptr(), a[1]);
+        }
+        lanes
+    }
+    #[inline(always)]
     fn sum_f64(self, a: Self::F64) -> f64 {
         unsafe {
             let four = _mm256_add_pd(a[0], a[1]);
@@ -176,6 +206,20 @@ impl Simd for Avx2 {
                 _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
             };
             [half(0), half(8)]
+        }
+    }
+    #[inline(always)]
+    fn load_f16(self, v: &[f16; 16]) -> Self::F32 {
+        unsafe {
+            let (low, high) = (_mm_loadu_si128(v.as_ptr().cast()), _mm_loadu_si128(v.as_ptr().add(8).cast()));
+            [_mm256_cvtph_ps(low), _mm256_cvtph_ps(high)]
+        }
+    }
+    #[inline(always)]
+    fn load_u8(self, v: &[u8; 16]) -> Self::F32 {
+        unsafe {
+            let (low, high) = (_mm_loadl_epi64(v.as_ptr().cast()), _mm_loadl_epi64(v.as_ptr().add(8).cast()));
+            [_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(low)), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(high))]
         }
     }
     #[inline(always)]
@@ -357,8 +401,36 @@ impl Simd for Avx2 {
                 _mm256_shuffle_epi8(table(low), _mm256_and_si256(codes, nibble)),
                 _mm256_shuffle_epi8(table(high), upper),
             );
-            // The first sums take all 16 bits, and what the odd bytes put into them is taken off in the end.
-            [_mm256_add_epi16(acc[0], sum), _mm256_add_epi16(acc[1], _mm256_srli_epi16::<8>(sum))]
+            self.add_bytes(acc, sum)
+        }
+    }
+    #[inline(always)]
+    fn zero_bytes(self) -> Self::Bytes {
+        unsafe { _mm256_setzero_si256() }
+    }
+    #[inline(always)]
+    fn add_entries(self, acc: Self::Bytes, nibbles: &[u8; 32], table: &[u8; 16]) -> Self::Bytes {
+        unsafe {
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+            let nibbles = _mm256_loadu_si256(nibbles.as_ptr().cast());
+            _mm256_add_epi8(acc, _mm256_shuffle_epi8(table, nibbles))
+        }
+    }
+    #[inline(always)]
+    fn add_bytes(self, acc: Self::Sums, v: Self::Bytes) -> Self::Sums {
+        // The first sums take all 16 bits, and what the odd bytes put into them is taken off in the end.
+        unsafe { [_mm256_add_epi16(acc[0], v), _mm256_add_epi16(acc[1], _mm256_srli_epi16::<8>(v))] }
+    }
+    #[inline(always)]
+    fn at_most(self, sums: Self::Sums, limit: u16) -> u32 {
+        unsafe {
+            let odd = sums[1];
+            let even = _mm256_sub_epi16(sums[0], _mm256_slli_epi16::<8>(odd));
+            let limit = _mm256_set1_epi16(limit.cast_signed());
+            let even = _mm256_cmpeq_epi16(_mm256_min_epu16(even, limit), even);
+            let odd = _mm256_cmpeq_epi16(_mm256_min_epu16(odd, limit), odd);
+            let both = _mm256_blendv_epi8(even, odd, _mm256_set1_epi16(0xFF00u16.cast_signed()));
+            _mm256_movemask_epi8(both).cast_unsigned()
         }
     }
     #[inline(always)]

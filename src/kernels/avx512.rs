@@ -26,7 +26,7 @@ impl Avx512 {
 
     #[inline]
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Out {
-        #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+        #[target_feature(enable = "avx2,fma,f16c,popcnt,avx512f,avx512bw,avx512vl,avx512vnni")]
         fn inner<K: Kernel>(s: Avx512, kernel: K) -> K::Out {
             kernel.run(s)
         }
@@ -96,6 +96,28 @@ impl Simd for Avx512 {
         unsafe { _mm512_fmadd_pd(a, b, c) }
     }
     #[inline(always)]
+    fn div_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { _mm512_div_pd(a, b) }
+    }
+    #[inline(always)]
+    fn abs_f64(self, a: Self::F64) -> Self::F64 {
+        unsafe { _mm512_abs_pd(a) }
+    }
+    #[inline(always)]
+    fn min_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { _mm512_min_pd(a, b) }
+    }
+    #[inline(always)]
+    fn max_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { _mm512_max_pd(a, b) }
+    }
+    #[inline(always)]
+    fn lanes_f64(self, a: Self::F64) -> [f64; 8] {
+        let mut lanes = [0.0; 8];
+        unsafe { _mm512_storeu_pd(lanes.as_mut_ptr(), a) };
+        lanes
+    }
+    #[inline(always)]
     fn sum_f64(self, a: Self::F64) -> f64 {
         unsafe { _mm512_reduce_add_pd(a) }
     }
@@ -114,6 +136,14 @@ impl Simd for Avx512 {
             let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(v.as_ptr().cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
         }
+    }
+    #[inline(always)]
+    fn load_f16(self, v: &[f16; 16]) -> Self::F32 {
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(v.as_ptr().cast())) }
+    }
+    #[inline(always)]
+    fn load_u8(self, v: &[u8; 16]) -> Self::F32 {
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(v.as_ptr().cast()))) }
     }
     #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {
@@ -247,6 +277,22 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums {
         self.0.look_up(acc, codes, low, high)
+    }
+    #[inline(always)]
+    fn zero_bytes(self) -> Self::Bytes {
+        self.0.zero_bytes()
+    }
+    #[inline(always)]
+    fn add_entries(self, acc: Self::Bytes, nibbles: &[u8; 32], table: &[u8; 16]) -> Self::Bytes {
+        self.0.add_entries(acc, nibbles, table)
+    }
+    #[inline(always)]
+    fn add_bytes(self, acc: Self::Sums, v: Self::Bytes) -> Self::Sums {
+        self.0.add_bytes(acc, v)
+    }
+    #[inline(always)]
+    fn at_most(self, sums: Self::Sums, limit: u16) -> u32 {
+        self.0.at_most(sums, limit)
     }
     #[inline(always)]
     fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2] {

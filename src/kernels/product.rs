@@ -118,7 +118,10 @@ fn tile<S: Simd, const P: usize>(
         for p in 0..P {
             let from = column + (first + p) * LANES;
             let found = s.lanes_f32(sums[q][p]);
-            let Some(out) = out.get_mut(q * width + from.min(width)..q * width + width.min(from + LANES)) else { return };
+            let Some(out) = out.get_mut(q * width + from.min(width)..q * width + width.min(from + LANES))
+            else {
+                return;
+            };
             if add {
                 out.iter_mut().zip(&found).for_each(|(out, found)| *out += found);
             } else {

@@ -71,6 +71,26 @@ impl Simd for Scalar {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
     #[inline(always)]
+    fn div_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        std::array::from_fn(|i| a[i] / b[i])
+    }
+    #[inline(always)]
+    fn abs_f64(self, a: Self::F64) -> Self::F64 {
+        a.map(f64::abs)
+    }
+    #[inline(always)]
+    fn min_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        std::array::from_fn(|i| a[i].min(b[i]))
+    }
+    #[inline(always)]
+    fn max_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        std::array::from_fn(|i| a[i].max(b[i]))
+    }
+    #[inline(always)]
+    fn lanes_f64(self, a: Self::F64) -> [f64; 8] {
+        a
+    }
+    #[inline(always)]
     fn sum_f64(self, a: Self::F64) -> f64 {
         ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
     }
@@ -86,6 +106,14 @@ impl Simd for Scalar {
     #[inline(always)]
     fn load_bf16(self, v: &[bf16; 16]) -> Self::F32 {
         v.map(bf16::to_f32)
+    }
+    #[inline(always)]
+    fn load_f16(self, v: &[f16; 16]) -> Self::F32 {
+        v.map(f16::to_f32)
+    }
+    #[inline(always)]
+    fn load_u8(self, v: &[u8; 16]) -> Self::F32 {
+        v.map(f32::from)
     }
     #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {
@@ -198,6 +226,22 @@ impl Simd for Scalar {
             let (low, high) = (low[usize::from(codes[i] & 15)], high[usize::from(codes[i] >> 4)]);
             acc[i] + u16::from(low) + u16::from(high)
         })
+    }
+    #[inline(always)]
+    fn zero_bytes(self) -> Self::Bytes {
+        [0; 32]
+    }
+    #[inline(always)]
+    fn add_entries(self, acc: Self::Bytes, nibbles: &[u8; 32], table: &[u8; 16]) -> Self::Bytes {
+        std::array::from_fn(|i| acc[i].wrapping_add(table[usize::from(nibbles[i] & 15)]))
+    }
+    #[inline(always)]
+    fn add_bytes(self, acc: Self::Sums, v: Self::Bytes) -> Self::Sums {
+        std::array::from_fn(|i| acc[i].wrapping_add(u16::from(v[i])))
+    }
+    #[inline(always)]
+    fn at_most(self, sums: Self::Sums, limit: u16) -> u32 {
+        (0..32).fold(0, |mask, i| mask | (u32::from(sums[i] <= limit) << i))
     }
     #[inline(always)]
     fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2] {

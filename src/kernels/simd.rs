@@ -83,6 +83,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn add_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
     /// a · b + c.
     fn mul_add_f64(self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64;
+    /// a / b.
+    fn div_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// The magnitudes.
+    fn abs_f64(self, a: Self::F64) -> Self::F64;
+    /// The lesser in each lane, where neither is NaN.
+    fn min_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// The greater in each lane, where neither is NaN.
+    fn max_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// The lanes.
+    fn lanes_f64(self, a: Self::F64) -> [f64; 8];
     /// The sum of the lanes.
     fn sum_f64(self, a: Self::F64) -> f64;
 
@@ -92,6 +102,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn load_f32(self, v: &[f32; 16]) -> Self::F32;
     /// Sixteen bf16, widened.
     fn load_bf16(self, v: &[bf16; 16]) -> Self::F32;
+    /// Sixteen f16, widened.
+    fn load_f16(self, v: &[f16; 16]) -> Self::F32;
+    /// Sixteen bytes, widened.
+    fn load_u8(self, v: &[u8; 16]) -> Self::F32;
     /// One value in every lane.
     fn splat_f32(self, v: f32) -> Self::F32;
     /// a · b + c.
@@ -146,6 +160,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn zero_sums(self) -> Self::Sums;
     /// acc + low\[code & 15\] + high\[code >> 4\] for each of 32 codes; table entries are at most [`ENTRY_LIMIT`].
     fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums;
+    /// Thirty-two zeros.
+    fn zero_bytes(self) -> Self::Bytes;
+    /// acc + table\[nibble\] for each of 32 bytes below 16, modulo 256.
+    fn add_entries(self, acc: Self::Bytes, nibbles: &[u8; 32], table: &[u8; 16]) -> Self::Bytes;
+    /// acc + v, modulo 2¹⁶.
+    fn add_bytes(self, acc: Self::Sums, v: Self::Bytes) -> Self::Sums;
+    /// A bit set for each sum that is at most `limit`, in the order of the codes.
+    fn at_most(self, sums: Self::Sums, limit: u16) -> u32;
     /// The sums in the order of the codes, as floats.
     fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2];
 

@@ -20,8 +20,7 @@ pub fn faiss_linear<'py>(
     threads: Option<&Bound<'py, PyAny>>,
 ) -> Result<()> {
     let (dim, threads) = (shared(&x, &a)?, optional_count("threads", threads)?);
-    let (x, a, b) =
-        (x.as_slice()?, a.as_slice()?, b.as_ref().map(PyReadonlyArray1::as_slice).transpose()?);
+    let (x, a, b) = (x.as_slice()?, a.as_slice()?, b.as_ref().map(PyReadonlyArray1::as_slice).transpose()?);
     let out = out.as_slice_mut()?;
     released(py, None, |pulse| Ok(linear::apply(x, dim, (a, b), out, (threads, Some(pulse)))?))
 }
@@ -70,7 +69,9 @@ pub fn faiss_normalize<'py>(
 fn shared<'py>(x: &PyReadonlyArray2<'py, f32>, y: &PyReadonlyArray2<'py, f32>) -> Result<usize> {
     let (d, other) = (x.shape()[1], y.shape()[1]);
     if d != other {
-        return Err(PyValueError::new_err(format!("rows of {d} and of {other} values: expected the same")).into());
+        return Err(
+            PyValueError::new_err(format!("rows of {d} and of {other} values: expected the same")).into()
+        );
     }
     Ok(d)
 }
