@@ -165,7 +165,9 @@ class ProductQuantizer(_Learned):
         from steep.faiss._kmeans import ClusteringParameters
 
         super().__init__(d)
-        self._begin(M=_size("M", M), nbits=_size("nbits", nbits), assign_index=None, cp=ClusteringParameters())
+        self._begin(
+            M=_size("M", M), nbits=_size("nbits", nbits), assign_index=None, cp=ClusteringParameters()
+        )
         self._begin(_sdc=np.empty(0, np.float32), _transposed=False)
         self.set_derived_values()
 
@@ -216,7 +218,9 @@ class ProductQuantizer(_Learned):
         require(np.isfinite(x).all(), "input contains NaN's or Inf's")
         parts = 1 if shared else self.M
         plain = type(self.cp)()
-        usual = all(getattr(self.cp, name) == getattr(plain, name) for name in _DECISIVE if hasattr(plain, name))
+        usual = all(
+            getattr(self.cp, name) == getattr(plain, name) for name in _DECISIVE if hasattr(plain, name)
+        )
         start = self._start(x.reshape(len(x), parts, self.dsub))
         learn = self._usual if usual and self.cp.niter > 0 else self._unusual
         centroids = learn(x, parts, start)
@@ -522,7 +526,9 @@ class RaBitQuantizer(Quantizer):
         return twin
 
     def _about(self, centroid: Any) -> _steep.Codec:
-        return self._codec(centroid=None if centroid is None else pointed(centroid, self.d, np.float32, "centroid"))
+        return self._codec(
+            centroid=None if centroid is None else pointed(centroid, self.d, np.float32, "centroid")
+        )
 
     def compute_codes_core(self, x: Any, codes: Any, n: int, centroid: Any) -> None:
         """Write the codes of n vectors, about a centroid."""
