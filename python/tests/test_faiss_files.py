@@ -35,7 +35,11 @@ def read(data: bytes | np.ndarray, root: str = "index") -> dict:
 
 def built(spec: str, metric: int = faiss.METRIC_L2, n: int = N):
     pad = spec.split(",")[0]
-    index = faiss.index_factory(D, spec, metric) if pad not in ("PQ5x4fs",) else faiss.index_factory(15, spec, metric)
+    index = (
+        faiss.index_factory(D, spec, metric)
+        if pad not in ("PQ5x4fs",)
+        else faiss.index_factory(15, spec, metric)
+    )
     x = np.ascontiguousarray(X[:, : index.d])
     index.train(x)
     if n:
