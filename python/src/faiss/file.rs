@@ -49,6 +49,12 @@ pub fn faiss_read<'py>(
     Ok((dict(py, record)?, 0))
 }
 
+/// True for a path of a file that Faiss wrote, whether it can be read here or not.
+#[pyfunction]
+pub fn faiss_known(path: PathBuf) -> bool {
+    file::is_faiss_file(path)
+}
+
 /// Writes a record to a path, or to a callable that takes bytes; returns an array of them where there is no target.
 #[pyfunction]
 pub fn faiss_write<'py>(

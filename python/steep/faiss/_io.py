@@ -447,5 +447,5 @@ def write_ProductQuantizer(quantizer: Any, target: Any) -> None:
 
 
 def open_file(path: str | os.PathLike[str]) -> Any:
-    """The index in a file of Faiss's, of floats or of bits: what `steep.open` returns for one."""
+    """The object in a file of Faiss's, whatever it is: what `steep.open` returns for one."""
     return from_record(_steep.faiss_read(os.fspath(path), "any", False)[0])

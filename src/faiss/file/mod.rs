@@ -115,12 +115,18 @@ impl Root {
     }
 }
 
-/// True where a file that begins with these bytes may be one of Faiss's.
+/// True where a file that begins with these bytes is one of Faiss's, whether it can be read here or not.
 pub fn is_faiss(begin: &[u8]) -> bool {
-    match begin.first_chunk::<4>() {
-        Some(fourcc) => layout::known(Fourcc(*fourcc)),
-        None => false,
-    }
+    begin.first_chunk::<4>().is_some_and(|fourcc| layout::known(Fourcc(*fourcc)))
+}
+
+/// The same of the regular file `path`; false where it cannot be read.
+pub fn is_faiss_file(path: impl AsRef<Path>) -> bool {
+    let mut begin = [0; 4];
+    let path = path.as_ref();
+    path.is_file()
+        && File::open(path).is_ok_and(|mut file| file.read_exact(&mut begin).is_ok())
+        && is_faiss(&begin)
 }
 
 /// Reads the file `path`. Lists that lie in a file of their own are read from there: beside `path`, where `beside` says so.
