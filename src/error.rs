@@ -185,7 +185,12 @@ impl Error {
     }
 
     /// An [`Error::Dimension`] or [`Error::Bits`], where `vectors` have not the dimension of an index of `dtype`.
-    pub(crate) fn check_dim(what: &'static str, dtype: Dtype, expected: usize, vectors: &Vectors) -> Result<()> {
+    pub(crate) fn check_dim(
+        what: &'static str,
+        dtype: Dtype,
+        expected: usize,
+        vectors: &Vectors,
+    ) -> Result<()> {
         match vectors.dim() {
             got if got == expected => Ok(()),
             got if dtype == Dtype::B1 => Err(Self::Bits { what, expected, got }),

@@ -120,9 +120,11 @@ impl Metric {
     pub(crate) fn check_dtype(self, dtype: Dtype) -> Result<()> {
         match (self, dtype) {
             (Self::Hamming, Dtype::B1) => Ok(()),
-            (Self::Hamming, _) => {
-                Err(Error::argument("dtype", dtype, "\"b1\", or bits in bytes of \"u8\", under metric \"hamming\""))
-            }
+            (Self::Hamming, _) => Err(Error::argument(
+                "dtype",
+                dtype,
+                "\"b1\", or bits in bytes of \"u8\", under metric \"hamming\"",
+            )),
             (_, Dtype::B1) => Err(Error::argument("dtype", dtype, "numbers, or metric \"hamming\" for bits")),
             _ => Ok(()),
         }

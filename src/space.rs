@@ -133,9 +133,7 @@ impl Space {
         match self.metric {
             Metric::L2 => (unit, 0.0),
             Metric::Cosine => (2.0 * unit, 0.0),
-            _ => {
-                (2.0 * unit * self.longest / norm.sqrt(), 2.0 * unit * self.longest * self.longest)
-            }
+            _ => (2.0 * unit * self.longest / norm.sqrt(), 2.0 * unit * self.longest * self.longest),
         }
     }
 

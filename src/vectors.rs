@@ -302,10 +302,12 @@ impl<'a> Vectors<'a> {
                 // Chunks without an early exit vectorise; the exact place is sought only on failure.
                 let wrong = |v: &E| !v.is_finite() && !(self.1 && v.to_f64().is_nan());
                 let all = |c: &[E]| c.iter().fold(true, |ok, v| ok & v.is_finite());
-                values.chunks(4096).zip((0..).step_by(4096)).filter(|(c, _)| !all(c)).find_map(|(c, first)| {
-                    let at = c.iter().position(wrong)?;
-                    Some((first + at, c[at].to_f64()))
-                })
+                values.chunks(4096).zip((0..).step_by(4096)).filter(|(c, _)| !all(c)).find_map(
+                    |(c, first)| {
+                        let at = c.iter().position(wrong)?;
+                        Some((first + at, c[at].to_f64()))
+                    },
+                )
             }
         }
         match self.dtype.visit(First(*self, missing)) {

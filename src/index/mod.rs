@@ -229,7 +229,9 @@ impl Index {
         let kind = match self.spec.kind {
             // What became a graph stays one.
             Kind::Auto if self.graph.is_some() => Kind::Graph { degree: Kind::DEGREE },
-            Kind::Auto if anew && self.metric.is_of_products() => auto::choose(self.rows.view(), self.metric, threads, monitor)?,
+            Kind::Auto if anew && self.metric.is_of_products() => {
+                auto::choose(self.rows.view(), self.metric, threads, monitor)?
+            }
             Kind::Auto => Kind::Flat,
             other => other,
         };
