@@ -6,7 +6,7 @@ RUST := Cargo.toml Cargo.lock $(shell find src python/src cli/src -name '*.rs' 2
 PACKAGE := pyproject.toml $(shell find python -name '*.py' -o -name '*.pyi' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-isa miri bench bench-peers lint doc clean
+.PHONY: help demo test test-rust test-python test-isa miri bench bench-faiss-api bench-peers lint doc clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +36,11 @@ test-isa: ## the kernels on every instruction set, emulated where this processor
 miri: ## the safe parts under Miri, where it is installed
 	scripts/miri.sh
 
-bench: $(VENV)/steep $(VENV)/bench ## exact search against Faiss, in one interleaved run; ARGS=… for `python -m bench compare-flat`
-	$(BIN)/python -m bench compare-flat $(ARGS)
+bench: $(VENV)/steep $(VENV)/bench ## exact search against Faiss, in one interleaved run; ARGS=… for `python -m bench compare-flat`; ARGS=--faiss-api for the next
+	$(BIN)/python -m bench $(if $(filter --faiss-api,$(ARGS)),compare-faiss-api,compare-flat) $(filter-out --faiss-api,$(ARGS))
+
+bench-faiss-api: $(VENV)/steep $(VENV)/bench ## one Faiss script through `faiss` and through `steep.faiss`; ARGS=… for `python -m bench compare-faiss-api`
+	$(BIN)/python -m bench compare-faiss-api $(ARGS)
 
 bench-peers: $(VENV)/steep $(VENV)/bench ## every engine; ARGS="--data … --engines …" for `python -m bench run`
 	$(BIN)/python -m bench run $(ARGS)

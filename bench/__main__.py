@@ -1,4 +1,4 @@
-"""The commands: run, report, compare-flat, compare-kmeans, engines."""
+"""The commands: run, report, compare-flat, compare-kmeans, compare-faiss-api, engines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import compare_kmeans, datasets, results, runner
+from bench import compare_faiss_api, compare_kmeans, datasets, results, runner
 from bench.compare_kmeans import ENGINES as KMEANS
 from bench.engines import ENGINES
 from bench.tables import tables
@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   python -m bench report results/*.jsonl --html curves.html --png curves.png
   python -m bench compare-flat --data sift-dev,minilm-dev --out results/flat.jsonl
   python -m bench compare-kmeans --repeats 2 --threads 2 --out results/kmeans.jsonl
+  python -m bench compare-faiss-api --data sift-dev --repeats 2 --indexes Flat,IVF-Flat,HNSW
 """
 
 
@@ -94,6 +95,13 @@ def parser() -> argparse.ArgumentParser:
     clusters.add_argument("--engines", type=names, default=list(KMEANS))
     clusters.set_defaults(command=kmeans_command)
 
+    door = commands.add_parser(
+        "compare-faiss-api", parents=[measured], help="one Faiss script through faiss and steep.faiss"
+    )
+    door.add_argument("--data", type=names, default=["sift-dev", "minilm-dev"])
+    door.add_argument("--indexes", type=names, default=list(compare_faiss_api.descriptions(1, 16)))
+    door.set_defaults(command=door_command)
+
     listing = commands.add_parser("engines", help="list the engines")
     listing.set_defaults(command=lambda _: print("\n".join(ENGINES)))
     return top
@@ -169,6 +177,15 @@ def kmeans_command(options: argparse.Namespace) -> None:
         records = compare_kmeans.run(datasets.load(name, options.data_root), plan)
         kept = results.write(options.out, records) if options.out else list(records)
         print(compare_kmeans.report(kept))
+
+
+def door_command(options: argparse.Namespace) -> None:
+    """The gate of the Faiss interface."""
+    plan = compare_faiss_api.Plan(options.indexes, options.threads, options.repeats, options.queries)
+    for name in options.data:
+        records = compare_faiss_api.run(datasets.load(name, options.data_root), plan)
+        kept = results.write(options.out, records) if options.out else list(records)
+        print(compare_faiss_api.report(kept))
 
 
 def main() -> None:

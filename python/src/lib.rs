@@ -3,6 +3,7 @@
 mod arrays;
 mod call;
 mod errors;
+mod faiss;
 mod files;
 mod index;
 mod kmeans;
@@ -20,6 +21,24 @@ use crate::errors::Result;
 /// The names that `steep/*.py` builds on.
 #[pymodule]
 mod _steep {
+    #[pymodule_export]
+    use super::faiss::codec::{Codec, faiss_train_product, faiss_train_scalar};
+    #[pymodule_export]
+    use super::faiss::file::{faiss_convert, faiss_pack, faiss_read, faiss_unpack, faiss_write};
+    #[pymodule_export]
+    use super::faiss::flat::Flat;
+    #[pymodule_export]
+    use super::faiss::hnsw::Hnsw;
+    #[pymodule_export]
+    use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_rotate, faiss_squares};
+    #[pymodule_export]
+    use super::faiss::lists::{Centers, Lists};
+    #[pymodule_export]
+    use super::faiss::random::{Twister, faiss_random};
+    #[pymodule_export]
+    use super::faiss::select::{faiss_buckets, faiss_select};
+    #[pymodule_export]
+    use super::faiss::selector::Selector;
     #[pymodule_export]
     use super::files::{Memory, read_vectors, write_vectors};
     #[pymodule_export]

@@ -4,3 +4,12 @@
 //! behave as it does there. A [`codec::Codec`] says what bytes mean.
 
 pub mod codec;
+pub mod convert;
+pub mod file;
+pub mod flat;
+pub mod hnsw;
+pub mod linear;
+pub mod lists;
+pub mod random;
+pub mod select;
+pub mod selector;

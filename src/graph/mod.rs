@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::kernels::Isa;
 use crate::metric::Metric;
 use crate::search::{Effort, Stats, walks};
-use crate::space::{Space, Wanted};
+use crate::space::{Heads, Space, Wanted};
 use crate::storage::Buffer;
 use crate::threads::Monitor;
 use crate::vectors::Vectors;
@@ -46,6 +46,42 @@ pub(crate) struct Graph {
     pub growth: f32,
 }
 
+/// A graph before it is packed: neighbours are numbered by their places in the order.
+struct Built {
+    space: Space,
+    heads: Heads,
+    order: Vec<u32>,
+    graph: build::Graph,
+}
+
+fn built(vectors: Vectors, params: &GraphParams) -> Result<Built> {
+    let GraphParams { metric, degree, seed, threads, monitor } = *params;
+    let space = Space::train(vectors, metric, WANTED, seed, monitor)?;
+    let heads = space.encode(vectors, threads, monitor)?;
+    let points = build::Points { codes: &heads.codes, width: heads.stride };
+    let order = order::order(points, seed, threads, monitor)?;
+    let heads = heads.in_order(&order)?;
+    let points = build::Points { codes: &heads.codes, width: heads.stride };
+    let graph = build::build(points, &build::BuildGraph { degree, seed, threads, monitor })?;
+    Ok(Built { space, heads, order, graph })
+}
+
+/// Neighbours of vectors, for graphs of another form.
+pub(crate) struct Neighbours {
+    /// Which vector is at each place.
+    pub order: Vec<u32>,
+    /// `degree` places for each place, roughly the nearest first, then [`NONE`].
+    pub lists: Vec<u32>,
+    /// Places from which all can be reached.
+    pub entries: Vec<u32>,
+}
+
+/// The neighbours that a graph of `vectors` would have.
+pub(crate) fn neighbours(vectors: Vectors, params: &GraphParams) -> Result<Neighbours> {
+    let Built { order, graph, .. } = built(vectors, params)?;
+    Ok(Neighbours { order, lists: graph.neighbours, entries: graph.entries })
+}
+
 /// How a graph is made.
 #[derive(Clone, Copy)]
 pub(crate) struct GraphParams<'a> {
@@ -60,17 +96,9 @@ pub(crate) struct GraphParams<'a> {
 impl Graph {
     /// A graph of `vectors`.
     pub fn build(vectors: Vectors, params: &GraphParams) -> Result<Self> {
-        let GraphParams { metric, degree, seed, threads, monitor } = *params;
-        let space = Space::train(vectors, metric, WANTED, seed, monitor)?;
-        let heads = space.encode(vectors, threads, monitor)?;
-        let points = build::Points { codes: &heads.codes, width: heads.stride };
-        let order = order::order(points, seed, threads, monitor)?;
-        let heads = heads.in_order(&order)?;
+        let GraphParams { degree, threads, monitor, .. } = *params;
+        let Built { space, heads, order, graph: made } = built(vectors, params)?;
         let width = space.width();
-        let made = build::build(
-            build::Points { codes: &heads.codes, width: heads.stride },
-            &build::BuildGraph { degree, seed, threads, monitor },
-        )?;
         let rows = Rows::pack(degree, width, &heads, &made.neighbours, &made.entries, threads, monitor)?;
         let mut vectors = Buffer::new();
         vectors.extend("graph", bytemuck::cast_slice(&order))?;

@@ -2,7 +2,7 @@
 
 mod auto;
 mod file;
-mod flat;
+pub(crate) mod flat;
 mod grammar;
 mod spec;
 
@@ -138,6 +138,24 @@ impl Index {
         index.seed = params.seed;
         index
             .add(vectors, &AddParams { ids: params.ids, threads: params.threads, monitor: params.monitor })?;
+        Ok(index)
+    }
+
+    /// Another index of the same vectors and ids, as `params.spec` says; the metric stays, whatever `params` says.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the vectors are not stored, or only what transforms made of them; as [`Index::build`].
+    pub fn convert(&self, params: &BuildParams) -> Result<Self> {
+        let stored = self.rows.view();
+        if stored.len() < self.len() || !self.spec.transforms.is_empty() {
+            let expected = "an index that stores its vectors as they came";
+            return Err(Error::argument("index", format_args!("of spec \"{}\"", self.spec), expected));
+        }
+        let ids: Vec<u64> = (0..self.len()).map(|row| self.ids.get(row)).collect();
+        let mut index = Self::new(self.dim, self.metric, self.dtype, params.spec)?;
+        index.seed = params.seed;
+        let (threads, monitor) = (params.threads, params.monitor);
+        index.add(stored, &AddParams { ids: Some(&ids), threads, monitor })?;
         Ok(index)
     }
 

@@ -234,6 +234,31 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    fn load_f16(self, v: &[f16; 16]) -> Self::F32 {
+        unsafe {
+            let (low, high) = (vld1q_u16(v.as_ptr().cast()), vld1q_u16(v.as_ptr().add(8).cast()));
+            [
+                widen_half(vget_low_u16(low)),
+                widen_half(vget_high_u16(low)),
+                widen_half(vget_low_u16(high)),
+                widen_half(vget_high_u16(high)),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn load_u8(self, v: &[u8; 16]) -> Self::F32 {
+        unsafe {
+            let v = vld1q_u8(v.as_ptr());
+            let (low, high) = (vmovl_u8(vget_low_u8(v)), vmovl_high_u8(v));
+            [
+                vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))),
+                vcvtq_f32_u32(vmovl_high_u16(low)),
+                vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))),
+                vcvtq_f32_u32(vmovl_high_u16(high)),
+            ]
+        }
+    }
+    #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {
         unsafe { [vdupq_n_f32(v); 4] }
     }

@@ -235,6 +235,20 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn load_f16(self, v: &[f16; 16]) -> Self::F32 {
+        unsafe {
+            let (low, high) = (_mm_loadu_si128(v.as_ptr().cast()), _mm_loadu_si128(v.as_ptr().add(8).cast()));
+            [_mm256_cvtph_ps(low), _mm256_cvtph_ps(high)]
+        }
+    }
+    #[inline(always)]
+    fn load_u8(self, v: &[u8; 16]) -> Self::F32 {
+        unsafe {
+            let (low, high) = (_mm_loadl_epi64(v.as_ptr().cast()), _mm_loadl_epi64(v.as_ptr().add(8).cast()));
+            [_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(low)), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(high))]
+        }
+    }
+    #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {
         unsafe { [_mm256_set1_ps(v); 2] }
     }

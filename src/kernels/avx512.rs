@@ -145,6 +145,14 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    fn load_f16(self, v: &[f16; 16]) -> Self::F32 {
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(v.as_ptr().cast())) }
+    }
+    #[inline(always)]
+    fn load_u8(self, v: &[u8; 16]) -> Self::F32 {
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(v.as_ptr().cast()))) }
+    }
+    #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {
         unsafe { _mm512_set1_ps(v) }
     }

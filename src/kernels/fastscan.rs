@@ -115,6 +115,11 @@ impl Tables {
         }
     }
 
+    /// What an entry's unit is worth.
+    pub fn step(&self) -> f32 {
+        self.step
+    }
+
     /// What is read of them, to be asked for early.
     pub fn bytes(&self) -> &[u8] {
         self.pairs.as_flattened().as_flattened()

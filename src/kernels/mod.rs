@@ -24,8 +24,10 @@ pub mod lookup;
 mod naive;
 pub mod nearest;
 pub mod planes;
+pub mod product;
 pub mod scalar;
 pub mod simd;
+pub mod single;
 pub mod squares;
 #[cfg(test)]
 mod tests;

@@ -113,6 +113,14 @@ impl Simd for Scalar {
         v.map(bf16::to_f32)
     }
     #[inline(always)]
+    fn load_f16(self, v: &[f16; 16]) -> Self::F32 {
+        v.map(f16::to_f32)
+    }
+    #[inline(always)]
+    fn load_u8(self, v: &[u8; 16]) -> Self::F32 {
+        v.map(f32::from)
+    }
+    #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {
         [v; 16]
     }

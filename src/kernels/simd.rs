@@ -104,6 +104,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn load_f32(self, v: &[f32; 16]) -> Self::F32;
     /// Sixteen bf16, widened.
     fn load_bf16(self, v: &[bf16; 16]) -> Self::F32;
+    /// Sixteen f16, widened.
+    fn load_f16(self, v: &[f16; 16]) -> Self::F32;
+    /// Sixteen bytes, widened.
+    fn load_u8(self, v: &[u8; 16]) -> Self::F32;
     /// One value in every lane.
     fn splat_f32(self, v: f32) -> Self::F32;
     /// a · b + c.

@@ -1,6 +1,30 @@
 //! What do the bytes of a code mean? One codec for each layout of Faiss's.
 
+mod batch;
+mod bits;
+mod books;
+mod estimate;
+mod fastscan;
+mod flat;
+mod lanes;
+mod lookup;
+mod product;
+mod rabitq;
+mod ranges;
+mod scalar;
+
+use crate::error::{Error, Result};
 use crate::metric::Metric;
+use crate::vectors::MAX_DIM;
+
+pub use batch::{decode, distances, encode};
+pub use books::{BookParams, train_books};
+pub use fastscan::FastScan;
+pub use flat::Flat;
+pub use product::Product;
+pub use rabitq::{RaBitQ, RaBitQuery};
+pub use ranges::{RangeStat, train_ranges};
+pub use scalar::{Layout, Scalar};
 
 /// Vectors in, codes out, and how far codes are from a query.
 ///
@@ -10,6 +34,11 @@ pub trait Codec: Send + Sync {
     fn dim(&self) -> usize;
     /// Bytes of a code.
     fn code_size(&self) -> usize;
+    /// Vectors whose codes lie together, byte beside byte: the first byte of each, then the second of each, and so on. One where a
+    /// code's bytes lie together. The scorer reads codes as they lie, whole blocks.
+    fn block(&self) -> usize {
+        1
+    }
     /// Codes `x`, which are whole rows, on the calling thread. `centers` are taken off by the caller; those codecs that need
     /// them besides (RaBitQ's factors are about residuals *and* their centre) get one a row.
     fn encode(&self, x: &[f32], centers: Option<&[f32]>, codes: &mut [u8]);
@@ -42,4 +71,17 @@ pub trait Scorer {
     fn score(&mut self, codes: &[u8], out: &mut [f32]);
     /// Distances of the codes at `rows` of all `codes`.
     fn gather(&mut self, codes: &[u8], rows: &[u32], out: &mut [f32]);
+    /// How much too large a distance of [`Scorer::score`] may be; only codecs that lie in blocks estimate.
+    fn slack(&self) -> f32 {
+        0.0
+    }
+    /// The distance of the code at `row` of all `codes`, which was estimated to be `score`.
+    fn settle(&mut self, _codes: &[u8], _row: usize, score: f32) -> f32 {
+        score
+    }
+}
+
+/// Refuses vectors without coordinates, and with more than any index has.
+fn check_dim(dim: usize) -> Result<()> {
+    if (1..=MAX_DIM).contains(&dim) { Ok(()) } else { Err(Error::argument("dim", dim, "1 to 65536")) }
 }

@@ -1,0 +1,149 @@
+//! Vectors numbered from 0, searched exactly.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyIndexError;
+use pyo3::prelude::*;
+use steep::SearchParams;
+use steep::faiss::flat::Flat as Core;
+
+use super::selector::Selector;
+use crate::arrays::{Matrix, count, optional_count, table};
+use crate::call::released;
+use crate::errors::Result;
+use crate::shared::Shared;
+
+type Any<'py> = Bound<'py, PyAny>;
+type Ids<'py> = Bound<'py, PyArray1<i64>>;
+type Distances<'py> = Bound<'py, PyArray1<f32>>;
+
+/// See `steep::faiss::flat`.
+#[pyclass(frozen, module = "steep._steep")]
+pub struct Flat {
+    pub(super) core: Shared<Core>,
+    /// Queries since it was made.
+    asked: AtomicU64,
+}
+
+#[pymethods]
+impl Flat {
+    #[new]
+    fn new(dim: &Any, metric: &str) -> Result<Self> {
+        let core = Shared::new(Core::new(count("dim", dim)?, metric.parse()?)?);
+        Ok(Self { core, asked: AtomicU64::new(0) })
+    }
+
+    fn __len__(&self, py: Python) -> Result<usize> {
+        released(py, None, |pulse| Ok(self.core.read(pulse)?.len()))
+    }
+
+    fn bytes(&self, py: Python) -> Result<u64> {
+        released(py, None, |pulse| Ok(self.core.read(pulse)?.bytes()))
+    }
+
+    fn add(&self, py: Python, x: &Any) -> Result<()> {
+        let x = Matrix::base(x)?;
+        let vectors = x.vectors()?;
+        released(py, None, |pulse| Ok(self.core.write(pulse)?.add(vectors, Some(pulse))?))
+    }
+
+    /// Rows from..to, of f32.
+    fn vectors<'py>(&self, py: Python<'py>, from: usize, to: usize) -> Result<Any<'py>> {
+        let (rows, dim) = released(py, None, |pulse| {
+            let core = self.core.read(pulse)?;
+            if from > to || to > core.len() {
+                let text = format!("rows {from} to {to} of {}", core.len());
+                return Err(PyIndexError::new_err(text).into());
+            }
+            Ok((core.vectors(from, to), core.dim()))
+        })?;
+        table(py, rows, dim, false)
+    }
+
+    /// (ids, distances)
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        q: &Any<'py>,
+        k: &Any<'py>,
+        selector: Option<&Selector>,
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Any<'py>, Any<'py>)> {
+        let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
+        let q = Matrix::queries(q)?;
+        let queries = q.vectors()?;
+        let hits = released(py, None, |pulse| {
+            let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
+            let asked = self.asked.fetch_add(queries.len() as u64, Relaxed);
+            if selector.is_none() && self.core.read(pulse)?.wants_codes(asked) {
+                let mut core = self.core.write(pulse)?;
+                // Another thread may have been here first.
+                if core.wants_codes(asked) {
+                    core.fit(threads, Some(pulse))?;
+                }
+            }
+            Ok(self.core.read(pulse)?.search(queries, k, selector.map(|set| &set.0), &params)?)
+        })?;
+        Ok((table(py, hits.ids, k, q.single)?, table(py, hits.distances, k, q.single)?))
+    }
+
+    /// (offsets, ids, distances)
+    fn range_search<'py>(
+        &self,
+        py: Python<'py>,
+        q: &Any<'py>,
+        radius: f32,
+        selector: Option<&Selector>,
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Ids<'py>, Ids<'py>, Distances<'py>)> {
+        let threads = optional_count("threads", threads)?;
+        let q = Matrix::queries(q)?;
+        let queries = q.vectors()?;
+        let hits = released(py, None, |pulse| {
+            let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
+            let selector = selector.map(|set| &set.0);
+            Ok(self.core.read(pulse)?.range_search(queries, radius, selector, &params)?)
+        })?;
+        let offsets = hits.offsets.into_iter().map(|offset| offset as i64).collect();
+        let (ids, distances) = (PyArray1::from_vec(py, hits.ids), PyArray1::from_vec(py, hits.distances));
+        Ok((PyArray1::from_vec(py, offsets), ids, distances))
+    }
+
+    /// (ids, distances) of the nearest of each query's candidates
+    fn rank<'py>(
+        &self,
+        py: Python<'py>,
+        q: &Any<'py>,
+        k: &Any<'py>,
+        candidates: PyReadonlyArray2<'py, i64>,
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Any<'py>, Any<'py>)> {
+        let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
+        let q = Matrix::queries(q)?;
+        let (queries, candidates) = (q.vectors()?, candidates.as_slice()?);
+        let hits = released(py, None, |pulse| {
+            let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
+            Ok(self.core.read(pulse)?.rank(queries, k, candidates, &params)?)
+        })?;
+        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?))
+    }
+
+    /// How many went.
+    fn remove(&self, py: Python, selector: &Selector) -> Result<usize> {
+        released(py, None, |pulse| Ok(self.core.write(pulse)?.remove(&selector.0)?))
+    }
+
+    /// Becomes the rows `rows`, in that order.
+    fn choose(&self, py: Python, rows: PyReadonlyArray1<i64>) -> Result<()> {
+        let rows = rows.as_slice()?;
+        released(py, None, |pulse| {
+            let mut core = self.core.write(pulse)?;
+            if let Some(row) = rows.iter().find(|&&row| row < 0 || row >= core.len() as i64) {
+                return Err(PyIndexError::new_err(format!("row {row} of {}", core.len())).into());
+            }
+            let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
+            Ok(core.choose(&rows)?)
+        })
+    }
+}

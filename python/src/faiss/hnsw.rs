@@ -1,0 +1,370 @@
+//! Graphs in Faiss's layout. What their nodes stand for is passed to each call: it is stored elsewhere.
+
+use std::sync::Arc;
+
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use steep::faiss::codec::Codec;
+use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Parts, Points, Start, Stats};
+use steep::{Error, Metric, Vectors};
+
+use super::codec::Codec as Coded;
+use super::flat::Flat;
+use super::lists::Lists;
+use super::selector::Selector;
+use crate::arrays::{Matrix, count, optional_count, table};
+use crate::call::{Pulse, released};
+use crate::errors::Result;
+use crate::shared::Shared;
+
+type Any<'py> = Bound<'py, PyAny>;
+type Costs = (u64, u64, u64, u64);
+
+/// See `steep::faiss::hnsw`.
+#[pyclass(frozen, module = "steep._steep")]
+pub struct Hnsw {
+    core: Shared<Core>,
+}
+
+/// What nodes stand for, and the hold on it.
+enum Storage<'a, 'py> {
+    Flat(&'a Flat),
+    Rows(Matrix<'py>),
+    Codes(Bound<'py, Lists>, Arc<dyn Codec>),
+}
+
+/// The same without the interpreter.
+#[derive(Clone, Copy)]
+enum Stored<'a> {
+    Flat(&'a Flat),
+    Rows(Vectors<'a>),
+    Codes(&'a Lists, &'a dyn Codec),
+}
+
+impl<'a, 'py> Storage<'a, 'py> {
+    /// A `Flat`, an array of vectors, or (`Lists`, `Codec`) of a single list.
+    fn new(object: &'a Any<'py>) -> Result<Self> {
+        if let Ok((lists, codec)) = object.extract::<(Bound<'py, Lists>, Bound<'py, Coded>)>() {
+            return Ok(Self::Codes(lists, codec.get().0.clone()));
+        }
+        match object.cast::<Flat>() {
+            Ok(flat) => Ok(Self::Flat(flat.get())),
+            Err(_) => Ok(Self::Rows(Matrix::base(object)?)),
+        }
+    }
+
+    fn stored(&self) -> Result<Stored<'_>> {
+        Ok(match self {
+            Self::Flat(flat) => Stored::Flat(flat),
+            Self::Rows(rows) => Stored::Rows(rows.vectors()?),
+            Self::Codes(lists, codec) => Stored::Codes(lists.get(), &**codec),
+        })
+    }
+}
+
+impl Stored<'_> {
+    fn with<T>(self, metric: Metric, pulse: &Pulse, work: impl FnOnce(Points) -> Result<T>) -> Result<T> {
+        match self {
+            Self::Flat(flat) => work(Points::Rows(metric, flat.core.read(pulse)?.rows())),
+            Self::Rows(rows) => work(Points::Rows(metric, rows)),
+            Self::Codes(lists, codec) => {
+                let lists = lists.0.read(pulse)?;
+                if lists.count() == 0 || lists.block() != 1 || lists.code_size() != codec.code_size() {
+                    let expected = "a list of codes, one after the other, of the codec's size";
+                    return Err(Error::argument("storage", lists.code_size(), expected).into());
+                }
+                work(Points::Codes(metric, codec, lists.blocks(0)))
+            }
+        }
+    }
+}
+
+fn costs(stats: Stats) -> Costs {
+    (stats.n1, stats.n2, stats.ndis, stats.nhops)
+}
+
+/// How to search, as Python says it: (ef, check_relative_distance, bounded_queue).
+type Asked = (usize, bool, bool);
+
+fn effort<'a>(
+    asked: Asked,
+    selector: Option<&'a Selector>,
+    threads: Option<usize>,
+    pulse: &'a Pulse,
+) -> Effort<'a> {
+    let (ef, check_relative_distance, bounded_queue) = asked;
+    let selector = selector.map(|set| &set.0);
+    Effort { ef, check_relative_distance, bounded_queue, selector, threads, monitor: Some(pulse) }
+}
+
+#[pymethods]
+impl Hnsw {
+    #[new]
+    fn new(m: usize) -> Result<Self> {
+        Ok(Self { core: Shared::new(Core::new(m)?) })
+    }
+
+    /// From Faiss's arrays, which are checked.
+    #[staticmethod]
+    fn of(
+        assign_probas: PyReadonlyArray1<f64>,
+        cum_nneighbor_per_level: PyReadonlyArray1<i32>,
+        levels: PyReadonlyArray1<i32>,
+        offsets: PyReadonlyArray1<u64>,
+        neighbors: PyReadonlyArray1<i32>,
+        entry_point: i32,
+        max_level: i32,
+    ) -> Result<Self> {
+        let parts = Parts {
+            assign_probas: assign_probas.as_slice()?.to_vec(),
+            cum_nneighbor_per_level: cum_nneighbor_per_level.as_slice()?.to_vec(),
+            levels: levels.as_slice()?.to_vec(),
+            offsets: offsets.as_slice()?.to_vec(),
+            neighbors: neighbors.as_slice()?.to_vec(),
+            entry_point,
+            max_level,
+        };
+        Ok(Self { core: Shared::new(Core::from_parts(parts)?) })
+    }
+
+    /// The same as another object.
+    fn copy(&self, py: Python) -> Result<Self> {
+        let core = released(py, None, |pulse| Ok(self.core.read(pulse)?.clone()))?;
+        Ok(Self { core: Shared::new(core) })
+    }
+
+    fn __len__(&self, py: Python) -> Result<usize> {
+        released(py, None, |pulse| Ok(self.core.read(pulse)?.len()))
+    }
+
+    fn bytes(&self, py: Python) -> Result<u64> {
+        released(py, None, |pulse| Ok(self.core.read(pulse)?.bytes()))
+    }
+
+    /// A copy of the array of this name in Faiss.
+    fn part<'py>(&self, py: Python<'py>, name: &str) -> Result<Any<'py>> {
+        enum Part {
+            I32(Vec<i32>),
+            U64(Vec<u64>),
+            F64(Vec<f64>),
+        }
+        let part = released(py, None, |pulse| {
+            let core = self.core.read(pulse)?;
+            let parts = core.parts();
+            Ok(match name {
+                "assign_probas" => Part::F64(parts.assign_probas.clone()),
+                "cum_nneighbor_per_level" => Part::I32(parts.cum_nneighbor_per_level.clone()),
+                "levels" => Part::I32(parts.levels.clone()),
+                "offsets" => Part::U64(parts.offsets.clone()),
+                "neighbors" => Part::I32(parts.neighbors.clone()),
+                _ => return Err(PyValueError::new_err(format!("an HNSW graph has no {name:?}")).into()),
+            })
+        })?;
+        Ok(match part {
+            Part::I32(values) => PyArray1::from_vec(py, values).into_any(),
+            Part::U64(values) => PyArray1::from_vec(py, values).into_any(),
+            Part::F64(values) => PyArray1::from_vec(py, values).into_any(),
+        })
+    }
+
+    /// (entry_point, max_level)
+    fn entry(&self, py: Python) -> Result<(i32, i32)> {
+        released(py, None, |pulse| {
+            let core = self.core.read(pulse)?;
+            Ok((core.parts().entry_point, core.parts().max_level))
+        })
+    }
+
+    /// Adds nodes for `x`, which the storage holds already; `bulk` makes the graph anew, for all that is stored.
+    #[expect(clippy::too_many_arguments, reason = "Faiss's own knobs")]
+    fn add<'py>(
+        &self,
+        py: Python<'py>,
+        storage: &Any<'py>,
+        metric: &str,
+        x: &Any<'py>,
+        levels: Option<PyReadonlyArray1<'py, i32>>,
+        ef_construction: usize,
+        keep_max_size_level0: bool,
+        bulk: bool,
+        threads: Option<&Any<'py>>,
+    ) -> Result<()> {
+        let (metric, threads) = (metric.parse()?, optional_count("threads", threads)?);
+        let (storage, x) = (Storage::new(storage)?, Matrix::base(x)?);
+        let stored = storage.stored()?;
+        let (x, levels) = (x.vectors()?, levels.as_ref().map(PyReadonlyArray1::as_slice).transpose()?);
+        released(py, None, |pulse| {
+            stored.with(metric, pulse, |points| {
+                let adding = Adding { points, x, levels, ef_construction, keep_max_size_level0 };
+                let mut core = self.core.write(pulse)?;
+                if bulk {
+                    return Ok(core.build(&adding, threads, Some(pulse))?);
+                }
+                Ok(core.insert(&adding, threads, Some(pulse))?)
+            })
+        })
+    }
+
+    /// Makes every node reachable from the entry on the lowest level; `x` are all vectors.
+    fn mend<'py>(&self, py: Python<'py>, storage: &Any<'py>, metric: &str, x: &Any<'py>) -> Result<()> {
+        let (metric, storage, x) = (metric.parse()?, Storage::new(storage)?, Matrix::base(x)?);
+        let (stored, x) = (storage.stored()?, x.vectors()?);
+        released(py, None, |pulse| {
+            stored.with(metric, pulse, |points| {
+                let adding =
+                    Adding { points, x, levels: None, ef_construction: 1, keep_max_size_level0: false };
+                Ok(self.core.write(pulse)?.mend(&adding, Some(pulse))?)
+            })
+        })
+    }
+
+    /// (ids, distances, costs)
+    #[expect(clippy::too_many_arguments, reason = "Faiss's own knobs")]
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        storage: &Any<'py>,
+        metric: &str,
+        q: &Any<'py>,
+        k: &Any<'py>,
+        asked: Asked,
+        selector: Option<&Selector>,
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Any<'py>, Any<'py>, Costs)> {
+        let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
+        let (metric, storage, q) = (metric.parse()?, Storage::new(storage)?, Matrix::base(q)?);
+        let (stored, queries) = (storage.stored()?, q.vectors()?);
+        let (hits, stats) = released(py, None, |pulse| {
+            let effort = effort(asked, selector, threads, pulse);
+            stored.with(metric, pulse, |points| {
+                Ok(self.core.read(pulse)?.search(points, queries, k, &effort)?)
+            })
+        })?;
+        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?, costs(stats)))
+    }
+
+    /// (ids, distances, costs), from `nearest` nodes of the lowest level.
+    #[expect(clippy::too_many_arguments, reason = "Faiss's own knobs")]
+    fn search_level_0<'py>(
+        &self,
+        py: Python<'py>,
+        storage: &Any<'py>,
+        metric: &str,
+        q: &Any<'py>,
+        k: &Any<'py>,
+        nearest: PyReadonlyArray2<'py, i32>,
+        nearest_d: PyReadonlyArray2<'py, f32>,
+        together: bool,
+        asked: Asked,
+        selector: Option<&Selector>,
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Any<'py>, Any<'py>, Costs)> {
+        let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
+        let (metric, storage, q) = (metric.parse()?, Storage::new(storage)?, Matrix::base(q)?);
+        let (stored, queries) = (storage.stored()?, q.vectors()?);
+        let nprobe = nearest.as_array().ncols();
+        let (nodes, distances) = (nearest.as_slice()?, nearest_d.as_slice()?);
+        let (hits, stats) = released(py, None, |pulse| {
+            let effort = effort(asked, selector, threads, pulse);
+            let start = Start { nodes, distances, nprobe, together };
+            stored.with(metric, pulse, |points| {
+                Ok(self.core.read(pulse)?.search_level_0(points, queries, k, start, &effort)?)
+            })
+        })?;
+        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?, costs(stats)))
+    }
+
+    /// (ids, distances, costs), from the same nodes of the lowest level for all queries.
+    #[expect(clippy::too_many_arguments, reason = "Faiss's own knobs")]
+    fn search_from<'py>(
+        &self,
+        py: Python<'py>,
+        storage: &Any<'py>,
+        metric: &str,
+        q: &Any<'py>,
+        k: &Any<'py>,
+        seeds: PyReadonlyArray1<'py, u32>,
+        ef: usize,
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Any<'py>, Any<'py>, Costs)> {
+        let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
+        let (metric, storage, q) = (metric.parse()?, Storage::new(storage)?, Matrix::base(q)?);
+        let (stored, queries, seeds) = (storage.stored()?, q.vectors()?, seeds.as_slice()?);
+        let (hits, stats) = released(py, None, |pulse| {
+            let effort = effort((ef, true, true), None, threads, pulse);
+            stored.with(metric, pulse, |points| {
+                Ok(self.core.read(pulse)?.search_from(points, queries, k, seeds, &effort)?)
+            })
+        })?;
+        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?, costs(stats)))
+    }
+
+    /// (offsets, ids, distances, costs)
+    #[expect(clippy::too_many_arguments, reason = "Faiss's own knobs")]
+    fn range_search<'py>(
+        &self,
+        py: Python<'py>,
+        storage: &Any<'py>,
+        metric: &str,
+        q: &Any<'py>,
+        radius: f32,
+        asked: Asked,
+        selector: Option<&Selector>,
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Any<'py>, Any<'py>, Any<'py>, Costs)> {
+        let threads = optional_count("threads", threads)?;
+        let (metric, storage, q) = (metric.parse()?, Storage::new(storage)?, Matrix::base(q)?);
+        let (stored, queries) = (storage.stored()?, q.vectors()?);
+        let (hits, stats) = released(py, None, |pulse| {
+            let effort = effort(asked, selector, threads, pulse);
+            stored.with(metric, pulse, |points| {
+                Ok(self.core.read(pulse)?.range_search(points, queries, radius, &effort)?)
+            })
+        })?;
+        let offsets: Vec<i64> = hits.offsets.into_iter().map(|offset| offset as i64).collect();
+        Ok((
+            PyArray1::from_vec(py, offsets).into_any(),
+            PyArray1::from_vec(py, hits.ids).into_any(),
+            PyArray1::from_vec(py, hits.distances).into_any(),
+            costs(stats),
+        ))
+    }
+
+    /// Replaces the lowest level's lists by the best of k given neighbours of each node.
+    fn init_level_0<'py>(
+        &self,
+        py: Python<'py>,
+        storage: &Any<'py>,
+        metric: &str,
+        distances: PyReadonlyArray2<'py, f32>,
+        ids: PyReadonlyArray2<'py, i64>,
+    ) -> Result<()> {
+        let (metric, storage) = (metric.parse()?, Storage::new(storage)?);
+        let stored = storage.stored()?;
+        let k = ids.as_array().ncols();
+        let near = distances.as_slice()?.iter().copied().zip(ids.as_slice()?.iter().copied());
+        let near: Vec<(f32, i64)> = near.collect();
+        released(py, None, |pulse| {
+            stored.with(metric, pulse, |points| Ok(self.core.write(pulse)?.init_level_0(points, k, &near)?))
+        })
+    }
+
+    /// Becomes the nodes `order`, in that order.
+    fn permute(&self, py: Python, order: PyReadonlyArray1<i64>) -> Result<()> {
+        let order = order.as_slice()?;
+        released(py, None, |pulse| Ok(self.core.write(pulse)?.permute(order)?))
+    }
+
+    fn clear(&self, py: Python) -> Result<()> {
+        released(py, None, |pulse| {
+            self.core.write(pulse)?.clear();
+            Ok(())
+        })
+    }
+
+    /// A level at random, from 0.
+    fn draw_level(&self, py: Python) -> Result<i32> {
+        released(py, None, |pulse| Ok(self.core.write(pulse)?.draw_level()))
+    }
+}

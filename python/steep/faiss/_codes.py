@@ -1,0 +1,392 @@
+"""Every vector as a code, without lists: product, scalar and RaBitQ codes."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from steep import _steep
+from steep.faiss._arrays import Float32Vector, UInt8Vector
+from steep.faiss._base import (
+    METRIC_L2,
+    Codes,
+    Floats,
+    Index,
+    Labels,
+    as_faiss,
+    core_selector,
+    native_metric,
+    require,
+    selected,
+    strict_radius,
+)
+from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuantizer
+from steep.faiss._simd import threads
+
+#: More codes than any search meets.
+ALL_CODES = 1 << 62
+
+
+def asked(
+    keys: Labels,
+    coarse: Floats,
+    metric: str,
+    centers: Any,
+    max_codes: int,
+    selector: Any,
+    places: bool = False,
+) -> dict[str, Any]:
+    """What the core is told of a search in lists, besides the queries."""
+    return {
+        "keys": np.ascontiguousarray(keys, np.int64),
+        "coarse": np.ascontiguousarray(coarse, np.float32),
+        "metric": metric,
+        "centers": centers,
+        "max_codes": max_codes,
+        "selector": selector,
+        "places": places,
+        "threads": threads(),
+    }
+
+
+class IndexFlatCodes(Index):
+    """Codes one after the other: a single list of the core's. Kinds of it say by `_codec` what codes mean."""
+
+    #: Codes that lie together.
+    _block: ClassVar[int] = 1
+
+    def _begin_codes(self, code_size: int) -> None:
+        self._begin(code_size=code_size, _store=_steep.Lists(1, code_size, self._block))
+
+    def _codec(self, params: Any = None) -> _steep.Codec:
+        raise RuntimeError(f"{type(self).__name__} has no codec")
+
+    @property
+    def ntotal(self) -> int:  # type: ignore[override]
+        """Number of codes."""
+        return len(self._store)
+
+    @property
+    def codes(self) -> UInt8Vector:
+        """All codes' bytes."""
+        return UInt8Vector.over(lambda: self._all().reshape(-1), self._put_codes)
+
+    def _all(self) -> Codes:
+        return self._store.codes(0, 0, len(self._store))
+
+    def _put_codes(self, codes: Codes) -> None:
+        self.reset()
+        self._append(np.ascontiguousarray(codes, np.uint8).reshape(-1, self.code_size))
+
+    def _append(self, codes: Codes) -> None:
+        first = len(self._store)
+        self._store.append(0, np.arange(first, first + len(codes), dtype=np.int64), codes)
+
+    def _add(self, x: Floats, ids: Labels | None) -> None:
+        first = len(self._store)
+        numbers = np.arange(first, first + len(x), dtype=np.int64)
+        self._store.add(self._codec(), x, np.zeros(len(x), np.int64), numbers, None, threads())
+
+    def _asked(self, n: int, params: Any) -> dict[str, Any]:
+        selector = selected(params, lambda: np.arange(self.ntotal, dtype=np.int64))
+        metric = native_metric(self.metric_type)
+        keys = np.zeros((n, 1), np.int64)
+        return asked(keys, np.zeros((n, 1), np.float32), metric, None, ALL_CODES, selector)
+
+    def _search(self, x: Floats, k: int, params: Any) -> tuple[Floats, Labels]:
+        require(self.is_trained, "is_trained")
+        labels, distances = self._store.search(self._codec(params), x, k, self._asked(len(x), params))
+        return as_faiss(self.metric_type, distances), labels
+
+    def _range_search(self, x: Floats, radius: float, params: Any) -> tuple[Any, Floats, Labels]:
+        require(self.is_trained, "is_trained")
+        edge = strict_radius(self.metric_type, radius)
+        lims, labels, distances = self._store.range_search(
+            self._codec(params), x, edge, self._asked(len(x), params)
+        )
+        return lims, as_faiss(self.metric_type, distances), labels
+
+    def _reconstruct(self, keys: Labels) -> Floats:
+        require(((keys >= 0) & (keys < self.ntotal)).all(), "key >= 0 && key < ntotal")
+        if not len(keys):
+            return np.empty((0, self.d), np.float32)
+        first, end = int(keys.min()), int(keys.max()) + 1
+        if end - first <= 4 * len(keys):
+            codes = self._store.codes(0, first, end)[keys - first]
+        else:
+            codes = np.concatenate([self._store.codes(0, int(key), int(key) + 1) for key in keys])
+        return self._decode(codes)
+
+    def _reconstruct_n(self, n0: int, ni: int) -> Floats:
+        return self._decode(self._store.codes(0, n0, n0 + ni))
+
+    def _remove(self, selector: Any) -> int:
+        return self._store.squeeze(core_selector(selector, lambda: np.arange(self.ntotal, dtype=np.int64)))
+
+    def reset(self) -> None:
+        """Forget all codes."""
+        self._store = _steep.Lists(1, self.code_size, self._block)
+
+    def check_compatible_for_merge(self, other: Index) -> None:
+        """Refuse an index whose codes cannot be taken over."""
+        require(type(other) is type(self), "can only merge indexes of the same type")
+        require(other.d == self.d and other.code_size == self.code_size, "other->d == d")  # type: ignore[attr-defined]
+
+    def merge_from(self, other: Index, add_id: int = 0) -> None:
+        """Take the codes of another index over, which is left empty."""
+        require(add_id == 0, "cannot set ids in FlatCodes index")
+        self.check_compatible_for_merge(other)
+        self._store.merge(other._store, self.ntotal)  # type: ignore[attr-defined]
+
+    def permute_entries(self, perm: Any) -> None:
+        """Put code perm[i] in place i."""
+        (n,) = perm.shape
+        assert n == self.ntotal
+        self._put_codes(self._all()[np.ascontiguousarray(perm, np.int64)])
+
+    def sa_code_size(self) -> int:
+        """Bytes of a code."""
+        return self.code_size
+
+    def _encode(self, x: Floats) -> Codes:
+        return self._codec().encode(x)
+
+    def _decode(self, codes: Codes) -> Floats:
+        return self._codec().decode(codes)
+
+    def _add_codes(self, codes: Codes, ids: Labels | None) -> None:
+        require(ids is None, "!xids")
+        self._append(codes)
+
+    def _restored(self, record: dict[str, Any]) -> Any:
+        self._begin(is_trained=bool(record["is_trained"]), metric_arg=record.get("metric_arg", 0.0))
+        self._put_codes(record["codes"])
+        return self
+
+
+class IndexPQ(IndexFlatCodes):
+    """Product codes, searched by tables. `search_type` other than ST_PQ gives what ST_PQ does, or better."""
+
+    ST_PQ, ST_HE, ST_generalized_HE, ST_SDC, ST_polysemous, ST_polysemous_generalize = range(6)
+    fourcc = "IxPq"
+
+    def __init__(self, d: int | None = None, M: int = 0, nbits: int = 0, metric: int = METRIC_L2) -> None:
+        if d is None:
+            d, M, nbits = 1, 1, 8
+        super().__init__(d, metric)
+        pq = ProductQuantizer(self.d, M, nbits)
+        self._begin(
+            pq=pq,
+            is_trained=False,
+            do_polysemous_training=False,
+            polysemous_training=None,
+            polysemous_ht=nbits * M + 1,
+            search_type=self.ST_PQ,
+            encode_signs=False,
+        )
+        self._begin_codes(pq.code_size)
+
+    def _codec(self, params: Any = None) -> _steep.Codec:
+        return self.pq._codec()
+
+    def _train(self, x: Floats) -> None:
+        self.pq.train(x)
+        self.is_trained = True
+
+    def hamming_distance_table(self, n: int, x: Any, dis: Any) -> None:
+        """Write how many of the bits of their codes queries and vectors differ in."""
+        queries = self._encode(x.array[: n * self.d].reshape(n, self.d))
+        table = np.bitwise_count(queries[:, None] ^ self._all()[None]).sum(2)
+        dis.array[: table.size] = table.reshape(-1)
+
+    def to_record(self) -> dict[str, Any]:
+        """What a file holds of the index."""
+        return self._header() | {
+            "pq": self.pq.to_record(),
+            "codes": self._all().reshape(-1),
+            "search_type": self.search_type,
+            "encode_signs": self.encode_signs,
+            "polysemous_ht": self.polysemous_ht,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "IndexPQ":
+        """The index that a file holds."""
+        pq = record["pq"]
+        index = cls(pq["d"], pq["M"], pq["nbits"], record["metric_type"])
+        index._begin(pq=ProductQuantizer.from_record(pq))
+        for name in ("search_type", "encode_signs", "polysemous_ht"):
+            if name in record:
+                index._begin(**{name: record[name]})
+        return index._restored(record)
+
+
+def packed(codes: Codes, m: int, bbs: int) -> Codes:
+    """Codes of m nibbles in Faiss's blocks of bbs vectors."""
+    stride = bbs * (-(-m // 2))
+    blocks = np.zeros(-(-len(codes) // bbs) * stride, np.uint8)
+    _steep.faiss_pack(np.ascontiguousarray(codes).reshape(-1), 0, m, blocks, bbs, stride)
+    return blocks
+
+
+def unpacked(blocks: Codes, n: int, m: int, bbs: int) -> Codes:
+    """The first n codes of m nibbles out of Faiss's blocks of bbs vectors."""
+    return _steep.faiss_unpack(blocks, n, m, bbs, bbs * (-(-m // 2)))
+
+
+class FastScan:
+    """What fast-scan indexes tell of themselves; how they are searched is the core's choice."""
+
+    def _begin_fastscan(self, d: int, M: int, nbits: int, bbs: int) -> None:
+        require(nbits == 4, "nbits_init == 4")
+        require(bbs % 32 == 0 and bbs > 0, "bbs % 32 == 0")
+        self._begin(  # type: ignore[attr-defined]
+            M=M, nbits=nbits, ksub=1 << nbits, M2=-(-M // 2) * 2, bbs=bbs, implem=0, skip=0, qbs=0
+        )
+
+
+class IndexPQFastScan(FastScan, IndexFlatCodes):
+    """Product codes of four bits, looked up 32 at a time; distances are those of the codes, as of `IndexPQ`."""
+
+    fourcc = "IPfs"
+    _block = 32
+
+    def __init__(
+        self, d: Any = None, M: int = 0, nbits: int = 4, metric: int = METRIC_L2, bbs: int = 32
+    ) -> None:
+        if isinstance(d, IndexPQ):
+            orig, bbs = d, (M or 32)
+            super().__init__(orig.d, orig.metric_type)
+            pq, trained, codes = orig.pq, orig.is_trained, orig._all()
+        else:
+            super().__init__(d, metric)
+            pq, trained, codes = ProductQuantizer(self.d, M, nbits), False, None
+        self._begin_fastscan(self.d, pq.M, pq.nbits, bbs)
+        self._begin(pq=pq, is_trained=trained)
+        self._begin_codes(pq.code_size)
+        if codes is not None:
+            self._append(codes)
+
+    def _codec(self, params: Any = None) -> _steep.Codec:
+        return self.pq._fastscan()
+
+    def _train(self, x: Floats) -> None:
+        if not self.is_trained:
+            self.pq.train(x)
+            self.is_trained = True
+
+    @property
+    def ntotal2(self) -> int:
+        """Number of codes, in whole blocks."""
+        return -(-self.ntotal // self.bbs) * self.bbs
+
+    def to_record(self) -> dict[str, Any]:
+        """What a file holds of the index."""
+        return self._header() | {
+            "pq": self.pq.to_record(),
+            "implem": self.implem,
+            "bbs": self.bbs,
+            "qbs": self.qbs,
+            "ntotal2": self.ntotal2,
+            "M2": self.M2,
+            "codes": packed(self._all(), self.M, self.bbs),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "IndexPQFastScan":
+        """The index that a file holds."""
+        pq, metric = record["pq"], record["metric_type"]
+        index = cls(pq["d"], pq["M"], pq["nbits"], metric, record["bbs"])
+        index._begin(pq=ProductQuantizer.from_record(pq), implem=record["implem"], qbs=record["qbs"])
+        codes = unpacked(record["codes"], record["ntotal"], pq["M"], record["bbs"])
+        return index._restored(record | {"codes": codes})
+
+
+class IndexScalarQuantizer(IndexFlatCodes):
+    """Scalar codes: some bits a coordinate."""
+
+    fourcc = "IxSQ"
+
+    def __init__(self, d: int | None = None, qtype: int = 0, metric: int = METRIC_L2) -> None:
+        super().__init__(1 if d is None else d, metric)
+        sq = ScalarQuantizer(self.d, qtype)
+        self._begin(sq=sq, is_trained=sq._needs_no_training())
+        self._begin_codes(sq.code_size)
+
+    def _codec(self, params: Any = None) -> _steep.Codec:
+        return self.sq._codec()
+
+    def _train(self, x: Floats) -> None:
+        self.sq.train(x)
+        self.is_trained = True
+
+    def to_record(self) -> dict[str, Any]:
+        """What a file holds of the index."""
+        return self._header() | {"sq": self.sq.to_record(), "codes": self._all().reshape(-1)}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "IndexScalarQuantizer":
+        """The index that a file holds."""
+        index = cls(record["d"], record["sq"]["qtype"], record["metric_type"])
+        index._begin(sq=ScalarQuantizer.from_record(record["sq"]))
+        return index._restored(record)
+
+
+class IndexRaBitQ(IndexFlatCodes):
+    """RaBitQ codes: one bit a coordinate and more, about the centre of the vectors."""
+
+    fourcc = "Ixrq"
+
+    def __init__(self, d: int | None = None, metric: int = METRIC_L2, nb_bits: int = 1) -> None:
+        super().__init__(1 if d is None else d, metric)
+        rabitq = RaBitQuantizer(self.d, metric, nb_bits)
+        center = np.zeros(self.d, np.float32)
+        self._begin(rabitq=rabitq, is_trained=False, qb=4, centered=False, _center=center)
+        self._begin_codes(rabitq.code_size)
+
+    @property
+    def center(self) -> Float32Vector:
+        """What is taken off vectors before they are coded."""
+        return Float32Vector.over(lambda: self._center, lambda x: self._begin(_center=x.copy()))
+
+    def _codec(self, params: Any = None) -> _steep.Codec:
+        qb, centered = getattr(params, "qb", self.qb), getattr(params, "centered", self.centered)
+        return self.rabitq._codec(qb, centered, self._center)
+
+    def _train(self, x: Floats) -> None:
+        self._begin(_center=x.mean(0, dtype=np.float64).astype(np.float32), is_trained=True)
+        self.rabitq.train(x)
+
+    def to_record(self) -> dict[str, Any]:
+        """What a file holds of the index."""
+        fourcc = "Ixrq" if self.rabitq.nb_bits == 1 else "Ixrr"
+        return self._header() | {
+            "fourcc": fourcc,
+            "rabitq": self.rabitq.to_record(),
+            "codes": self._all().reshape(-1),
+            "center": self._center,
+            "qb": self.qb,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "IndexRaBitQ":
+        """The index that a file holds."""
+        rabitq = RaBitQuantizer.from_record(record["rabitq"])
+        index = cls(record["d"], record["metric_type"], rabitq.nb_bits)
+        index._begin(rabitq=rabitq, _center=record["center"], qb=record["qb"])
+        return index._restored(record)
+
+
+class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
+    """RaBitQ codes by the names of Faiss's fast scan; searched as `IndexRaBitQ` is."""
+
+    def __init__(self, d: Any = None, metric: int = METRIC_L2, bbs: int = 32, nb_bits: int = 1) -> None:
+        orig = d if isinstance(d, IndexRaBitQ) else None
+        if orig is not None:
+            bbs = metric if metric > 1 else 32
+            d, metric, nb_bits = orig.d, orig.metric_type, orig.rabitq.nb_bits
+        super().__init__(d, metric, nb_bits)
+        self._begin_fastscan(self.d, -(-self.d // 4), 4, bbs)
+        self._begin(qb=8)
+        if orig is not None:
+            self._begin(rabitq=orig.rabitq, _center=orig._center, is_trained=orig.is_trained)
+            self._append(orig._all())

@@ -1,0 +1,316 @@
+"""The kinds of IndexIVF: whole vectors, product, scalar and RaBitQ codes in lists."""
+
+from typing import Any
+
+import numpy as np
+
+from steep import _steep
+from steep.faiss._arrays import pointed
+from steep.faiss._base import METRIC_L2, Floats, Index, Labels, require
+from steep.faiss._codes import FastScan, packed, unpacked
+from steep.faiss._ivf import IndexIVF
+from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuantizer
+
+
+def _quantizer_of(record: dict[str, Any]) -> Index:
+    from steep.faiss._io import from_record
+
+    return from_record(record["quantizer"])
+
+
+class IndexIVFFlat(IndexIVF):
+    """Whole vectors in lists."""
+
+    fourcc = "IwFl"
+
+    def __init__(
+        self,
+        quantizer: Any = None,
+        d: int = 1,
+        nlist: int = 1,
+        metric: int = METRIC_L2,
+        own_invlists: bool = True,
+    ) -> None:
+        super().__init__(quantizer, d, nlist, 4 * d, metric, own_invlists)
+        self._begin(by_residual=False, _flat=_steep.Codec.flat(self.d))
+
+    def _codec(self, params: Any = None) -> _steep.Codec:
+        return self._flat
+
+    def to_record(self) -> dict[str, Any]:
+        """What a file holds of the index."""
+        return self._ivf_header()
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "IndexIVFFlat":
+        """The index that a file holds."""
+        index = cls(_quantizer_of(record), record["d"], record["nlist"], record["metric_type"])
+        index._ivf_restore(record)
+        index._begin(by_residual=False)
+        return index
+
+
+class IndexIVFPQ(IndexIVF):
+    """Product codes in lists, of residuals unless `by_residual` says otherwise."""
+
+    ScannerMode_OnTheFly, ScannerMode_Precomputed = 0, 1
+    fourcc = "IwPQ"
+
+    def __init__(
+        self,
+        quantizer: Any = None,
+        d: int = 1,
+        nlist: int = 1,
+        M: int = 1,
+        nbits_per_idx: int = 8,
+        metric: int = METRIC_L2,
+        own_invlists: bool = True,
+    ) -> None:
+        require(nbits_per_idx <= 8, "nbits_per_idx <= 8")
+        pq = ProductQuantizer(d, M, nbits_per_idx)
+        super().__init__(quantizer, d, nlist, pq.code_size, metric, own_invlists)
+        self._begin(
+            pq=pq,
+            do_polysemous_training=False,
+            polysemous_training=None,
+            polysemous_ht=0,
+            scan_table_threshold=0,
+            use_precomputed_table=0,
+        )
+
+    def _codec(self, params: Any = None) -> _steep.Codec:
+        return self.pq._codec()
+
+    def train_encoder_num_vectors(self) -> int:
+        """How many vectors the codes are learned from at most."""
+        return self.pq.cp.max_points_per_centroid * self.pq.ksub
+
+    def _train_encoder(self, x: Floats, keys: Labels) -> None:
+        self.pq.verbose = self.verbose
+        self.pq.train(x)
+
+    def precompute_table(self) -> None:
+        """Do nothing: the core makes what tables it needs when it needs them."""
+
+    def encode(self, key: int, x: Any, code: Any) -> None:
+        """Write the code of what a vector is off from a list's centroid."""
+        value = pointed(x, self.d, np.float32, "x").reshape(1, self.d)
+        pointed(code, self.code_size, np.uint8, "code")[:] = self._coded(value, np.array([key]))[0]
+
+    def to_record(self) -> dict[str, Any]:
+        """What a file holds of the index."""
+        return self._ivf_header() | {"pq": self.pq.to_record()}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "IndexIVFPQ":
+        """The index that a file holds."""
+        pq = record["pq"]
+        metric = record["metric_type"]
+        index = cls(_quantizer_of(record), record["d"], record["nlist"], pq["M"], pq["nbits"], metric)
+        index._begin(pq=ProductQuantizer.from_record(pq))
+        index._ivf_restore(record)
+        return index
+
+
+class IndexIVFFastScan(FastScan, IndexIVF):
+    """What fast-scan indexes with lists have in common."""
+
+    _block = 32
+
+
+class IndexIVFPQFastScan(IndexIVFFastScan):
+    """Product codes of four bits in lists, looked up 32 at a time; distances are those of the codes."""
+
+    fourcc = "IwPf"
+
+    def __init__(
+        self,
+        quantizer: Any = None,
+        d: int = 1,
+        nlist: int = 1,
+        M: int = 1,
+        nbits: int = 4,
+        metric: int = METRIC_L2,
+        bbs: int = 32,
+        own_invlists: bool = True,
+    ) -> None:
+        orig = quantizer if isinstance(quantizer, IndexIVFPQ) else None
+        if orig is not None:
+            bbs = d if d > 1 else 32
+            quantizer, d, nlist, metric = orig.quantizer, orig.d, orig.nlist, orig.metric_type
+            M, nbits = orig.pq.M, orig.pq.nbits
+        pq = orig.pq if orig is not None else ProductQuantizer(d, M, nbits)
+        super().__init__(quantizer, d, nlist, pq.code_size, metric, own_invlists)
+        self._begin_fastscan(d, M, nbits, bbs)
+        self._begin(pq=pq, by_residual=False, use_precomputed_table=0, qbs2=0)
+        if orig is not None:
+            self._begin(by_residual=orig.by_residual, is_trained=orig.is_trained, nprobe=orig.nprobe)
+            self._begin(_ntotal=orig.ntotal)
+            self.invlists._fill(orig.invlists.to_record())
+
+    def _codec(self, params: Any = None) -> _steep.Codec:
+        return self.pq._fastscan()
+
+    train_encoder_num_vectors = IndexIVFPQ.train_encoder_num_vectors
+    _train_encoder = IndexIVFPQ._train_encoder
+
+    def precompute_table(self) -> None:
+        """Do nothing: the core makes what tables it needs when it needs them."""
+
+    def to_record(self) -> dict[str, Any]:
+        """What a file holds of the index."""
+        plain = self.invlists.to_record()
+        blocks = [packed(self.invlists._codes(at), self.M, self.bbs) for at in range(self.nlist)]
+        return self._ivf_header() | {
+            "bbs": self.bbs,
+            "M2": self.M2,
+            "implem": self.implem,
+            "qbs2": self.qbs2,
+            "pq": self.pq.to_record(),
+            "invlists": {
+                "fourcc": "ilbl",
+                "nlist": self.nlist,
+                "code_size": -1,
+                "n_per_block": self.bbs,
+                "block_size": self.bbs * self.M2 // 2,
+                "sizes": plain["sizes"],
+                "ids": plain["ids"],
+                "codes": np.concatenate(blocks),
+            },
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "IndexIVFPQFastScan":
+        """The index that a file holds."""
+        pq, lists = record["pq"], record["invlists"]
+        index = cls(
+            _quantizer_of(record),
+            record["d"],
+            record["nlist"],
+            pq["M"],
+            pq["nbits"],
+            record["metric_type"],
+            record["bbs"],
+        )
+        index._begin(pq=ProductQuantizer.from_record(pq), implem=record["implem"], qbs2=record["qbs2"])
+        codes, at = [], 0
+        for size in np.asarray(lists["sizes"]).tolist():
+            length = -(-size // lists["n_per_block"]) * lists["block_size"]
+            codes.append(unpacked(lists["codes"][at : at + length], size, pq["M"], record["bbs"]))
+            at += length
+        plain = {"sizes": lists["sizes"], "ids": lists["ids"], "codes": np.concatenate(codes)}
+        index._ivf_restore(record | {"invlists": plain})
+        return index
+
+
+class IndexIVFScalarQuantizer(IndexIVF):
+    """Scalar codes in lists, of residuals unless `by_residual` says otherwise."""
+
+    fourcc = "IwSq"
+
+    def __init__(
+        self,
+        quantizer: Any = None,
+        d: int = 1,
+        nlist: int = 1,
+        qtype: int = 0,
+        metric: int = METRIC_L2,
+        by_residual: bool = True,
+        own_invlists: bool = True,
+    ) -> None:
+        sq = ScalarQuantizer(d, qtype)
+        super().__init__(quantizer, d, nlist, sq.code_size, metric, own_invlists)
+        self._begin(sq=sq, by_residual=bool(by_residual))
+
+    def _codec(self, params: Any = None) -> _steep.Codec:
+        return self.sq._codec()
+
+    def train_encoder_num_vectors(self) -> int:
+        """How many vectors the codes are learned from at most."""
+        return 100_000
+
+    def _train_encoder(self, x: Floats, keys: Labels) -> None:
+        self.sq.train(x)
+
+    def to_record(self) -> dict[str, Any]:
+        """What a file holds of the index."""
+        return self._ivf_header() | {"sq": self.sq.to_record()}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "IndexIVFScalarQuantizer":
+        """The index that a file holds."""
+        qtype, metric = record["sq"]["qtype"], record["metric_type"]
+        index = cls(_quantizer_of(record), record["d"], record["nlist"], qtype, metric)
+        index._begin(sq=ScalarQuantizer.from_record(record["sq"]))
+        index._ivf_restore(record)
+        return index
+
+
+class IndexIVFRaBitQ(IndexIVF):
+    """RaBitQ codes of residuals in lists."""
+
+    fourcc = "Iwrq"
+
+    def __init__(
+        self,
+        quantizer: Any = None,
+        d: int = 1,
+        nlist: int = 1,
+        metric: int = METRIC_L2,
+        own_invlists: bool = True,
+        nb_bits: int = 1,
+    ) -> None:
+        rabitq = RaBitQuantizer(d, metric, nb_bits)
+        super().__init__(quantizer, d, nlist, rabitq.code_size, metric, own_invlists)
+        self._begin(rabitq=rabitq, qb=4)
+
+    def _codec(self, params: Any = None) -> _steep.Codec:
+        qb, centered = getattr(params, "qb", self.qb), getattr(params, "centered", False)
+        return self.rabitq._codec(qb, centered, None)
+
+    def train_encoder_num_vectors(self) -> int:
+        """How many vectors the codes are learned from at most."""
+        return 0
+
+    def to_record(self) -> dict[str, Any]:
+        """What a file holds of the index."""
+        fourcc = "Iwrq" if self.rabitq.nb_bits == 1 else "Iwrr"
+        return self._ivf_header() | {"fourcc": fourcc, "rabitq": self.rabitq.to_record(), "qb": self.qb}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "IndexIVFRaBitQ":
+        """The index that a file holds."""
+        rabitq = RaBitQuantizer.from_record(record["rabitq"])
+        metric = record["metric_type"]
+        index = cls(_quantizer_of(record), record["d"], record["nlist"], metric, True, rabitq.nb_bits)
+        index._begin(rabitq=rabitq, qb=record["qb"])
+        index._ivf_restore(record)
+        return index
+
+
+class IndexIVFRaBitQFastScan(FastScan, IndexIVFRaBitQ):
+    """RaBitQ codes by the names of Faiss's fast scan; searched as `IndexIVFRaBitQ` is."""
+
+    def __init__(
+        self,
+        quantizer: Any = None,
+        d: int = 1,
+        nlist: int = 1,
+        metric: int = METRIC_L2,
+        bbs: int = 32,
+        own_invlists: bool = True,
+        nb_bits: int = 1,
+    ) -> None:
+        orig = quantizer if isinstance(quantizer, IndexIVFRaBitQ) else None
+        if orig is not None:
+            bbs = d if d > 1 else 32
+            quantizer, d, nlist, metric = orig.quantizer, orig.d, orig.nlist, orig.metric_type
+            nb_bits = orig.rabitq.nb_bits
+        super().__init__(quantizer, d, nlist, metric, own_invlists, nb_bits)
+        self._begin_fastscan(d, -(-d // 4), 4, bbs)
+        self._begin(qb=8, centered=False, qbs2=0)
+        if orig is not None:
+            self._begin(
+                rabitq=orig.rabitq, is_trained=orig.is_trained, nprobe=orig.nprobe, _ntotal=orig.ntotal
+            )
+            self.invlists._fill(orig.invlists.to_record())

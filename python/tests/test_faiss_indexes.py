@@ -1,0 +1,292 @@
+"""`steep.faiss` beside Faiss itself: the same program in both, the same answers."""
+
+import faiss as theirs
+import numpy as np
+import pytest
+
+import steep.faiss as ours
+
+D = 24
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(7)
+    centers = rng.standard_normal((40, D)) * 3
+    x = (centers[rng.integers(40, size=3000)] + rng.standard_normal((3000, D))).astype(np.float32)
+    q = (centers[rng.integers(40, size=60)] + rng.standard_normal((60, D))).astype(np.float32)
+    return x, q
+
+
+def both(description, x, metric, train=True):
+    """The index that Faiss builds, and ours of the same trained state: read from Faiss's file."""
+    index = theirs.index_factory(D, description, metric)
+    if train:
+        index.train(x)
+    return index, ours.deserialize_index(theirs.serialize_index(index))
+
+
+def recall(found, truth):
+    return np.mean([len(np.intersect1d(a, b)) for a, b in zip(found, truth, strict=True)]) / truth.shape[1]
+
+
+def same(found, expected, rtol=1e-4, atol=1e-3):
+    """Equal labels but where distances tie to rounding."""
+    (distances, labels), (true_distances, true_labels) = found, expected
+    assert distances.shape == true_distances.shape and distances.dtype == np.float32
+    assert labels.dtype == np.int64
+    missing = true_labels < 0
+    np.testing.assert_array_equal(labels < 0, missing)
+    assert np.isinf(distances[missing]).all()
+    np.testing.assert_allclose(distances[~missing], true_distances[~missing], rtol=rtol, atol=atol)
+    assert recall(labels, true_labels) > 0.99
+
+
+EXACT = [
+    "Flat",
+    "IVF16,Flat",
+    "IVF16,PQ6",
+    "IVF16,PQ6x4",
+    "IVF16,PQ6np",
+    "IVF16,SQ8",
+    "IVF16,SQ4",
+    "IVF16,SQ6",
+    "IVF16,SQfp16",
+    "IVF16,SQbf16",
+    "PQ6",
+    "PQ6x5",
+    "SQ8",
+    "SQ4",
+    "SQ6",
+    "SQfp16",
+    "IDMap,Flat",
+    "IVF16(PCA8,Flat),Flat",
+    "PCA8,IVF16,Flat",
+    "OPQ6,IVF16,PQ6",
+    "RR,Flat",
+    "L2norm,Flat",
+    "Pad32,PQ8",
+    "Flat,RFlat",
+    "IVF16,PQ6,RFlat",
+]
+
+
+@pytest.mark.parametrize("metric", [ours.METRIC_L2, ours.METRIC_INNER_PRODUCT])
+@pytest.mark.parametrize("description", EXACT)
+def test_an_index_of_the_same_trained_state_finds_what_faiss_finds(data, description, metric):
+    x, q = data
+    index, mine = both(description, x, metric)
+    assert (
+        type(mine).__name__ == type(index).__name__.replace("IndexFlatL2", "IndexFlat")
+        or "Flat" in description
+    )
+    for one in (index, mine):
+        if "IDMap" in description:
+            one.add_with_ids(x, np.arange(len(x)) * 3 + 5)
+        else:
+            one.add(x)
+    assert mine.ntotal == index.ntotal == len(x) and mine.is_trained
+    for nprobe in (1, 5, 16):
+        for module, one in ((theirs, index), (ours, mine)):
+            if "IVF" in description:
+                module.extract_index_ivf(one).nprobe = nprobe
+        same(mine.search(q, 7), index.search(q, 7))
+    same(mine.search(q, 1), index.search(q, 1))
+
+
+@pytest.mark.parametrize("metric", [ours.METRIC_L2, ours.METRIC_INNER_PRODUCT])
+@pytest.mark.parametrize(
+    "description",
+    ["PQ12x4fs", "IVF16,PQ12x4fs", "IVF16,PQ12x4fsr", "PQ12x4fs,RFlat", "PQ5x4fs", "RaBitQ", "RaBitQ4"]
+    + ["IVF16,RaBitQ", "IVF16,RaBitQ5", "RaBitQfs", "IVF16,RaBitQfs"],
+)
+def test_estimates_lose_no_recall_against_faiss(data, description, metric):
+    x, q = data
+    if "PQ5" in description:
+        x, q = x[:, :20], q[:, :20]
+    index = theirs.index_factory(x.shape[1], description, metric)
+    index.train(x)
+    mine = ours.deserialize_index(theirs.serialize_index(index))
+    index.add(x)
+    mine.add(x)
+    for module, one in ((theirs, index), (ours, mine)):
+        if "IVF" in description:
+            module.extract_index_ivf(one).nprobe = 8
+    truth = theirs.knn(q, x, 10, metric)[1]
+    assert recall(mine.search(q, 10)[1], truth) >= recall(index.search(q, 10)[1], truth) - 0.02
+
+
+@pytest.mark.parametrize("description", EXACT)
+def test_training_here_is_as_good_as_there(data, description):
+    x, q = data
+    truth = theirs.knn(q, x, 10)[1]
+    found = []
+    for module in (theirs, ours):
+        index = module.index_factory(D, description)
+        index.train(x)
+        ids = np.arange(len(x))
+        index.add_with_ids(x, ids) if "IDMap" in description else index.add(x)
+        if "IVF" in description:
+            module.extract_index_ivf(index).nprobe = 4
+        found.append(recall(index.search(q, 10)[1], truth))
+    assert found[1] >= found[0] - 0.06
+
+
+@pytest.mark.parametrize("metric", [ours.METRIC_L2, ours.METRIC_INNER_PRODUCT])
+@pytest.mark.parametrize(
+    "description", ["Flat", "IVF16,Flat", "IVF16,SQ8", "SQ8", "IVF16,PQ6", "IDMap,Flat", "PCA8,Flat"]
+)
+def test_range_search_finds_the_same_sets(data, description, metric):
+    x, q = data
+    index, mine = both(description, x, metric)
+    for one in (index, mine):
+        one.add_with_ids(x, np.arange(len(x)) + 9) if "IDMap" in description else one.add(x)
+    for module, one in ((theirs, index), (ours, mine)):
+        if "IVF" in description:
+            module.extract_index_ivf(one).nprobe = 4
+    radius = float(np.median(index.search(q, 20)[0][:, -1]))
+    lims, distances, labels = mine.range_search(q, radius)
+    true_lims, true_distances, true_labels = index.range_search(q, radius)
+    assert lims.dtype == true_lims.dtype and labels.dtype == np.int64
+    # At the radius itself rounding decides.
+    assert np.abs(lims.astype(int) - true_lims.astype(int)).max() <= 3
+    for i in range(len(q)):
+        mine_set = set(labels[lims[i] : lims[i + 1]].tolist())
+        assert len(mine_set ^ set(true_labels[true_lims[i] : true_lims[i + 1]].tolist())) <= 2
+    assert distances.dtype == np.float32 and len(true_distances) > 0
+
+
+@pytest.mark.parametrize(
+    "description", ["Flat", "IVF16,Flat", "IVF16,SQ8", "SQ8", "PQ6", "IVF16,PQ6", "IDMap,Flat"]
+)
+@pytest.mark.parametrize("way", ["range", "array", "batch", "bitmap", "not", "and", "or", "xor", "all"])
+def test_selectors_restrict_what_is_found(data, description, way):
+    x, q = data
+    index, mine = both(description, x, ours.METRIC_L2)
+
+    def selector(m):
+        chosen = np.random.RandomState(3).choice(len(x), 500, replace=False).astype(np.int64)
+        bits = np.packbits(np.isin(np.arange(len(x)), chosen), bitorder="little")
+        low, batch = m.IDSelectorRange(100, 900), m.IDSelectorBatch(chosen)
+        return {
+            "range": lambda: low,
+            "array": lambda: m.IDSelectorArray(chosen),
+            "batch": lambda: batch,
+            "bitmap": lambda: m.IDSelectorBitmap(bits),
+            "not": lambda: m.IDSelectorNot(batch),
+            "and": lambda: m.IDSelectorAnd(low, batch),
+            "or": lambda: m.IDSelectorOr(low, batch),
+            "xor": lambda: m.IDSelectorXOr(low, batch),
+            "all": lambda: m.IDSelectorAll(),
+        }[way]()
+
+    found = []
+    for module, one in ((theirs, index), (ours, mine)):
+        one.add_with_ids(x, np.arange(len(x))) if "IDMap" in description else one.add(x)
+        sel = selector(module)
+        kind = module.SearchParametersIVF if "IVF" in description else module.SearchParameters
+        params = kind(sel=sel, nprobe=16) if "IVF" in description else kind(sel=sel)
+        found.append(one.search(q, 5, params=params))
+    same(found[1], found[0])
+
+
+def test_removing_merging_and_reconstructing_follow_faiss(data):
+    x, q = data
+    for description in ["Flat", "SQ8", "PQ6", "IVF16,Flat", "IVF16,PQ6", "IVF16,SQ8"]:
+        index, mine = both(description, x, ours.METRIC_L2)
+        answers = []
+        for module, one in ((theirs, index), (ours, mine)):
+            one.add(x[:2000])
+            gone = one.remove_ids(np.arange(100, 700, 3))
+            gone += one.remove_ids(module.IDSelectorRange(0, 50))
+            other = module.clone_index(one)
+            other.reset()
+            other.add(x[2000:])
+            if "IVF" in description:
+                module.extract_index_ivf(one).nprobe = 16
+                one.merge_from(other, 5000)
+            else:
+                one.merge_from(other)
+            assert other.ntotal == 0
+            if "IVF" in description:
+                one.set_direct_map_type(2)  # a hash table
+            key = int(one.search(q[:1], 1)[1][0, 0])
+            answers.append(
+                (gone, one.ntotal, one.search(q, 5), one.reconstruct(key), one.search_and_reconstruct(q, 3))
+            )
+        (
+            (gone, ntotal, found, vector, triple),
+            (mine_gone, mine_total, mine_found, mine_vector, mine_triple),
+        ) = answers
+        assert (mine_gone, mine_total) == (gone, ntotal)
+        same(mine_found, found)
+        np.testing.assert_allclose(mine_vector, vector, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            np.sort(mine_triple[2], axis=1), np.sort(triple[2], axis=1), rtol=1e-3, atol=1e-3
+        )
+
+
+@pytest.mark.parametrize(
+    "description", ["Flat", "SQ8", "SQ4", "PQ6", "IVF16,Flat", "IVF16,PQ6", "IVF16,SQ8", "PCA8,SQ8"]
+)
+def test_standalone_codes_are_faiss_s_byte_for_byte(data, description):
+    x, _ = data
+    index, mine = both(description, x, ours.METRIC_L2)
+    assert mine.sa_code_size() == index.sa_code_size()
+    codes = index.sa_encode(x[:200])
+    found = mine.sa_encode(x[:200])
+    assert (found != codes).any(1).mean() <= 0.01  # sums in another order round to another byte now and then
+    np.testing.assert_allclose(mine.sa_decode(codes), index.sa_decode(codes), rtol=1e-5, atol=1e-5)
+    mine.add_sa_codes(codes)
+    assert mine.ntotal == 200
+
+
+@pytest.mark.parametrize("description", [*EXACT, "PQ12x4fs", "IVF16,PQ12x4fs", "HNSW16", "IVF16_HNSW8,Flat"])
+def test_files_go_both_ways(data, description):
+    x, q = data
+    index, _ = both(description, x, ours.METRIC_L2)
+    index.add_with_ids(x, np.arange(len(x)) * 2) if "IDMap" in description else index.add(x)
+    mine = ours.deserialize_index(theirs.serialize_index(index))
+    back = theirs.deserialize_index(ours.serialize_index(mine))
+    for module, one in ((theirs, index), (ours, mine), (theirs, back)):
+        if "IVF" in description:
+            module.extract_index_ivf(one).nprobe = 4
+    expected = index.search(q, 5)
+    if "fs" not in description:
+        same(mine.search(q, 5), expected)
+    np.testing.assert_array_equal(back.search(q, 5)[1], expected[1])
+
+
+BAD = {
+    "width": lambda m, i, x: i.search(x[:, :5], 3),
+    "k": lambda m, i, x: i.search(x, 0),
+    "one dimension": lambda m, i, x: i.search(x[0], 3),
+    "ids shape": lambda m, i, x: i.add_with_ids(x, np.arange(3)),
+    "no ids": lambda m, i, x: i.add_with_ids(x, np.arange(len(x))),
+    "far key": lambda m, i, x: i.reconstruct(10**6),
+    "negative key": lambda m, i, x: i.reconstruct(-1),
+    "attribute": lambda m, i, x: setattr(i, "nprob", 3),
+    "factory": lambda m, i, x: m.index_factory(D, "nonsense"),
+    "bits": lambda m, i, x: m.IndexPQ(D, 5, 8),
+    "few to train": lambda m, i, x: m.IndexPQ(D, 6, 8).train(x[:10]),
+    "untrained": lambda m, i, x: m.IndexIVFFlat(m.IndexFlatL2(D), D, 4).add(x),
+    "untrained search": lambda m, i, x: m.IndexIVFFlat(m.IndexFlatL2(D), D, 4).search(x, 2),
+    "wrong quantizer": lambda m, i, x: m.IndexIVFFlat(m.IndexFlatL2(D + 1), D, 4),
+    "idmap add": lambda m, i, x: m.IndexIDMap(m.IndexFlatL2(D)).add(x),
+    "no direct map": lambda m, i, x: m.index_factory(D, "IVF4,Flat").reconstruct(0),
+    "file": lambda m, i, x: m.read_index("/nonexistent/file"),
+    "bytes": lambda m, i, x: m.deserialize_index(np.arange(100, dtype=np.uint8)),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_raises_what_faiss_raises(data, name):
+    x = data[0][:300]
+    raised = []
+    for module in (theirs, ours):
+        index = module.IndexFlatL2(D)
+        index.add(x)
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is compared below
+            BAD[name](module, index, x)
+        raised.append(caught.type)
+    assert raised[1] is raised[0]

@@ -1,0 +1,293 @@
+//! Numbers of centroids, one for each part of the coordinates: Faiss's product quantizer (Jégou, Douze, Schmid 2011).
+//!
+//! Parts are all equally long. A code has their numbers of `bits` bits one after the other, the lowest bit first.
+
+use super::lookup::Lookup;
+use super::{Codec, Scorer, bits};
+use crate::error::{Error, Result};
+use crate::kernels::{Isa, Kernel, Simd};
+use crate::metric::Metric;
+
+/// Centroids side by side.
+pub(super) const SIDE: usize = 16;
+/// Vectors that are coded side by side.
+const ABREAST: usize = 4;
+/// Values of [`Codec::center_tables`] at most: 2 GiB of them.
+const MOST: usize = 1 << 29;
+
+/// Distances to centroids, or what is added up of them, side by side.
+pub(super) type Line = [f32; SIDE];
+
+/// A product quantizer.
+pub struct Product {
+    dim: usize,
+    parts: usize,
+    bits: usize,
+    /// Part after part, centroid after centroid.
+    centroids: Vec<f32>,
+    /// The same by groups of [`SIDE`]: in each of them coordinate after coordinate.
+    book: Vec<Line>,
+}
+
+impl Product {
+    /// Bits of a number at most.
+    pub const MOST_BITS: usize = 16;
+
+    /// Of `parts` parts and centroids of each: `parts` × 2ᵇⁱᵗˢ × `dim` / `parts` values.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where parts do not divide coordinates, bits are not 1 to 16, or centroids are not as many.
+    pub fn new(dim: usize, parts: usize, bits: usize, centroids: &[f32]) -> Result<Self> {
+        let expected = check(dim, parts, bits)?;
+        if centroids.len() != expected {
+            return Err(Error::argument(
+                "centroids",
+                format_args!("{} values", centroids.len()),
+                "2^nbits × dim of them",
+            ));
+        }
+        let (width, size) = (dim / parts, 1usize << bits);
+        let lines = size.div_ceil(SIDE) * width;
+        // Centroids that fill a group up are infinitely far.
+        let mut book = vec![[f32::INFINITY; SIDE]; parts * lines];
+        for (part, book) in centroids.chunks_exact(size * width).zip(book.chunks_exact_mut(lines)) {
+            for (at, centroid) in part.chunks_exact(width).enumerate() {
+                let group = &mut book[at / SIDE * width..][..width];
+                group.iter_mut().zip(centroid).for_each(|(line, &v)| line[at % SIDE] = v);
+            }
+        }
+        Ok(Self { dim, parts, bits, centroids: centroids.to_vec(), book })
+    }
+
+    /// Parts.
+    pub fn parts(&self) -> usize {
+        self.parts
+    }
+
+    /// Bits of a part's number.
+    pub fn bits(&self) -> usize {
+        self.bits
+    }
+
+    /// Coordinates of a part.
+    pub fn width(&self) -> usize {
+        self.dim / self.parts
+    }
+
+    /// Centroids of a part.
+    pub fn size(&self) -> usize {
+        1 << self.bits
+    }
+
+    /// Centroids of all parts, one after the other.
+    pub fn centroids(&self) -> &[f32] {
+        &self.centroids
+    }
+
+    /// Groups of a part's centroids.
+    pub(super) fn groups(&self) -> usize {
+        self.size().div_ceil(SIDE)
+    }
+
+    /// Each part of `x` with its groups of centroids.
+    #[inline(always)]
+    fn shares<'a>(&'a self, x: &'a [f32]) -> impl Iterator<Item = (&'a [f32], &'a [Line])> {
+        let width = self.width();
+        x.chunks_exact(width).zip(self.book.chunks_exact(self.groups() * width))
+    }
+
+    /// Of each part of `x` and each of its centroids r: ‖x − r‖² under l2; −⟨x,r⟩ under ip.
+    pub(super) fn table(&self, metric: Metric, x: &[f32], table: &mut Vec<Line>) {
+        struct Table<'a>(&'a Product, bool, &'a [f32], &'a mut [Line]);
+        impl Kernel for Table<'_> {
+            type Out = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) {
+                let Self(product, squares, x, table) = self;
+                let parts = table.chunks_exact_mut(product.groups());
+                for ((x, book), table) in product.shares(x).zip(parts) {
+                    for (line, group) in table.iter_mut().zip(book.chunks_exact(x.len())) {
+                        *line = if squares { squared(s, [x], group)[0] } else { along(s, x, group) };
+                    }
+                }
+            }
+        }
+        table.clear();
+        table.resize(self.parts * self.groups(), [0.0; SIDE]);
+        Isa::active().run(Table(self, metric == Metric::L2, x, table));
+    }
+}
+
+/// How many values centroids have.
+///
+/// # Errors
+/// As [`Product::new`]'s.
+pub(super) fn check(dim: usize, parts: usize, bits: usize) -> Result<usize> {
+    super::check_dim(dim)?;
+    if parts == 0 || !dim.is_multiple_of(parts) {
+        return Err(Error::argument("m", parts, "a number of parts that divides the dimension"));
+    }
+    if !(1..=Product::MOST_BITS).contains(&bits) {
+        return Err(Error::argument("nbits", bits, "1 to 16"));
+    }
+    Ok(dim << bits)
+}
+
+/// ‖x − r‖² of each of a group's centroids, for some x.
+#[inline(always)]
+fn squared<S: Simd, const N: usize>(s: S, x: [&[f32]; N], group: &[Line]) -> [Line; N] {
+    let minus = s.splat_f32(-1.0);
+    let mut accs = [s.zero_f32(); N];
+    for (j, line) in group.iter().enumerate() {
+        let line = s.load_f32(line);
+        for n in 0..N {
+            let off = s.mul_add_f32(line, minus, s.splat_f32(x[n][j]));
+            accs[n] = s.mul_add_f32(off, off, accs[n]);
+        }
+    }
+    let mut lines = [[0.0; SIDE]; N];
+    for n in 0..N {
+        lines[n] = s.lanes_f32(accs[n]);
+    }
+    lines
+}
+
+/// −⟨x,r⟩ of each of a group's centroids.
+#[inline(always)]
+fn along<S: Simd>(s: S, x: &[f32], group: &[Line]) -> Line {
+    let mut acc = s.zero_f32();
+    for (x, line) in x.iter().zip(group) {
+        acc = s.mul_add_f32(s.load_f32(line), s.splat_f32(-x), acc);
+    }
+    s.lanes_f32(acc)
+}
+
+/// The lowest place of the least distance.
+#[inline(always)]
+fn least<S: Simd>(s: S, distances: &[Line]) -> usize {
+    let mut least = s.splat_f32(f32::INFINITY);
+    for line in distances {
+        least = s.min_f32(s.load_f32(line), least);
+    }
+    let least = s.lanes_f32(least).into_iter().fold(f32::INFINITY, f32::min);
+    let wanted = s.splat_f32(least);
+    for (group, line) in distances.iter().enumerate() {
+        // A NaN sets bits too: the lanes tell.
+        if s.not_less_f32(wanted, s.load_f32(line)) != 0
+            && let Some(lane) = line.iter().position(|&distance| distance <= least)
+        {
+            return group * SIDE + lane;
+        }
+    }
+    0
+}
+
+struct Encode<'a>(&'a Product, &'a [f32], &'a mut [u8]);
+
+impl Encode<'_> {
+    /// The numbers of `N` vectors, vector after vector.
+    #[inline(always)]
+    fn numbers<S: Simd, const N: usize>(
+        &self,
+        s: S,
+        x: [&[f32]; N],
+        distances: &mut [Vec<Line>; ABREAST],
+        numbers: &mut [u32],
+    ) {
+        let (product, width, groups) = (self.0, self.0.width(), self.0.groups());
+        for (part, book) in product.book.chunks_exact(groups * width).enumerate() {
+            let mut shares: [&[f32]; N] = [&[]; N];
+            for n in 0..N {
+                shares[n] = &x[n][part * width..][..width];
+            }
+            for (at, group) in book.chunks_exact(width).enumerate() {
+                let lines = squared(s, shares, group);
+                for n in 0..N {
+                    distances[n][at] = lines[n];
+                }
+            }
+            for n in 0..N {
+                numbers[n * product.parts + part] = least(s, &distances[n]) as u32;
+            }
+        }
+    }
+}
+
+impl Kernel for Encode<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Product { dim, parts, bits, .. } = *self.0;
+        let size = self.0.code_size();
+        let mut distances = [(); ABREAST].map(|()| vec![[0.0; SIDE]; self.0.groups()]);
+        let mut numbers = vec![0; ABREAST * parts];
+        let count = self.1.len() / dim;
+        let row = |at: usize| &self.1[at * dim..][..dim];
+        let mut at = 0;
+        while at < count {
+            let some = if at + ABREAST <= count {
+                let x = [row(at), row(at + 1), row(at + 2), row(at + 3)];
+                self.numbers(s, x, &mut distances, &mut numbers);
+                ABREAST
+            } else {
+                self.numbers(s, [row(at)], &mut distances, &mut numbers);
+                1
+            };
+            let codes = self.2[at * size..].chunks_exact_mut(size).take(some);
+            for (code, numbers) in codes.zip(numbers.chunks_exact(parts)) {
+                bits::pack(numbers.iter().copied(), bits, code);
+            }
+            at += some;
+        }
+    }
+}
+
+impl Codec for Product {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn code_size(&self) -> usize {
+        (self.parts * self.bits).div_ceil(8)
+    }
+
+    fn encode(&self, x: &[f32], _: Option<&[f32]>, codes: &mut [u8]) {
+        Isa::active().run(Encode(self, x, codes));
+    }
+
+    fn decode(&self, codes: &[u8], x: &mut [f32]) {
+        let width = self.width();
+        let books = || self.centroids.chunks_exact(self.size() * width);
+        for (x, code) in x.chunks_exact_mut(self.dim).zip(codes.chunks_exact(self.code_size())) {
+            let parts = x.chunks_exact_mut(width).zip(books());
+            for ((x, book), number) in parts.zip(bits::unpack(code, self.bits)) {
+                x.copy_from_slice(&book[number as usize * width..][..width]);
+            }
+        }
+    }
+
+    fn center_tables(&self, metric: Metric, centers: &[f32]) -> Vec<f32> {
+        let (lists, lines) = (centers.len() / self.dim, self.parts * self.groups());
+        if metric != Metric::L2 || lists.saturating_mul(lines * SIDE) > MOST {
+            return Vec::new();
+        }
+        // ‖r‖² + 2⟨c,r⟩: what a list's centre and a code add to the distance, whatever the query.
+        let (mut squares, mut table) = (Vec::new(), Vec::new());
+        self.table(Metric::L2, &vec![0.0; self.dim], &mut squares);
+        let mut tables = Vec::new();
+        // Where there is no memory for them, lists have tables made when they are entered.
+        if tables.try_reserve_exact(lists * lines * SIDE).is_err() {
+            return Vec::new();
+        }
+        for center in centers.chunks_exact(self.dim) {
+            self.table(Metric::InnerProduct, center, &mut table);
+            let terms = squares.as_flattened().iter().zip(table.as_flattened());
+            tables.extend(terms.map(|(square, along)| square - 2.0 * along));
+        }
+        tables
+    }
+
+    fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a> {
+        Box::new(Lookup::new(self, metric, query))
+    }
+}

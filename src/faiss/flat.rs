@@ -1,0 +1,253 @@
+//! Vectors that are numbered from 0, searched exactly, and may be removed: then those behind move up.
+//!
+//! Codes that rule vectors out are made once so many queries were asked that they pay; until then adding costs a copy.
+
+use std::sync::Mutex;
+
+use super::selector::Selector;
+use crate::error::{Error, Result};
+use crate::ids::Ids;
+use crate::index::flat;
+use crate::kernels::Isa;
+use crate::kernels::distance::Query;
+use crate::metric::Metric;
+use crate::quantizer::HeadCodes;
+use crate::rows::{Kept, Rows};
+use crate::search::{Collector, Hits, List, RangeHits, SearchParams, Searched, TopK};
+use crate::storage::Buffer;
+use crate::threads::{self, Monitor};
+use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors, check_dim};
+
+/// Queries whose work, without codes, is about as much as making them.
+const MANY: u64 = 1000;
+
+/// Vectors of f32, in rows of the smallest type that holds them exactly.
+pub struct Flat {
+    metric: Metric,
+    rows: Rows,
+    codes: Option<HeadCodes>,
+    /// How many rows there were when codes were last made, or found not to pay.
+    fitted: usize,
+    /// A NaN or an infinity came in: there is nothing to learn from such rows.
+    wild: bool,
+}
+
+impl Flat {
+    /// No vectors, of `dim` coordinates.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) for a dimension of 0 or above 65,536.
+    pub fn new(dim: usize, metric: Metric) -> Result<Self> {
+        check_dim(dim)?;
+        let rows = Rows::new(dim, Dtype::F32, Kept::Exact);
+        Ok(Self { metric, rows, codes: None, fitted: 0, wild: false })
+    }
+
+    /// How many vectors there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// True where there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Coordinates of a vector.
+    pub fn dim(&self) -> usize {
+        self.rows.dim()
+    }
+
+    /// All vectors, of the type that they are stored as.
+    pub fn rows(&self) -> Vectors<'_> {
+        self.rows.view()
+    }
+
+    /// Memory, in bytes.
+    pub fn bytes(&self) -> u64 {
+        (self.rows.buffer().len() + self.codes.as_ref().map_or(0, HeadCodes::bytes)) as u64
+    }
+
+    /// Appends vectors.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Interrupted`](crate::Error::Interrupted); nothing is then appended.
+    pub fn add(&mut self, x: Vectors, monitor: Option<&dyn Monitor>) -> Result<()> {
+        self.wild |= x.check_finite("vectors").is_err();
+        if self.wild {
+            self.codes = None;
+        }
+        let before = self.len();
+        let undo = self.rows.extend(x)?;
+        if let Some(codes) = &mut self.codes {
+            let new = self.rows.view().rows(before..self.rows.len());
+            if let Err(error) = codes.extend(new, threads::available(), monitor) {
+                self.rows.take_back(undo);
+                // Half of the new rows may have codes.
+                (self.codes, self.fitted) = (None, 0);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The vectors `from..to`.
+    ///
+    /// # Panics
+    /// Where there are not so many.
+    pub fn vectors(&self, from: usize, to: usize) -> Vec<f32> {
+        struct Widened<'a>(Vectors<'a>);
+        impl DtypeVisitor for Widened<'_> {
+            type Out = Vec<f32>;
+            fn visit<E: Element>(self) -> Vec<f32> {
+                self.0.as_slice::<E>().unwrap_or_default().iter().map(|v| v.to_f64() as f32).collect()
+            }
+        }
+        let view = self.rows.view().rows(from..to);
+        match view.as_slice::<f32>() {
+            Some(rows) => rows.to_vec(),
+            None => view.dtype().visit(Widened(view)),
+        }
+    }
+
+    /// True where `asked` queries were so many that codes are worth making.
+    pub fn wants_codes(&self, asked: u64) -> bool {
+        asked >= MANY && !self.wild && self.len() >= 4 * self.fitted.max(1)
+    }
+
+    /// Makes codes where they pay.
+    ///
+    /// # Errors
+    /// As [`Flat::add`].
+    pub fn fit(&mut self, threads: Option<usize>, monitor: Option<&dyn Monitor>) -> Result<()> {
+        self.codes = flat::fit(&self.rows, self.metric, 0, threads::resolve(threads)?, monitor)?;
+        self.fitted = self.len();
+        Ok(())
+    }
+
+    /// The `k` nearest of each query, of those that `selector` has.
+    ///
+    /// # Errors
+    /// As [`Index::search`](crate::Index::search).
+    pub fn search(
+        &self,
+        queries: Vectors,
+        k: usize,
+        selector: Option<&Selector>,
+        params: &SearchParams,
+    ) -> Result<Hits> {
+        self.searched(selector, |searched| searched.nearest(queries, k, params))
+    }
+
+    /// All that are no farther than `radius` from each query, of those that `selector` has.
+    ///
+    /// # Errors
+    /// As [`Index::range_search`](crate::Index::range_search).
+    pub fn range_search(
+        &self,
+        queries: Vectors,
+        radius: f32,
+        selector: Option<&Selector>,
+        params: &SearchParams,
+    ) -> Result<RangeHits> {
+        self.searched(selector, |searched| searched.within(queries, radius, params))
+    }
+
+    fn searched<T>(&self, selector: Option<&Selector>, search: impl Fn(Searched) -> Result<T>) -> Result<T> {
+        let metric = self.metric;
+        let Some(selector) = selector else {
+            let list = List { rows: self.rows.view(), ids: &Ids::Rows };
+            return search(Searched { metric, list, codes: self.codes.as_ref(), graph: None, ivf: None });
+        };
+        let chosen: Vec<usize> = (0..self.len()).filter(|&row| selector.has(row as i64)).collect();
+        let rows = self.rows.view().gathered(&chosen)?;
+        let rows = Vectors::from_bytes(rows.bytes(), self.rows.stored(), self.dim())?;
+        let mut ids = Buffer::new();
+        ids.extend("ids", bytemuck::cast_slice(&chosen))?;
+        let ids = Ids::Given(ids);
+        search(Searched { metric, list: List { rows, ids: &ids }, codes: None, graph: None, ivf: None })
+    }
+
+    /// The `k` nearest of each query's candidates, row after row an equal number of row numbers each, −1 for none.
+    ///
+    /// # Errors
+    /// As [`Flat::search`]; [`Error::Argument`](crate::Error::Argument) for a row that is none,
+    /// [`Error::Shape`](crate::Error::Shape) for candidates that are not whole rows.
+    pub fn rank(
+        &self,
+        queries: Vectors,
+        k: usize,
+        candidates: &[i64],
+        params: &SearchParams,
+    ) -> Result<Hits> {
+        let (n, isa) = (queries.len(), Isa::active());
+        if n == 0 || !candidates.len().is_multiple_of(n) {
+            return Err(Error::Shape { len: candidates.len(), dim: n });
+        }
+        if let Some(row) = candidates.iter().find(|&&row| row >= self.len() as i64) {
+            return Err(Error::argument("candidate", row, "the number of a vector, or -1 for none"));
+        }
+        if queries.dim() != self.dim() {
+            return Err(Error::Dimension { what: "queries", expected: self.dim(), got: queries.dim() });
+        }
+        let (width, rows) = (candidates.len() / n, self.rows.view());
+        let mut hits =
+            Hits { k, ids: vec![-1; n * k], distances: vec![f32::INFINITY; n * k], stats: Vec::new() };
+        let results: Vec<_> =
+            hits.ids.chunks_mut(k).zip(hits.distances.chunks_mut(k)).map(Mutex::new).collect();
+        threads::run(
+            threads::resolve(params.threads)?,
+            params.monitor,
+            "rank",
+            (n, n as u64),
+            |at, worker| {
+                let mut row = results[at].lock().map_err(|_| Error::Interrupted)?;
+                let query = Query::new(self.metric, queries, at, self.rows.stored());
+                let asked = candidates[at * width..][..width].iter().filter(|&&row| row >= 0);
+                let list: Vec<u32> = asked.map(|&row| row as u32).collect();
+                let mut distances = Vec::with_capacity(list.len());
+                query.distances(isa, rows, &list, &mut distances);
+                let mut top = TopK::new(k, list.len());
+                for (distance, row) in distances.into_iter().zip(list) {
+                    top.offer(distance, u64::from(row));
+                }
+                let (ids, nearest) = &mut *row;
+                for ((found, id), distance) in top.into_sorted().zip(ids.iter_mut()).zip(nearest.iter_mut()) {
+                    (*id, *distance) = (found.id as i64, found.distance);
+                }
+                worker.advance(1);
+                Ok(())
+            },
+        )?;
+        drop(results);
+        Ok(hits)
+    }
+
+    /// Removes the vectors that `selector` has; those behind move up. How many went.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory); nothing is then removed.
+    pub fn remove(&mut self, selector: &Selector) -> Result<usize> {
+        let before = self.len();
+        let kept: Vec<usize> = (0..before).filter(|&row| !selector.has(row as i64)).collect();
+        if kept.len() < before {
+            self.choose(&kept)?;
+        }
+        Ok(before - kept.len())
+    }
+
+    /// Becomes the vectors `rows`, in that order.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory); nothing is then changed.
+    ///
+    /// # Panics
+    /// Where there is no such row.
+    pub fn choose(&mut self, rows: &[usize]) -> Result<()> {
+        let values = self.rows.view().gathered(rows)?;
+        let sizes = (self.dim(), rows.len());
+        self.rows = Rows::from_parts(sizes, Dtype::F32, self.rows.stored(), Kept::Exact, values);
+        (self.codes, self.fitted) = (None, 0);
+        Ok(())
+    }
+}

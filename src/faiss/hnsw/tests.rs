@@ -1,0 +1,1 @@
+//! Graphs of all kinds, and arrays that lie.

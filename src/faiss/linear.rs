@@ -1,0 +1,201 @@
+//! What does a matrix make of vectors, and vectors of each other? Every product that Faiss's interface asks for, on the core's kernel.
+
+use std::sync::Mutex;
+
+use crate::error::{Error, Result};
+use crate::kernels::product::{Panels, Products};
+use crate::kernels::{Isa, Kernel, Simd};
+use crate::threads::{self, Monitor};
+use crate::transform::hadamard;
+
+/// Vectors that a thread takes at a time: with their results they stay in L2 for the dimensions that are common.
+const BLOCK: usize = 192;
+
+/// Values that a thread takes at a time where it does little with each.
+const PIECE: usize = 1 << 15;
+
+/// y = Ax + b of each vector of `x`, where A is rows of `dim` values and b one value a row, or nothing; a row of `out` a vector.
+///
+/// # Errors
+/// [`Error::Shape`] where `x` or `a` are not whole rows; [`Error::Dimension`] where `b` is not one value a row, or `out` has another
+/// length; [`Error::Argument`] where `threads` is 0; [`Error::Interrupted`].
+pub fn apply(
+    x: &[f32],
+    dim: usize,
+    (a, b): (&[f32], Option<&[f32]>),
+    out: &mut [f32],
+    (threads, monitor): (Option<usize>, Option<&dyn Monitor>),
+) -> Result<()> {
+    check(x, dim)?;
+    check(a, dim)?;
+    let (n, width, threads) = (x.len() / dim, a.len() / dim, threads::resolve(threads)?);
+    if let Some(b) = b
+        && b.len() != width
+    {
+        return Err(Error::Dimension { what: "the offset", expected: width, got: b.len() });
+    }
+    if out.len() != n * width {
+        return Err(Error::Dimension { what: "the results", expected: n * width, got: out.len() });
+    }
+    if out.is_empty() {
+        return Ok(());
+    }
+    let (panels, isa) = (Panels::new(a, dim), Isa::active());
+    // A hand-over costs more than small products.
+    let threads = if out.len().saturating_mul(dim) < 1 << 20 { 1 } else { threads };
+    let parts: Vec<_> = out.chunks_mut(BLOCK * width).map(Mutex::new).collect();
+    threads::run(threads, monitor, "multiply", (parts.len(), n as u64), |at, worker| {
+        if let Ok(mut out) = parts[at].lock() {
+            let (from, to) = (at * BLOCK, (at * BLOCK + BLOCK).min(n));
+            isa.run(Products { rows: &x[from * dim..to * dim], panels: &panels, out: &mut out });
+            if let Some(b) = b {
+                for y in out.chunks_exact_mut(width) {
+                    y.iter_mut().zip(b).for_each(|(y, b)| *y += b);
+                }
+            }
+            worker.advance((to - from) as u64);
+        }
+        Ok(())
+    })
+}
+
+/// ‖q − x‖² of each query and each vector, a row of `out` a query: as ⟨(−2q, ‖q‖², 1), (x, 1, ‖x‖²)⟩, so that it costs what a product
+/// costs.
+///
+/// # Errors
+/// As [`apply`], and [`Error::OutOfMemory`].
+pub fn squares(
+    q: &[f32],
+    x: &[f32],
+    dim: usize,
+    out: &mut [f32],
+    call: (Option<usize>, Option<&dyn Monitor>),
+) -> Result<()> {
+    check(q, dim)?;
+    check(x, dim)?;
+    let longer = |rows: &[f32], factor: f32, norm_first: bool| {
+        let mut long = Vec::new();
+        let len = rows.len() / dim * (dim + 2);
+        let memory = |_| Error::OutOfMemory { what: "vectors", bytes: 4 * len as u64 };
+        long.try_reserve_exact(len).map_err(memory)?;
+        for row in rows.chunks_exact(dim) {
+            let norm = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() as f32;
+            long.extend(row.iter().map(|v| factor * v));
+            long.extend(if norm_first { [norm, 1.0] } else { [1.0, norm] });
+        }
+        Ok::<_, Error>(long)
+    };
+    apply(&longer(q, -2.0, true)?, dim + 2, (&longer(x, 1.0, false)?, None), out, call)
+}
+
+/// Makes each vector of `x` one of length 1, in place; those of zeros stay.
+///
+/// # Errors
+/// [`Error::Shape`] where `x` is not whole rows; [`Error::Argument`] where `threads` is 0.
+pub fn normalize(x: &mut [f32], dim: usize, threads: Option<usize>) -> Result<()> {
+    check(x, dim)?;
+    let isa = Isa::active();
+    let rows = PIECE.div_ceil(dim);
+    // A hand-over costs more than a few thousand values.
+    let threads = if x.len() < 2 * PIECE { 1 } else { threads::resolve(threads)? };
+    let parts: Vec<_> = x.chunks_mut(rows * dim).map(Mutex::new).collect();
+    threads::run(threads, None, "normalize", (parts.len(), parts.len() as u64), |at, _| {
+        if let Ok(mut part) = parts[at].lock() {
+            isa.run(Normalize { x: &mut part, dim });
+        }
+        Ok(())
+    })
+}
+
+struct Normalize<'a> {
+    x: &'a mut [f32],
+    dim: usize,
+}
+
+impl Kernel for Normalize<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for row in self.x.chunks_exact_mut(self.dim) {
+            let (lines, rest) = row.as_chunks::<16>();
+            let mut sums = [s.zero_f32(); 2];
+            for (at, line) in lines.iter().enumerate() {
+                let line = s.load_f32(line);
+                sums[at % 2] = s.mul_add_f32(line, line, sums[at % 2]);
+            }
+            let sum = s.lanes_f32(s.mul_add_f32(sums[0], s.splat_f32(1.0), sums[1]));
+            let norm = sum.iter().sum::<f32>() + rest.iter().map(|v| v * v).sum::<f32>();
+            if norm > 0.0 {
+                let scale = 1.0 / norm.sqrt();
+                for v in row {
+                    *v *= scale;
+                }
+            }
+        }
+    }
+}
+
+/// Three rounds of signs and a Hadamard transform of each vector of `x`, which zeros fill up to the next power of two: `signs` holds three
+/// times as many factors, a round after the other.
+///
+/// # Errors
+/// As [`apply`].
+pub fn rotate(
+    x: &[f32],
+    dim: usize,
+    signs: &[f32],
+    out: &mut [f32],
+    (threads, monitor): (Option<usize>, Option<&dyn Monitor>),
+) -> Result<()> {
+    check(x, dim)?;
+    let (n, width, threads) = (x.len() / dim, dim.next_power_of_two(), threads::resolve(threads)?);
+    if out.len() != n * width || signs.len() != 3 * width {
+        return Err(Error::Dimension { what: "the results", expected: n * width, got: out.len() });
+    }
+    let threads = if out.len() < PIECE { 1 } else { threads };
+    let isa = Isa::active();
+    let parts: Vec<_> = out.chunks_mut(BLOCK * width).map(Mutex::new).collect();
+    threads::run(threads, monitor, "rotate", (parts.len(), n as u64), |at, worker| {
+        if let Ok(mut out) = parts[at].lock() {
+            let rows = out.len() / width;
+            let x = &x[at * BLOCK * dim..][..rows * dim];
+            isa.run(Rotate { x, dim, signs, out: &mut out, width });
+            worker.advance(rows as u64);
+        }
+        Ok(())
+    })
+}
+
+struct Rotate<'a> {
+    x: &'a [f32],
+    dim: usize,
+    signs: &'a [f32],
+    out: &'a mut [f32],
+    width: usize,
+}
+
+impl Kernel for Rotate<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { x, dim, signs, out, width } = self;
+        let scale = 1.0 / (width as f32 * (width as f32).sqrt());
+        for (x, y) in x.chunks_exact(dim).zip(out.chunks_exact_mut(width)) {
+            let (head, tail) = y.split_at_mut(dim);
+            head.copy_from_slice(x);
+            tail.fill(0.0);
+            for signs in signs.chunks_exact(width) {
+                y.iter_mut().zip(signs).for_each(|(y, sign)| *y *= sign);
+                hadamard(y);
+            }
+            y.iter_mut().for_each(|y| *y *= scale);
+        }
+    }
+}
+
+fn check(x: &[f32], dim: usize) -> Result<()> {
+    if dim == 0 || !x.len().is_multiple_of(dim) {
+        return Err(Error::Shape { len: x.len(), dim });
+    }
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! The one loop over lists in Faiss's layout: queries that share a list visit it one after the other, while it is in the cache.
+//!
+//! ```text
+//! for each batch of queries                                (a scorer and a collector each)
+//!   its nearest list of each, then the others in the order of lists:
+//!     scores of a piece of the list → what is within the bound is settled → collected
+//! ```
+//!
+//! The nearest lists come first because the bound that they leave spares most of the work in the others. What is found does not
+//! depend on the order.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use super::{Centers, Lists};
+use crate::error::{Error, Result};
+use crate::faiss::codec::{Codec, Residual, Scorer};
+use crate::faiss::selector::Selector;
+use crate::kernels::{Isa, Kernel, Simd};
+use crate::metric::Metric;
+use crate::search::{Collector, InRange, Neighbor, TopK};
+use crate::threads::{self, Monitor};
+
+/// Queries of a batch, at most.
+const BATCH: usize = 64;
+/// Codes that are scored at a time: whole blocks.
+pub(super) const PIECE: usize = 512;
+
+/// What is asked of lists.
+#[derive(Clone, Copy)]
+pub struct Probes<'a> {
+    /// Where.
+    pub lists: &'a Lists,
+    /// What the codes mean.
+    pub codec: &'a dyn Codec,
+    /// l2 or ip.
+    pub metric: Metric,
+    /// Where codes are of residuals, what they were taken from.
+    pub centers: Option<&'a Centers>,
+    /// The lists of each query, nearest first: an equal number each; −1 for none.
+    pub keys: &'a [i64],
+    /// What they are off from it: ‖q − c‖² or ⟨q,c⟩, one beside each key; read where there are centres.
+    pub coarse: &'a [f32],
+    /// Codes after which no further list of a query is begun.
+    pub max_codes: usize,
+    /// The ids that may be found; all where nothing is said.
+    pub selector: Option<&'a Selector>,
+    /// Tell the place, list · 2³² + offset, instead of the id.
+    pub places: bool,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Within {
+    /// The so many nearest.
+    Nearest(usize),
+    /// All that are no farther.
+    Radius(f32),
+}
+
+/// One query's findings, nearest first.
+pub type Found = Vec<Neighbor>;
+
+impl Probes<'_> {
+    /// Looks for every query of `queries`, row after row.
+    ///
+    /// # Errors
+    /// [`Error::Shape`]; [`Error::Argument`] for a key that is no list; [`Error::Interrupted`].
+    pub fn run(
+        &self,
+        queries: &[f32],
+        within: Within,
+        (threads, monitor): (Option<usize>, Option<&dyn Monitor>),
+    ) -> Result<Vec<Found>> {
+        self.lists.check(self.codec)?;
+        let dim = self.codec.dim();
+        let n = queries.len() / dim;
+        if !queries.len().is_multiple_of(dim) {
+            return Err(Error::Shape { len: queries.len(), dim });
+        }
+        if n == 0 {
+            return Ok(Vec::new());
+        }
+        if !self.keys.len().is_multiple_of(n)
+            || (self.centers.is_some() && self.coarse.len() != self.keys.len())
+        {
+            return Err(Error::Shape { len: self.keys.len(), dim: n });
+        }
+        let count = self.lists.count().min(self.centers.map_or(usize::MAX, Centers::len));
+        if let Some(key) = self.keys.iter().find(|&&key| key >= count as i64) {
+            return Err(Error::argument("list", key, "the number of a list, counted from 0, or -1 for none"));
+        }
+        let threads = threads::resolve(threads)?;
+        let width = self.keys.len() / n;
+        let size = n.div_ceil(threads).clamp(1, BATCH);
+        let mut found: Vec<Found> = vec![Vec::new(); n];
+        let batches: Vec<_> = found.chunks_mut(size).map(Mutex::new).collect();
+        threads::run(threads, monitor, "search", (batches.len(), n as u64), |at, worker| {
+            let mut found = batches[at].lock().map_err(|_| Error::Interrupted)?;
+            let rows = at * size..at * size + found.len();
+            let queries = &queries[rows.start * dim..rows.end * dim];
+            match within {
+                Within::Nearest(k) => {
+                    let tops = rows.clone().map(|query| TopK::new(k, self.met(query, width))).collect();
+                    for (found, top) in found.iter_mut().zip(self.batch(queries, rows, width, tops)) {
+                        found.extend(top.into_sorted());
+                    }
+                }
+                Within::Radius(radius) => {
+                    let ranges = found.iter().map(|_| InRange::new(radius)).collect();
+                    for (found, range) in found.iter_mut().zip(self.batch(queries, rows, width, ranges)) {
+                        found.extend(range.into_sorted());
+                    }
+                }
+            }
+            worker.advance(found.len() as u64);
+            Ok(())
+        })?;
+        drop(batches);
+        Ok(found)
+    }
+
+    /// The lists that query `query` gets to, and their rank among its `width`.
+    fn visits(&self, query: usize, width: usize) -> impl Iterator<Item = (usize, usize)> {
+        let mut left = self.max_codes;
+        let keys = self.keys[query * width..][..width].iter().enumerate();
+        let lists = keys.filter(|(_, key)| **key >= 0).map(|(rank, &key)| (rank, key as usize));
+        lists
+            .take_while(move |&(_, list)| {
+                let begun = left > 0;
+                left = left.saturating_sub(self.lists.len(list));
+                begun
+            })
+            .filter(|&(_, list)| self.lists.len(list) > 0)
+    }
+
+    /// How many codes it meets there.
+    fn met(&self, query: usize, width: usize) -> usize {
+        self.visits(query, width).map(|(_, list)| self.lists.len(list)).sum()
+    }
+
+    /// Looks for some queries together.
+    fn batch<C: Collector>(
+        &self,
+        queries: &[f32],
+        rows: Range<usize>,
+        width: usize,
+        mut found: Vec<C>,
+    ) -> Vec<C> {
+        let queries = queries.chunks_exact(self.codec.dim());
+        let mut scorers: Vec<_> = queries.map(|query| self.codec.scorer(self.metric, query)).collect();
+        // Whether it is not a query's nearest, the list, the query, the key.
+        let mut visits = Vec::new();
+        for (at, query) in rows.enumerate() {
+            let lists = self.visits(query, width).enumerate();
+            visits.extend(lists.map(|(turn, (rank, list))| (turn > 0, list, at, query * width + rank)));
+        }
+        visits.sort_unstable();
+        let (mut scores, mut near) = (vec![0f32; PIECE], Vec::with_capacity(PIECE));
+        for (_, list, at, key) in visits {
+            scorers[at].enter(self.centers.map(|centers| Residual {
+                center: centers.center(list),
+                table: centers.table(list),
+                coarse: self.coarse[key],
+            }));
+            self.list(&mut *scorers[at], list, &mut found[at], (&mut scores, &mut near));
+        }
+        found
+    }
+
+    /// Offers the codes of `list`.
+    fn list<C: Collector>(
+        &self,
+        scorer: &mut dyn Scorer,
+        list: usize,
+        found: &mut C,
+        (scores, near): (&mut [f32], &mut Vec<u32>),
+    ) {
+        let isa = Isa::active();
+        let (ids, codes) = (self.lists.ids(list), self.lists.blocks(list));
+        let (size, block, slack) = (self.lists.code_size(), self.lists.block(), scorer.slack());
+        for (first, ids) in (0..).step_by(PIECE).zip(ids.chunks(PIECE)) {
+            let whole = ids.len().next_multiple_of(block);
+            scorer.score(&codes[first * size..(first + whole) * size], &mut scores[..whole]);
+            near.clear();
+            isa.run(Near { scores: &scores[..ids.len()], bound: found.bound() + slack, near });
+            for &row in near.iter() {
+                let (row, id) = (row as usize, ids[row as usize]);
+                if scores[row] > found.bound() + slack || self.selector.is_some_and(|set| !set.has(id)) {
+                    continue;
+                }
+                let distance = scorer.settle(codes, first + row, scores[row]);
+                if distance <= found.bound() {
+                    let place = (list as u64) << 32 | (first + row) as u64;
+                    found.offer(distance, if self.places { place } else { id as u64 });
+                }
+            }
+            found.settle();
+        }
+    }
+}
+
+/// The rows whose score does not exceed `bound`, or is NaN.
+struct Near<'a> {
+    scores: &'a [f32],
+    bound: f32,
+    near: &'a mut Vec<u32>,
+}
+
+impl Kernel for Near<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (whole, rest) = self.scores.as_chunks::<16>();
+        let bound = s.splat_f32(self.bound);
+        for (at, scores) in whole.iter().enumerate() {
+            let mut mask = s.not_less_f32(bound, s.load_f32(scores));
+            while mask != 0 {
+                let bit = mask.trailing_zeros();
+                mask &= !(S::LANE_BITS << bit);
+                self.near.push((at * 16) as u32 + u32::from(S::LANE_OF_BIT[bit as usize]));
+            }
+        }
+        for (at, score) in rest.iter().enumerate() {
+            if *score <= self.bound {
+                self.near.push((whole.len() * 16 + at) as u32);
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Many vectors against many vectors: plain inner products, as a table.
+//!
+//! Both sides are packed, so that the loop over coordinates reads two streams from end to end: of one side [`TOGETHER`] vectors a step, of
+//! the other one or two panels of [`LANES`]. A panel stays in L1 while all groups of a block meet it.
+
+use super::simd::{Kernel, Simd};
+
+/// Vectors of a panel: one register of sums.
+const LANES: usize = 16;
+/// Vectors of a group: with two panels what the registers of AVX-512 hold, with one those of AVX2.
+const TOGETHER: usize = 6;
+/// Coordinates of a pass: so many of two panels fit L1.
+const DEPTH: usize = 192;
+
+/// Vectors by panels: pieces of [`DEPTH`] coordinates, each two panels wide.
+pub struct Panels {
+    dim: usize,
+    count: usize,
+    lines: Vec<[[f32; LANES]; 2]>,
+}
+
+impl Panels {
+    /// Of rows of `dim` values.
+    pub fn new(rows: &[f32], dim: usize) -> Self {
+        let count = rows.len() / dim;
+        let mut lines = vec![[[0.0; LANES]; 2]; dim * count.div_ceil(2 * LANES)];
+        for (at, row) in rows.chunks_exact(dim).enumerate() {
+            let pair = &mut lines[at / (2 * LANES) * dim..][..dim];
+            let (panel, lane) = (at / LANES % 2, at % LANES);
+            for (line, &v) in pair.iter_mut().zip(row) {
+                line[panel][lane] = v;
+            }
+        }
+        Self { dim, count, lines }
+    }
+
+    /// How many vectors.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+}
+
+/// Products of rows of values with all vectors of `panels`, row after row.
+pub struct Products<'a> {
+    /// Rows, of as many coordinates as the panels' vectors.
+    pub rows: &'a [f32],
+    /// The other side.
+    pub panels: &'a Panels,
+    /// A value for each row and each vector, which is overwritten.
+    pub out: &'a mut [f32],
+}
+
+impl Kernel for Products<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { rows, panels, out } = self;
+        let (dim, width) = (panels.dim, panels.count);
+        let count = rows.len() / dim;
+        let mut groups = vec![[0f32; TOGETHER]; dim * count.div_ceil(TOGETHER)];
+        for (at, row) in rows.chunks_exact(dim).enumerate() {
+            let group = &mut groups[at / TOGETHER * dim..][..dim];
+            for (step, &v) in group.iter_mut().zip(row) {
+                step[at % TOGETHER] = v;
+            }
+        }
+        for from in (0..dim).step_by(DEPTH) {
+            let depth = DEPTH.min(dim - from);
+            for (pair, lines) in panels.lines.chunks_exact(dim).enumerate() {
+                let lines = &lines[from..from + depth];
+                let column = pair * 2 * LANES;
+                for (group, steps) in groups.chunks_exact(dim).enumerate() {
+                    let steps = &steps[from..from + depth];
+                    let row = group * TOGETHER;
+                    let out = &mut out[row * width..];
+                    let place = (width, column, TOGETHER.min(count - row), from > 0);
+                    if S::PANELS > 1 {
+                        tile::<S, 2>(s, lines, steps, out, place, 0);
+                    } else {
+                        tile::<S, 1>(s, lines, steps, out, place, 0);
+                        tile::<S, 1>(s, lines, steps, out, place, 1);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// P panels from `first` of a pair against a group; `place` is the table's width, the pair's column, the rows that there are, and whether
+/// sums are added to those that are there.
+#[inline(always)]
+fn tile<S: Simd, const P: usize>(
+    s: S,
+    lines: &[[[f32; LANES]; 2]],
+    steps: &[[f32; TOGETHER]],
+    out: &mut [f32],
+    (width, column, rows, add): (usize, usize, usize, bool),
+    first: usize,
+) {
+    let mut sums = [[s.zero_f32(); P]; TOGETHER];
+    for (line, step) in lines.iter().zip(steps) {
+        let mut panel = [s.zero_f32(); P];
+        for p in 0..P {
+            panel[p] = s.load_f32(&line[if P == 1 { first } else { p }]);
+        }
+        for q in 0..TOGETHER {
+            let v = s.splat_f32(step[q]);
+            for p in 0..P {
+                sums[q][p] = s.mul_add_f32(panel[p], v, sums[q][p]);
+            }
+        }
+    }
+    // All of them, so that the loop unrolls and the sums never leave their registers.
+    for q in 0..TOGETHER {
+        if q >= rows {
+            return;
+        }
+        for p in 0..P {
+            let from = column + (first + p) * LANES;
+            let found = s.lanes_f32(sums[q][p]);
+            let Some(out) = out.get_mut(q * width + from.min(width)..q * width + width.min(from + LANES))
+            else {
+                return;
+            };
+            if add {
+                out.iter_mut().zip(&found).for_each(|(out, found)| *out += found);
+            } else {
+                out.iter_mut().zip(&found).for_each(|(out, found)| *out = *found);
+            }
+        }
+    }
+}
