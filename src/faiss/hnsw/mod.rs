@@ -6,12 +6,14 @@
 //! search    many queries
 //! insert    new nodes, each linked to what a walk finds near it
 //! bulk      all nodes at once, by the crate's own graph builder
+//! native    the crate's own graph beside Faiss's
 //! ```
 //!
 //! The arrays are checked once, when they come in: a walk cannot leave them.
 
 mod bulk;
 mod insert;
+mod native;
 mod points;
 mod search;
 #[cfg(test)]
@@ -24,6 +26,7 @@ use super::random::Generator;
 use crate::error::{Error, Result};
 
 pub use insert::Adding;
+pub use native::Native;
 pub use points::Points;
 pub use search::{Effort, Found, Start};
 pub use walk::Stats;
