@@ -34,7 +34,7 @@ pub use walk::Stats;
 /// Levels that a hierarchy can have; Faiss's own have ten at most.
 const MOST_LEVELS: usize = 256;
 /// The seed that Faiss draws levels from.
-const SEED: i64 = 12345;
+const LEVELS: i64 = 12345;
 /// The least probability of a level.
 const RARE: f32 = 1e-9;
 
@@ -166,7 +166,7 @@ impl Hnsw {
     /// # Errors
     /// As [`Parts::new`].
     pub fn new(m: usize) -> Result<Self> {
-        Ok(Self { parts: Parts::new(m, 1.0 / (m as f32).ln())?, generator: Generator::new(SEED) })
+        Ok(Self { parts: Parts::new(m, 1.0 / (m as f32).ln())?, generator: Generator::new(LEVELS) })
     }
 
     /// From arrays that may come from anywhere.
@@ -176,7 +176,7 @@ impl Hnsw {
     pub fn from_parts(parts: Parts) -> Result<Self> {
         let expected = "Faiss's HNSW arrays, whole: every neighbour a node on that level";
         parts.check().map_err(|problem| Error::argument("graph", problem, expected))?;
-        Ok(Self { parts, generator: Generator::new(SEED) })
+        Ok(Self { parts, generator: Generator::new(LEVELS) })
     }
 
     /// The arrays.

@@ -4,8 +4,9 @@
 //! Faiss finds in those arrays, so it is for graphs that are made here, not for those that come from files.
 
 use super::insert::Adding;
-use super::{Hnsw, Parts};
+use super::{Hnsw, LEVELS, Parts};
 use crate::error::{Error, Result};
+use crate::faiss::random::Generator;
 use crate::graph::{Graph, GraphParams};
 use crate::ids::Ids;
 use crate::metric::Metric;
@@ -129,8 +130,8 @@ impl Hnsw {
             cum_nneighbor_per_level: old.cum_nneighbor_per_level.clone(),
             ..Parts::new(2, 1.0)?
         };
-        // Without nodes, any slots will do.
-        let mut new = Self { parts, generator: self.generator.clone() };
+        // All nodes anew have the levels that they would have had one after the other.
+        let mut new = Self { parts, generator: Generator::new(LEVELS) };
         new.check(adding)?;
         new.grow(adding.x.len(), adding.levels)?;
         let start = ground(&mut new)?;
