@@ -210,7 +210,7 @@ class ResultHeap:
     """
 
     def __init__(self, nq: int, k: int, keep_max: bool = False) -> None:
-        self.nq, self.k, self.keep_max = nq, k, keep_max
+        self.nq, self.k, self.keep_max = nq, k, bool(keep_max)
         most = np.finfo(np.float32).max
         self.D: Floats = np.full((nq, k), -most if keep_max else most, np.float32)
         self.I: Ids = np.full((nq, k), -1, np.int64)
@@ -383,10 +383,10 @@ _STEP, _START, _FACTOR = 65713, 112909, 1686049
 def _checksum(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     """Faiss's checksum of each row of bytes: words from the last to the first, then the bytes that are left."""
     n, d = rows.shape
-    words = np.ascontiguousarray(rows[:, : d // 4 * 4]).view(np.int32).astype(np.int64).view(np.uint64)
+    words = np.ascontiguousarray(rows[:, : d // 4 * 4]).view(np.uint32) * np.uint32(_FACTOR)
     powers = np.cumprod(np.r_[np.uint64(1), np.full(words.shape[1], _STEP, np.uint64)], dtype=np.uint64)
-    sums = (words * np.uint64(_FACTOR) * powers[:-1]).sum(axis=1, dtype=np.uint64)
-    sums += np.uint64(_START) * powers[-1]
+    sums = (words.astype(np.uint64) * powers[:-1]).sum(axis=1, dtype=np.uint64)
+    sums += powers[-1:] * np.uint64(_START)
     for column in rows[:, d // 4 * 4 :].T:
         sums = sums * np.uint64(_STEP) + column.astype(np.uint64) * np.uint64(_FACTOR)
     return sums
