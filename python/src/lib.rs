@@ -28,7 +28,7 @@ mod _steep {
     #[pymodule_export]
     use super::faiss::flat::Flat;
     #[pymodule_export]
-    use super::faiss::hnsw::Hnsw;
+    use super::faiss::hnsw::{Hnsw, NativeGraph};
     #[pymodule_export]
     use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_rotate, faiss_squares};
     #[pymodule_export]
