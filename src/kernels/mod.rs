@@ -27,6 +27,7 @@ pub mod planes;
 pub mod product;
 pub mod scalar;
 pub mod simd;
+pub mod single;
 pub mod squares;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use super::points::Points;
 use super::search::with_scratch;
 use super::walk::{Scratch, Stop, Wanted, node};
 use super::{Hnsw, Parts};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{self, GraphParams, NONE};
 use crate::kernels::Isa;
 use crate::threads::{self, Monitor};
@@ -76,7 +76,18 @@ impl Hnsw {
         Ok(())
     }
 
-    /// Makes every node reachable from the entry on the lowest level.
+    /// Makes every node reachable from the entry on the lowest level; `adding.x` are all nodes.
+    ///
+    /// # Errors
+    /// As [`Hnsw::insert`]; nodes before the one that it was at are reachable then.
+    pub fn mend(&mut self, adding: &Adding, monitor: Option<&dyn Monitor>) -> Result<()> {
+        if adding.x.len() != self.len() {
+            return Err(Error::argument("vectors", adding.x.len(), "one for each node"));
+        }
+        adding.points.check(self.len(), adding.x)?;
+        self.reach(adding, monitor)
+    }
+
     fn reach(&mut self, adding: &Adding, monitor: Option<&dyn Monitor>) -> Result<()> {
         let Some((entry, _)) = self.entry() else { return Ok(()) };
         let mut reach = Reach { from: vec![NONE; self.len()], open: Vec::new() };
@@ -127,11 +138,11 @@ impl Hnsw {
     /// Replaces the lowest level's lists by the best of `k` given neighbours of each node, which ascend in distance.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for a neighbour that is no node, [`Error::Interrupted`](crate::Error::Interrupted).
+    /// [`Error::Argument`] for a neighbour that is no node.
     pub fn init_level_0(&mut self, points: Points, k: usize, near: &[(f32, i64)]) -> Result<()> {
         let n = self.len();
         if let Some((_, node)) = near.iter().find(|(_, node)| *node >= n as i64) {
-            return Err(crate::Error::argument("I", node, "nodes of the graph"));
+            return Err(Error::argument("I", node, "nodes of the graph"));
         }
         let room = self.room(0);
         for (at, row) in near.chunks_exact(k.max(1)).take(n).enumerate() {
