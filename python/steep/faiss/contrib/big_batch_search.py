@@ -52,10 +52,10 @@ class _Search:
         ids, codes = get_invlist(self.index.invlists, at)
         if not some.size or not ids.size:
             return some, None, ids, None
-        rows = self.xq[some]
+        x = self.decode(codes)
         if self.by_residual:
-            rows = rows - self.index.quantizer.reconstruct(at)
-        return some, rows, ids, self.decode(codes)
+            x = x + self.index.quantizer.reconstruct(at)
+        return some, self.xq[some], ids, x
 
     def compute(self, at: int, extra: dict[str, Any]) -> tuple[Any, ...]:
         """Distances and ids of what a list has for its queries."""

@@ -52,7 +52,6 @@ def two_level_clustering(
 
 def train_ivf_index_with_2level(index: Any, xt: Any, **args: Any) -> None:
     """Train an inverted file, also one behind transforms, with centroids of `two_level_clustering`."""
-    index = faiss.downcast_index(index)
     if isinstance(index, faiss.IndexPreTransform):
         for at in range(index.chain.size()):
             transform = index.chain.at(at)

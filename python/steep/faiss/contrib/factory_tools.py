@@ -99,7 +99,6 @@ def _coded(index: Any, family: str) -> str | None:
 
 def reverse_index_factory(index: Any) -> str:
     """The factory string of an index, where it has one."""
-    index = faiss.downcast_index(index)
     names = {cls.__name__ for cls in type(index).__mro__}
     if "IndexIVF" in names:
         code = _coded(index, "IndexIVF")
@@ -123,7 +122,7 @@ def reverse_index_factory(index: Any) -> str:
 
 
 def _lists(index: Any) -> str:
-    quantizer = faiss.downcast_index(index.quantizer)
+    quantizer = index.quantizer
     if isinstance(quantizer, faiss.IndexFlat):
         return f"IVF{index.nlist}"
     if any(cls.__name__ == "IndexHNSW" for cls in type(quantizer).__mro__):

@@ -9,7 +9,7 @@ from steep import faiss
 
 def get_invlist(invlists: Any, l: int) -> tuple[Any, Any]:  # noqa: E741
     """The ids and the codes of a list; those of lists in blocks as (blocks, bytes, vectors of a block)."""
-    invlists, size = faiss.downcast_InvertedLists(invlists), invlists.list_size(l)
+    size = invlists.list_size(l)
     ids = faiss.rev_swig_ptr(invlists.get_ids(l), size).copy()
     if isinstance(invlists, faiss.BlockInvertedLists):
         each, block = invlists.n_per_block, invlists.block_size

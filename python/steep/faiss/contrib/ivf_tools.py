@@ -44,7 +44,7 @@ def search_preassigned(index_ivf: Any, xq: Any, k: int, list_nos: Any, coarse_di
     if isinstance(index_ivf, faiss.IndexPreTransform):
         assert index_ivf.chain.size() == 1, "chain must have only one component"
         xq = index_ivf.chain.at(0).apply(xq)
-        index_ivf = faiss.downcast_index(index_ivf.index)
+        index_ivf = index_ivf.index
     n = _check(index_ivf, xq)
     return index_ivf.search_preassigned(xq, k, list_nos, _coarse(index_ivf, n, list_nos, coarse_dis))
 
@@ -68,7 +68,13 @@ def replace_ivf_quantizer(index_ivf: Any, new_quantizer: Any) -> Any:
     else:
         assert new_quantizer.ntotal == index_ivf.nlist, f"{new_quantizer.ntotal} centroids, {index_ivf.nlist} lists"
     index_ivf.quantizer = new_quantizer
+    _forget(index_ivf)
     return old
+
+
+def _forget(index_ivf: Any) -> None:
+    """Have what the index keeps of its centroids made again."""
+    index_ivf._centers = None
 
 
 def permute_invlists(index_ivf: Any, perm: Any) -> None:
@@ -78,8 +84,9 @@ def permute_invlists(index_ivf: Any, perm: Any) -> None:
     assert index_ivf.quantizer.ntotal == nlist, f"{index_ivf.quantizer.ntotal} centroids, {nlist} lists"
     perm = np.ascontiguousarray(perm, np.int64)
     assert np.array_equal(np.sort(perm), np.arange(nlist)), "the numbers are no permutation"
-    faiss.downcast_index(index_ivf.quantizer).permute_entries(perm)
-    faiss.downcast_InvertedLists(index_ivf.invlists).permute_invlists(faiss.swig_ptr(perm))
+    index_ivf.quantizer.permute_entries(perm)
+    index_ivf.invlists.permute_invlists(faiss.swig_ptr(perm))
+    _forget(index_ivf)
 
 
 def sort_invlists_by_size(index_ivf: Any) -> None:
