@@ -13,8 +13,8 @@ use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use steep::BuildParams;
-use steep::faiss::convert;
 use steep::Error;
+use steep::faiss::convert;
 use steep::faiss::file::{self, Array, Fourcc, Record, Root, Value, blocks::Layout};
 
 use crate::call::released;
