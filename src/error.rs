@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use crate::index::Spec;
-use crate::vectors::Dtype;
+use crate::vectors::{Dtype, Vectors};
 
 /// The one error type of the crate. Every variant carries the offending values.
 #[non_exhaustive]
@@ -27,6 +27,19 @@ pub enum Error {
         /// The index's dimension.
         expected: usize,
         /// The vectors' dimension.
+        got: usize,
+    },
+    /// Vectors of one number of bits were given where another is needed.
+    #[error(
+        "{what} have {got} bits, the index has {expected}: pass bytes of shape (n, {}), eight bits each",
+        .expected / 8
+    )]
+    Bits {
+        /// Which vectors ("queries", "vectors").
+        what: &'static str,
+        /// The index's bits.
+        expected: usize,
+        /// The vectors' bits.
         got: usize,
     },
     /// A buffer's length is not a whole number of rows.
@@ -169,6 +182,20 @@ impl Error {
     /// An [`Error::Argument`] from anything printable.
     pub fn argument(name: &'static str, value: impl ToString, expected: &'static str) -> Self {
         Self::Argument { name, value: value.to_string(), expected }
+    }
+
+    /// An [`Error::Dimension`] or [`Error::Bits`], where `vectors` have not the dimension of an index of `dtype`.
+    pub(crate) fn check_dim(
+        what: &'static str,
+        dtype: Dtype,
+        expected: usize,
+        vectors: &Vectors,
+    ) -> Result<()> {
+        match vectors.dim() {
+            got if got == expected => Ok(()),
+            got if dtype == Dtype::B1 => Err(Self::Bits { what, expected, got }),
+            got => Err(Self::Dimension { what, expected, got }),
+        }
     }
 
     /// An [`Error::Io`] for `path`.

@@ -18,10 +18,8 @@ pub fn ground_truth(
     metric: Metric,
     params: &SearchParams,
 ) -> Result<Hits> {
-    vectors.check_finite("vectors")?;
-    if metric == Metric::Cosine {
-        vectors.check_nonzero("vectors")?;
-    }
+    let (vectors, queries) = (metric.read(vectors)?, metric.read(queries)?);
+    metric.check_values("vectors", vectors)?;
     Searched { metric, list: List { rows: vectors, ids: &Ids::Rows }, codes: None, graph: None, ivf: None }
         .nearest(queries, k, params)
 }

@@ -109,7 +109,7 @@ impl Rows {
                 self.declared
             };
         } else if self.stored != self.declared && !fits(vectors, self.stored) {
-            let mut all = Buffer::with_capacity("vectors", self.len * self.dim * self.declared.size())?;
+            let mut all = Buffer::with_capacity("vectors", self.len * self.declared.row_bytes(self.dim))?;
             append(&mut all, self.view(), self.declared, Rounding::Refused)?;
             self.stored = self.declared;
             before.values = Some(std::mem::replace(&mut self.values, all));

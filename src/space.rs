@@ -133,9 +133,7 @@ impl Space {
         match self.metric {
             Metric::L2 => (unit, 0.0),
             Metric::Cosine => (2.0 * unit, 0.0),
-            Metric::InnerProduct => {
-                (2.0 * unit * self.longest / norm.sqrt(), 2.0 * unit * self.longest * self.longest)
-            }
+            _ => (2.0 * unit * self.longest / norm.sqrt(), 2.0 * unit * self.longest * self.longest),
         }
     }
 
@@ -228,8 +226,8 @@ impl Space {
             // What is so far off that it could overflow is brought nearer: its order of the vectors stays.
             (Metric::L2, _) => (FARTHEST * self.step / reach()).min(1.0),
             (Metric::Cosine, _) => 1.0 / norm(),
-            (Metric::InnerProduct, Role::Asked) => self.longest / norm(),
-            (Metric::InnerProduct, Role::Stored) => 1.0,
+            (_, Role::Asked) => self.longest / norm(),
+            (_, Role::Stored) => 1.0,
         };
         let scale = if scale.is_finite() { scale } else { 1.0 };
         let (mean, unit) = (self.projection.mean(), 1.0 / self.step);

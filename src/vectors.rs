@@ -26,22 +26,48 @@ pub enum Dtype {
     I8,
     /// Unsigned byte.
     U8,
+    /// One bit, eight to a byte; in which order is of no consequence to distances.
+    B1,
 }
 
 impl Dtype {
     /// Every type there is.
-    pub const ALL: [Self; 5] = [Self::F32, Self::F16, Self::Bf16, Self::I8, Self::U8];
+    pub const ALL: [Self; 6] = [Self::F32, Self::F16, Self::Bf16, Self::I8, Self::U8, Self::B1];
+    /// Those of which a coordinate is a number.
+    pub const NUMBERS: [Self; 5] = [Self::F32, Self::F16, Self::Bf16, Self::I8, Self::U8];
 
-    /// Bytes of one coordinate.
+    /// Bytes of what lies in memory as one: a coordinate, or eight of them under `b1`.
     pub fn size(self) -> usize {
         match self {
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,
-            Self::I8 | Self::U8 => 1,
+            Self::I8 | Self::U8 | Self::B1 => 1,
         }
     }
 
-    /// The name used in every interface: "f32", "f16", "bf16", "i8", "u8".
+    /// Bytes of a vector of `dim` coordinates.
+    pub fn row_bytes(self, dim: usize) -> usize {
+        match self {
+            Self::B1 => dim / 8,
+            _ => dim * self.size(),
+        }
+    }
+
+    /// Refuses dimensions that vectors of this type cannot have.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where `dim` is 0 or above [`MAX_DIM`], or bits are not whole bytes.
+    pub(crate) fn check_dim(self, dim: usize) -> Result<()> {
+        check_dim(dim)?;
+        match self {
+            Self::B1 if !dim.is_multiple_of(8) => {
+                Err(Error::argument("dim", dim, "a multiple of 8 under dtype \"b1\", as in 256"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The name used in every interface: "f32", "f16", "bf16", "i8", "u8", "b1".
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -49,18 +75,19 @@ impl Dtype {
             Self::Bf16 => "bf16",
             Self::I8 => "i8",
             Self::U8 => "u8",
+            Self::B1 => "b1",
         }
     }
 
     /// Calls `visitor` with the Rust type that this value names: the one place where a run-time
-    /// type becomes a compile-time one.
+    /// type becomes a compile-time one. Bits are visited as the bytes that hold them.
     pub fn visit<V: DtypeVisitor>(self, visitor: V) -> V::Out {
         match self {
             Self::F32 => visitor.visit::<f32>(),
             Self::F16 => visitor.visit::<f16>(),
             Self::Bf16 => visitor.visit::<bf16>(),
             Self::I8 => visitor.visit::<i8>(),
-            Self::U8 => visitor.visit::<u8>(),
+            Self::U8 | Self::B1 => visitor.visit::<u8>(),
         }
     }
 }
@@ -83,7 +110,8 @@ impl FromStr for Dtype {
     type Err = Error;
     fn from_str(s: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|d| d.name() == s).ok_or_else(|| {
-            Error::argument("dtype", format_args!("{s:?}"), "\"f32\", \"f16\", \"bf16\", \"i8\" or \"u8\"")
+            let expected = "\"f32\", \"f16\", \"bf16\", \"i8\" or \"u8\", or \"b1\" under metric \"hamming\"";
+            Error::argument("dtype", format_args!("{s:?}"), expected)
         })
     }
 }
@@ -161,7 +189,7 @@ impl<'a> Vectors<'a> {
     /// # Errors
     /// As [`Vectors::new`]; [`Error::Argument`] where the bytes are not aligned for `dtype`.
     pub fn from_bytes(bytes: &'a [u8], dtype: Dtype, dim: usize) -> Result<Self> {
-        check_dim(dim)?;
+        dtype.check_dim(dim)?;
         // Nothing may lie anywhere.
         let bytes = if bytes.is_empty() { bytemuck::cast_slice::<u64, u8>(&[]) } else { bytes };
         if !(bytes.as_ptr() as usize).is_multiple_of(dtype.size()) {
@@ -171,10 +199,31 @@ impl<'a> Vectors<'a> {
                 "a buffer aligned for its element type",
             ));
         }
-        if !bytes.len().is_multiple_of(dim * dtype.size()) {
-            return Err(Error::Shape { len: bytes.len() / dtype.size(), dim });
+        let row = dtype.row_bytes(dim);
+        if !bytes.len().is_multiple_of(row) {
+            return Err(Error::Shape { len: bytes.len() / dtype.size(), dim: row / dtype.size() });
         }
-        Ok(Self { dtype, dim, len: bytes.len() / (dim * dtype.size()), bytes })
+        Ok(Self { dtype, dim, len: bytes.len() / row, bytes })
+    }
+
+    /// The bits of these bytes, as many vectors of eight times the coordinates.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where they are no bytes, or more than [`MAX_DIM`] / 8 to a vector.
+    pub fn bits(self) -> Result<Self> {
+        if self.dtype != Dtype::U8 {
+            return Err(Error::argument("dtype", self.dtype, "\"u8\", eight bits to a byte"));
+        }
+        Dtype::B1.check_dim(8 * self.dim)?;
+        Ok(Self { dtype: Dtype::B1, dim: 8 * self.dim, ..self })
+    }
+
+    /// Bits as the bytes that hold them; anything else as it is.
+    pub fn packed(self) -> Self {
+        match self.dtype {
+            Dtype::B1 => Self { dtype: Dtype::U8, dim: self.dim / 8, ..self },
+            _ => self,
+        }
     }
 
     /// Number of vectors, n.
@@ -202,9 +251,15 @@ impl<'a> Vectors<'a> {
         self.bytes
     }
 
-    /// All coordinates, row after row; `None` where they are of another type than `E`.
+    /// Bytes of a vector.
+    pub fn row_bytes(&self) -> usize {
+        self.dtype.row_bytes(self.dim)
+    }
+
+    /// All coordinates, row after row, or of bits the bytes that hold them; `None` where they are of another type than `E`.
     pub fn as_slice<E: Element>(&self) -> Option<&'a [E]> {
-        (E::DTYPE == self.dtype).then(|| bytemuck::cast_slice(self.bytes))
+        let dtype = if self.dtype == Dtype::B1 { Dtype::U8 } else { self.dtype };
+        (E::DTYPE == dtype).then(|| bytemuck::cast_slice(self.bytes))
     }
 
     /// Rows `range` only.
@@ -212,7 +267,7 @@ impl<'a> Vectors<'a> {
     /// # Panics
     /// Where `range` reaches beyond `len`.
     pub fn rows(&self, range: std::ops::Range<usize>) -> Vectors<'a> {
-        let row = self.dim * self.dtype.size();
+        let row = self.row_bytes();
         Self { len: range.len(), bytes: &self.bytes[range.start * row..range.end * row], ..*self }
     }
 
@@ -221,7 +276,7 @@ impl<'a> Vectors<'a> {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub(crate) fn gathered(&self, chosen: &[usize]) -> Result<Buffer> {
-        let row = self.dim * self.dtype.size();
+        let row = self.row_bytes();
         let mut rows = Buffer::with_capacity("sample", chosen.len() * row)?;
         for &at in chosen {
             rows.extend("sample", &self.bytes[at * row..][..row])?;
@@ -234,19 +289,28 @@ impl<'a> Vectors<'a> {
     /// # Errors
     /// [`Error::NotFinite`] with the first such row and column.
     pub fn check_finite(&self, what: &'static str) -> Result<()> {
-        struct First<'a>(Vectors<'a>);
+        self.check_values(what, false)
+    }
+
+    /// Refuses infinities, and NaN unless it may stand for what is `missing`.
+    pub(crate) fn check_values(&self, what: &'static str, missing: bool) -> Result<()> {
+        struct First<'a>(Vectors<'a>, bool);
         impl DtypeVisitor for First<'_> {
             type Out = Option<(usize, f64)>;
             fn visit<E: Element>(self) -> Self::Out {
                 let values = self.0.as_slice::<E>()?;
                 // Chunks without an early exit vectorise; the exact place is sought only on failure.
-                let chunk =
-                    values.chunks(4096).position(|c| !c.iter().fold(true, |ok, v| ok & v.is_finite()))?;
-                let at = chunk * 4096 + values[chunk * 4096..].iter().position(|v| !v.is_finite())?;
-                Some((at, values[at].to_f64()))
+                let wrong = |v: &E| !v.is_finite() && !(self.1 && v.to_f64().is_nan());
+                let all = |c: &[E]| c.iter().fold(true, |ok, v| ok & v.is_finite());
+                values.chunks(4096).zip((0..).step_by(4096)).filter(|(c, _)| !all(c)).find_map(
+                    |(c, first)| {
+                        let at = c.iter().position(wrong)?;
+                        Some((first + at, c[at].to_f64()))
+                    },
+                )
             }
         }
-        match self.dtype.visit(First(*self)) {
+        match self.dtype.visit(First(*self, missing)) {
             None => Ok(()),
             Some((at, value)) => {
                 Err(Error::NotFinite { what, row: at / self.dim, column: at % self.dim, value: value as f32 })

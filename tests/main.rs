@@ -15,6 +15,7 @@ mod graph;
 mod graph_files;
 mod index_files;
 mod kmeans;
+mod metrics;
 mod monitors;
 mod range;
 mod second_look;

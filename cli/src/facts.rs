@@ -13,7 +13,7 @@ pub struct Facts {
     vectors: usize,
     dim: usize,
     dtype: &'static str,
-    metric: &'static str,
+    metric: String,
     spec: String,
     /// Of all parts: vectors, codes, graph, ids.
     bytes: u64,
@@ -28,7 +28,7 @@ impl Facts {
             vectors: index.len(),
             dim: index.dim(),
             dtype: index.dtype().name(),
-            metric: index.metric().name(),
+            metric: index.metric().to_string(),
             spec: index.spec().to_string(),
             bytes,
             bytes_per_vector: bytes as f64 / index.len().max(1) as f64,

@@ -152,6 +152,22 @@ impl Index {
         Ok((PyArray1::from_vec(py, offsets), ids, distances))
     }
 
+    fn convert(
+        &self,
+        py: Python,
+        spec: &str,
+        seed: &Bound<PyAny>,
+        threads: Option<&Bound<PyAny>>,
+        progress: Option<&Bound<PyAny>>,
+    ) -> Result<Self> {
+        let (threads, seed) = (optional_count("threads", threads)?, count("seed", seed)? as u64);
+        let spec = spec.parse()?;
+        released(py, progress, |pulse| {
+            let params = BuildParams { spec, seed, threads, monitor: Some(pulse), ..BuildParams::default() };
+            Ok(self.core.read(pulse)?.convert(&params)?.into())
+        })
+    }
+
     fn save(&self, py: Python, path: PathBuf) -> Result<()> {
         released(py, None, |pulse| {
             let params = SaveParams { monitor: Some(pulse) };
@@ -188,8 +204,8 @@ impl Index {
     }
 
     #[getter]
-    fn metric(&self) -> &'static str {
-        self.metric.name()
+    fn metric(&self) -> String {
+        self.metric.to_string()
     }
 
     #[getter]

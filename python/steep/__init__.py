@@ -26,6 +26,7 @@ array while a call reads it.
 Every call releases the interpreter, obeys Ctrl-C and may run in many threads at once, also on one index.
 """
 
+from steep._convert import convert
 from steep._evaluate import ground_truth, recall
 from steep._files import read_vectors, write_vectors
 from steep._hits import Hits, RangeHits, Stats
@@ -43,6 +44,7 @@ __all__ = [
     "RangeHits",
     "Stats",
     "build",
+    "convert",
     "ground_truth",
     "info",
     "kmeans",

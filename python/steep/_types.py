@@ -17,8 +17,24 @@ class SupportsDLPack(Protocol):
 
 Array: TypeAlias = npt.ArrayLike | SupportsDLPack
 Path: TypeAlias = str | os.PathLike[str]
-Metric: TypeAlias = Literal["l2", "ip", "cosine"]
-Dtype: TypeAlias = Literal["f32", "f16", "bf16", "i8", "u8"]
+Metric: TypeAlias = (
+    Literal[
+        "l2",
+        "ip",
+        "cosine",
+        "l1",
+        "linf",
+        "canberra",
+        "braycurtis",
+        "jensenshannon",
+        "jaccard",
+        "nan-euclidean",
+        "gower",
+        "hamming",
+    ]
+    | str  # "lp" and an exponent
+)
+Dtype: TypeAlias = Literal["f32", "f16", "bf16", "i8", "u8", "b1"]
 
 #: Called as ``progress(stage, done, total)``, about ten times a second; what it raises ends the call.
 Progress: TypeAlias = Callable[[str, int, int], object]

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::kernels::product::{Panels, Products};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::threads::{self, Monitor};
+use crate::transform::hadamard;
 
 /// Vectors that a thread takes at a time: with their results they stay in L2 for the dimensions that are common.
 const BLOCK: usize = 192;
@@ -130,6 +131,64 @@ impl Kernel for Normalize<'_> {
                     *v *= scale;
                 }
             }
+        }
+    }
+}
+
+/// Three rounds of signs and a Hadamard transform of each vector of `x`, which zeros fill up to the next power of two: `signs` holds three
+/// times as many factors, a round after the other.
+///
+/// # Errors
+/// As [`apply`].
+pub fn rotate(
+    x: &[f32],
+    dim: usize,
+    signs: &[f32],
+    out: &mut [f32],
+    (threads, monitor): (Option<usize>, Option<&dyn Monitor>),
+) -> Result<()> {
+    check(x, dim)?;
+    let (n, width, threads) = (x.len() / dim, dim.next_power_of_two(), threads::resolve(threads)?);
+    if out.len() != n * width || signs.len() != 3 * width {
+        return Err(Error::Dimension { what: "the results", expected: n * width, got: out.len() });
+    }
+    let threads = if out.len() < PIECE { 1 } else { threads };
+    let isa = Isa::active();
+    let parts: Vec<_> = out.chunks_mut(BLOCK * width).map(Mutex::new).collect();
+    threads::run(threads, monitor, "rotate", (parts.len(), n as u64), |at, worker| {
+        if let Ok(mut out) = parts[at].lock() {
+            let rows = out.len() / width;
+            let x = &x[at * BLOCK * dim..][..rows * dim];
+            isa.run(Rotate { x, dim, signs, out: &mut out, width });
+            worker.advance(rows as u64);
+        }
+        Ok(())
+    })
+}
+
+struct Rotate<'a> {
+    x: &'a [f32],
+    dim: usize,
+    signs: &'a [f32],
+    out: &'a mut [f32],
+    width: usize,
+}
+
+impl Kernel for Rotate<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { x, dim, signs, out, width } = self;
+        let scale = 1.0 / (width as f32 * (width as f32).sqrt());
+        for (x, y) in x.chunks_exact(dim).zip(out.chunks_exact_mut(width)) {
+            let (head, tail) = y.split_at_mut(dim);
+            head.copy_from_slice(x);
+            tail.fill(0.0);
+            for signs in signs.chunks_exact(width) {
+                y.iter_mut().zip(signs).for_each(|(y, sign)| *y *= sign);
+                hadamard(y);
+            }
+            y.iter_mut().for_each(|y| *y *= scale);
         }
     }
 }

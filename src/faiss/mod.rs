@@ -4,6 +4,7 @@
 //! behave as it does there. A [`codec::Codec`] says what bytes mean.
 
 pub mod codec;
+pub mod convert;
 pub mod file;
 pub mod flat;
 pub mod hnsw;

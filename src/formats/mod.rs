@@ -163,6 +163,7 @@ pub fn write_vectors(path: impl AsRef<Path>, vectors: Vectors<'_>) -> Result<()>
 /// # Errors
 /// As [`write_vectors`]; [`Error::Interrupted`].
 pub fn write_vectors_with(path: impl AsRef<Path>, vectors: Vectors<'_>, params: &SaveParams) -> Result<()> {
+    let vectors = vectors.packed();
     let (path, dtype) = (path.as_ref(), vectors.dtype());
     let format = Format::of(path)?;
     if !format.holds(dtype) {

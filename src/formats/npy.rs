@@ -42,7 +42,7 @@ pub(super) fn descr(dtype: Dtype) -> &'static Descr {
         Dtype::F16 => &Descr { name: "<f2", size: 2 },
         Dtype::Bf16 => &Descr { name: "<V2", size: 2 },
         Dtype::I8 => &Descr { name: "|i1", size: 1 },
-        Dtype::U8 => &Descr { name: "|u1", size: 1 },
+        Dtype::U8 | Dtype::B1 => &Descr { name: "|u1", size: 1 },
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) fn choose(
 fn beta(rows: Vectors, metric: Metric, threads: usize, monitor: Option<&dyn Monitor>) -> Result<f64> {
     // Inner products are no distances; those of the vectors tell as much.
     let metric = if metric == Metric::InnerProduct { Metric::L2 } else { metric };
-    let row = rows.dim() * rows.dtype().size();
+    let row = rows.row_bytes();
     let count = SAMPLE.min(rows.len());
     let mut sample = Buffer::new();
     for at in (0..count).map(|i| i * rows.len() / count) {

@@ -38,7 +38,7 @@ pub(crate) fn fit(
     monitor: Option<&dyn Monitor>,
 ) -> Result<Option<HeadCodes>> {
     let (n, dim) = (rows.len(), rows.dim());
-    let row_bytes = dim * rows.stored().size();
+    let row_bytes = rows.stored().row_bytes(dim);
     // The projection itself is part of the bytes: so many rows of d floats over n vectors.
     let shared = |directions: usize| ((directions + 2) * dim * 4) as f64 / n as f64;
     let fits = |width: usize, levels, fine: usize| {

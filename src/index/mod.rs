@@ -23,7 +23,7 @@ use crate::search::{Hits, List, RangeHits, SearchParams, Searched};
 use crate::storage::Buffer;
 use crate::threads::Monitor;
 use crate::transform::Chain;
-use crate::vectors::{Dtype, Vectors, check_dim};
+use crate::vectors::{Dtype, Vectors};
 
 /// Vectors that a graph can hold: a node's number shares a word with a bit.
 const MOST_NODES: usize = 1 << 30;
@@ -99,12 +99,15 @@ impl Index {
     /// An empty index for vectors of `dim` coordinates of type `dtype`.
     ///
     /// # Errors
-    /// [`Error::Spec`] for one that cannot be written, as a graph of degree 33; [`Error::Argument`] for a dimension of 0 or above 65,536, above [`Kind::MAX_GRAPH_DIM`] for a graph or codes, or one that
-    /// the transforms do not suit.
+    /// [`Error::Spec`] for one that cannot be written, as a graph of degree 33, or that the metric does not go with; [`Error::Argument`]
+    /// for a dimension of 0 or above 65,536, above [`Kind::MAX_GRAPH_DIM`] for a graph or codes, or one that the transforms or `b1` do not
+    /// suit, and for a type that the metric has no distance for.
     pub fn new(dim: usize, metric: Metric, dtype: Dtype, spec: Spec) -> Result<Self> {
-        check_dim(dim)?;
+        metric.check_dtype(dtype)?;
+        dtype.check_dim(dim)?;
         // What the grammar refuses was never meant, however it was put together.
         let spec: Spec = spec.to_string().parse()?;
+        spec.check_metric(metric)?;
         let width = spec.transforms.width(dim)?;
         spec.kind.check_dim(width)?;
         let stored = if spec.transforms.is_empty() { dtype } else { Dtype::F32 };
@@ -130,10 +133,29 @@ impl Index {
     /// # Errors
     /// As [`Index::add`].
     pub fn build(vectors: Vectors, params: &BuildParams) -> Result<Self> {
+        let vectors = params.metric.read(vectors)?;
         let mut index = Self::new(vectors.dim(), params.metric, vectors.dtype(), params.spec)?;
         index.seed = params.seed;
         index
             .add(vectors, &AddParams { ids: params.ids, threads: params.threads, monitor: params.monitor })?;
+        Ok(index)
+    }
+
+    /// Another index of the same vectors and ids, as `params.spec` says; the metric stays, whatever `params` says.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the vectors are not stored, or only what transforms made of them; as [`Index::build`].
+    pub fn convert(&self, params: &BuildParams) -> Result<Self> {
+        let stored = self.rows.view();
+        if stored.len() < self.len() || !self.spec.transforms.is_empty() {
+            let expected = "an index that stores its vectors as they came";
+            return Err(Error::argument("index", format_args!("of spec \"{}\"", self.spec), expected));
+        }
+        let ids: Vec<u64> = (0..self.len()).map(|row| self.ids.get(row)).collect();
+        let mut index = Self::new(self.dim, self.metric, self.dtype, params.spec)?;
+        index.seed = params.seed;
+        let (threads, monitor) = (params.threads, params.monitor);
+        index.add(stored, &AddParams { ids: Some(&ids), threads, monitor })?;
         Ok(index)
     }
 
@@ -144,7 +166,7 @@ impl Index {
     /// [`Error::IdCount`] and [`Error::DuplicateId`]; [`Error::Inexact`] where the index's type does not hold a value;
     /// [`Error::OutOfMemory`]; [`Error::Interrupted`].
     pub fn add(&mut self, vectors: Vectors, params: &AddParams) -> Result<()> {
-        self.check_given("vectors", vectors)?;
+        let vectors = self.given("vectors", vectors)?;
         if self.spec.transforms.is_empty() {
             return self.append(vectors, params);
         }
@@ -158,10 +180,7 @@ impl Index {
         let chain = learned.as_ref().or(self.chain.as_ref());
         let turned = self.transformed(chain, vectors, params.threads, params.monitor)?;
         let turned = Vectors::from_bytes(turned.bytes(), Dtype::F32, self.rows.dim())?;
-        turned.check_finite("transformed vectors")?;
-        if self.metric == Metric::Cosine {
-            turned.check_nonzero("transformed vectors")?;
-        }
+        self.metric.check_values("transformed vectors", turned)?;
         self.append(turned, params)?;
         self.chain = learned.or(self.chain.take());
         Ok(())
@@ -228,7 +247,9 @@ impl Index {
         let kind = match self.spec.kind {
             // What became a graph stays one.
             Kind::Auto if self.graph.is_some() => Kind::Graph { degree: Kind::DEGREE },
-            Kind::Auto if anew => auto::choose(self.rows.view(), self.metric, threads, monitor)?,
+            Kind::Auto if anew && self.metric.is_of_products() => {
+                auto::choose(self.rows.view(), self.metric, threads, monitor)?
+            }
             Kind::Auto => Kind::Flat,
             other => other,
         };
@@ -244,6 +265,9 @@ impl Index {
                 return self.list((lists, twice, coding, rerank), vectors, threads, monitor);
             }
             Kind::Auto | Kind::Flat => {}
+        }
+        if !self.metric.is_of_products() {
+            return Ok(());
         }
         if anew {
             self.codes = flat::fit(&self.rows, self.metric, self.seed, threads, monitor)?;
@@ -320,18 +344,20 @@ impl Index {
     /// [`Error::Interrupted`].
     pub fn search(&self, queries: Vectors, k: usize, params: &SearchParams) -> Result<Hits> {
         self.spec.check(params)?;
+        let queries = self.metric.read(queries)?;
         let turned = self.asked(queries, params)?;
         let queries = self.turned(turned.as_ref(), queries)?;
         self.searched().nearest(queries, k, params)
     }
 
     /// All vectors at a distance of at most `radius` of each query, in the metric's own unit: squared for l2, −⟨q,x⟩ for ip,
-    /// 1 − cos for cosine. By codes, most of them, as [`Index::search`].
+    /// 1 − cos for cosine, bits for hamming. By codes, most of them, as [`Index::search`].
     ///
     /// # Errors
     /// As [`Index::search`]; [`Error::Argument`] where the radius is NaN.
     pub fn range_search(&self, queries: Vectors, radius: f32, params: &SearchParams) -> Result<RangeHits> {
         self.spec.check(params)?;
+        let queries = self.metric.read(queries)?;
         let turned = self.asked(queries, params)?;
         let queries = self.turned(turned.as_ref(), queries)?;
         self.searched().within(queries, radius, params)
@@ -342,7 +368,7 @@ impl Index {
         if self.spec.transforms.is_empty() {
             return Ok(None);
         }
-        self.check_given("queries", queries)?;
+        let queries = self.given("queries", queries)?;
         let turned = self.transformed(self.chain.as_ref(), queries, params.threads, params.monitor)?;
         self.turned(Some(&turned), queries)?.check_finite("transformed queries")?;
         Ok(Some(turned))
@@ -355,16 +381,12 @@ impl Index {
         }
     }
 
-    /// Refuses vectors of another dimension, and those that have no place or no direction.
-    fn check_given(&self, what: &'static str, vectors: Vectors) -> Result<()> {
-        if vectors.dim() != self.dim {
-            return Err(Error::Dimension { what, expected: self.dim, got: vectors.dim() });
-        }
-        vectors.check_finite(what)?;
-        if self.metric == Metric::Cosine {
-            vectors.check_nonzero(what)?;
-        }
-        Ok(())
+    /// `vectors` as the metric reads them. Refuses those of another dimension, and those that have no place or no direction.
+    fn given<'a>(&self, what: &'static str, vectors: Vectors<'a>) -> Result<Vectors<'a>> {
+        let vectors = self.metric.read(vectors)?;
+        Error::check_dim(what, self.dtype, self.dim, &vectors)?;
+        self.metric.check_values(what, vectors)?;
+        Ok(vectors)
     }
 
     fn searched(&self) -> Searched<'_> {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+use crate::metric::Metric;
 use crate::quantizer::{Coding, Step};
 use crate::rows::Kept;
 use crate::search::SearchParams;
@@ -140,6 +141,20 @@ impl Spec {
     /// Vectors as they are, in an index of this kind.
     pub const fn of(kind: Kind) -> Self {
         Self { transforms: Transforms::NONE, kind }
+    }
+
+    /// Refuses what has no meaning under `metric`: codes, graphs and transforms are made of products.
+    pub(super) fn check_metric(self, metric: Metric) -> Result<()> {
+        let exact = matches!(self.kind, Kind::Auto | Kind::Flat | Kind::FlatRaw);
+        if metric.is_of_products() || (exact && self.transforms.is_empty()) {
+            return Ok(());
+        }
+        Err(Error::Spec {
+            spec: self.to_string(),
+            position: 0,
+            problem: "only metrics \"l2\", \"ip\" and \"cosine\" have such an index",
+            expected: "\"auto\", \"flat\" or \"flat-raw\" under any other",
+        })
     }
 
     /// Refuses settings that this kind of index has not: they would do nothing, and say so nowhere. Under `auto`, which chooses

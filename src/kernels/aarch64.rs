@@ -173,6 +173,40 @@ impl Simd for Neon {
         unsafe { four!(vfmaq_f64(c, a, b)) }
     }
     #[inline(always)]
+    fn div_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { four!(vdivq_f64(a, b)) }
+    }
+    #[inline(always)]
+    fn abs_f64(self, a: Self::F64) -> Self::F64 {
+        unsafe { four!(vabsq_f64(a)) }
+    }
+    #[inline(always)]
+    fn min_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { four!(vminq_f64(a, b)) }
+    }
+    #[inline(always)]
+    fn max_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { four!(vmaxq_f64(a, b)) }
+    }
+    #[inline(always)]
+    fn known_f64(self, a: Self::F64) -> [Self::F64; 2] {
+        unsafe {
+            let known: [uint64x2_t; 4] = four!(vceqq_f64(a, a));
+            let bits: [uint64x2_t; 4] = four!(vreinterpretq_u64_f64(a));
+            let ones = [vreinterpretq_u64_f64(vdupq_n_f64(1.0)); 4];
+            let (bits, ones) = (four!(vandq_u64(bits, known)), four!(vandq_u64(ones, known)));
+            [four!(vreinterpretq_f64_u64(bits)), four!(vreinterpretq_f64_u64(ones))]
+        }
+    }
+    #[inline(always)]
+    fn lanes_f64(self, a: Self::F64) -> [f64; 8] {
+        let mut lanes = [0.0; 8];
+        for (two, a) in lanes.as_chunks_mut::<2>().0.iter_mut().zip(a) {
+            unsafe { vst1q_f64(two.as_mut_ptr(), a) };
+        }
+        lanes
+    }
+    #[inline(always)]
     fn sum_f64(self, a: Self::F64) -> f64 {
         // The order of the other instruction sets, lane i + 4 to lane i first.
         unsafe { vaddvq_f64(vaddq_f64(vaddq_f64(a[0], a[2]), vaddq_f64(a[1], a[3]))) }
@@ -231,6 +265,13 @@ impl Simd for Neon {
     #[inline(always)]
     fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
         unsafe { four!(vfmaq_f32(c, a, b)) }
+    }
+    #[inline(always)]
+    fn add_apart_f32(self, acc: Self::F32, a: Self::F32, b: Self::F32) -> Self::F32 {
+        unsafe {
+            let apart = four!(vabdq_f32(a, b));
+            four!(vaddq_f32(acc, apart))
+        }
     }
     #[inline(always)]
     fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
@@ -385,6 +426,15 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    fn add_differing(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        let (a, b) = (load_u8(a), load_u8(b));
+        unsafe {
+            let counts = vaddq_u8(vcntq_u8(veorq_u8(a[0], b[0])), vcntq_u8(veorq_u8(a[1], b[1])));
+            let sums = vreinterpretq_s32_u32(vpaddlq_u16(vpaddlq_u8(counts)));
+            [vaddq_s32(acc[0], sums), acc[1], acc[2], acc[3]]
+        }
+    }
+    #[inline(always)]
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
         let mut sums = [0; 4];
         for i in 0..4 {
@@ -408,13 +458,40 @@ impl Simd for Neon {
                 let low = vqtbl1q_u8(low, vandq_u8(codes, nibble));
                 vaddq_u8(low, vqtbl1q_u8(high, vshrq_n_u8::<4>(codes)))
             };
-            let (first, second) = (sum(codes[0]), sum(codes[1]));
+            self.add_bytes(acc, [sum(codes[0]), sum(codes[1])])
+        }
+    }
+    #[inline(always)]
+    fn zero_bytes(self) -> Self::Bytes {
+        unsafe { [vdupq_n_u8(0); 2] }
+    }
+    #[inline(always)]
+    fn add_entries(self, acc: Self::Bytes, nibbles: &[u8; 32], table: &[u8; 16]) -> Self::Bytes {
+        let nibbles = load_u8(nibbles);
+        unsafe {
+            let table = vld1q_u8(table.as_ptr());
+            [vaddq_u8(acc[0], vqtbl1q_u8(table, nibbles[0])), vaddq_u8(acc[1], vqtbl1q_u8(table, nibbles[1]))]
+        }
+    }
+    #[inline(always)]
+    fn add_bytes(self, acc: Self::Sums, v: Self::Bytes) -> Self::Sums {
+        unsafe {
             [
-                vaddw_u8(acc[0], vget_low_u8(first)),
-                vaddw_high_u8(acc[1], first),
-                vaddw_u8(acc[2], vget_low_u8(second)),
-                vaddw_high_u8(acc[3], second),
+                vaddw_u8(acc[0], vget_low_u8(v[0])),
+                vaddw_high_u8(acc[1], v[0]),
+                vaddw_u8(acc[2], vget_low_u8(v[1])),
+                vaddw_high_u8(acc[3], v[1]),
             ]
+        }
+    }
+    #[inline(always)]
+    fn at_most(self, sums: Self::Sums, limit: u16) -> u32 {
+        const BITS: [u8; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+        unsafe {
+            let (limit, bits) = (vdupq_n_u16(limit), vld1_u8(BITS.as_ptr()));
+            let byte =
+                |sums: uint16x8_t| u32::from(vaddv_u8(vand_u8(vmovn_u16(vcleq_u16(sums, limit)), bits)));
+            byte(sums[0]) | byte(sums[1]) << 8 | byte(sums[2]) << 16 | byte(sums[3]) << 24
         }
     }
     #[inline(always)]

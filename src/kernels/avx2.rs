@@ -23,6 +23,7 @@ pub(super) fn features() -> Vec<(&'static str, bool)> {
         ("avx2", has!("avx2")),
         ("fma", has!("fma")),
         ("f16c", has!("f16c")),
+        ("popcnt", has!("popcnt")),
         ("avx512f", has!("avx512f")),
         ("avx512bw", has!("avx512bw")),
         ("avx512vl", has!("avx512vl")),
@@ -32,19 +33,19 @@ pub(super) fn features() -> Vec<(&'static str, bool)> {
     ]
 }
 
-/// Proof of AVX2, FMA and F16C.
+/// Proof of AVX2, FMA, F16C and POPCNT.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2(());
 
 impl Avx2 {
     /// The token, where the processor has the instructions.
     pub fn detect() -> Option<Self> {
-        (has!("avx2") && has!("fma") && has!("f16c")).then_some(Self(()))
+        (has!("avx2") && has!("fma") && has!("f16c") && has!("popcnt")).then_some(Self(()))
     }
 
     #[inline]
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Out {
-        #[target_feature(enable = "avx2,fma,f16c")]
+        #[target_feature(enable = "avx2,fma,f16c,popcnt")]
         fn inner<K: Kernel>(s: Avx2, kernel: K) -> K::Out {
             kernel.run(s)
         }
@@ -67,6 +68,21 @@ fn widen_i8(_: Avx2, v: &[i8; 32]) -> [__m256i; 2] {
     unsafe {
         let (low, high) = (_mm_loadu_si128(v.as_ptr().cast()), _mm_loadu_si128(v.as_ptr().add(16).cast()));
         [_mm256_cvtepi8_epi16(low), _mm256_cvtepi8_epi16(high)]
+    }
+}
+
+/// The bits in which 32 bytes differ, in four sums of 64 bits.
+#[inline(always)]
+pub(super) fn count_differing(_: Avx2, a: &[u8; 32], b: &[u8; 32]) -> __m256i {
+    unsafe {
+        let (a, b) = (_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast()));
+        let (v, nibble) = (_mm256_xor_si256(a, b), _mm256_set1_epi8(15));
+        let counts = _mm256_setr_epi8(
+            0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
+        );
+        let low = _mm256_shuffle_epi8(counts, _mm256_and_si256(v, nibble));
+        let high = _mm256_shuffle_epi8(counts, _mm256_and_si256(_mm256_srli_epi16::<4>(v), nibble));
+        _mm256_sad_epu8(_mm256_add_epi8(low, high), _mm256_setzero_si256())
     }
 }
 
@@ -152,6 +168,46 @@ impl Simd for Avx2 {
         unsafe { [_mm256_fmadd_pd(a[0], b[0], c[0]), _mm256_fmadd_pd(a[1], b[1], c[1])] }
     }
     #[inline(always)]
+    fn div_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { [_mm256_div_pd(a[0], b[0]), _mm256_div_pd(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn abs_f64(self, a: Self::F64) -> Self::F64 {
+        unsafe {
+            let sign = _mm256_set1_pd(-0.0);
+            [_mm256_andnot_pd(sign, a[0]), _mm256_andnot_pd(sign, a[1])]
+        }
+    }
+    #[inline(always)]
+    fn min_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { [_mm256_min_pd(a[0], b[0]), _mm256_min_pd(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn max_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { [_mm256_max_pd(a[0], b[0]), _mm256_max_pd(a[1], b[1])] }
+    }
+    #[inline(always)]
+    fn known_f64(self, a: Self::F64) -> [Self::F64; 2] {
+        unsafe {
+            let known = [_mm256_cmp_pd::<_CMP_ORD_Q>(a[0], a[0]), _mm256_cmp_pd::<_CMP_ORD_Q>(a[1], a[1])];
+            let one = _mm256_set1_pd(1.0);
+            [
+                [_mm256_and_pd(known[0], a[0]), _mm256_and_pd(known[1], a[1])],
+                [_mm256_and_pd(known[0], one), _mm256_and_pd(known[1], one)],
+            ]
+        }
+    }
+    #[inline(always)]
+    fn lanes_f64(self, a: Self::F64) -> [f64; 8] {
+        let mut lanes = [0.0; 8];
+        let (low, high) = lanes.split_at_mut(4);
+        unsafe {
+            _mm256_storeu_pd(low.as_mut_ptr(), a[0]);
+            _mm256_storeu_pd(high.as_mut_ptr(), a[1]);
+        }
+        lanes
+    }
+    #[inline(always)]
     fn sum_f64(self, a: Self::F64) -> f64 {
         unsafe {
             let four = _mm256_add_pd(a[0], a[1]);
@@ -199,6 +255,15 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    }
+    #[inline(always)]
+    fn add_apart_f32(self, acc: Self::F32, a: Self::F32, b: Self::F32) -> Self::F32 {
+        unsafe {
+            let sign = _mm256_set1_ps(-0.0);
+            let low = _mm256_andnot_ps(sign, _mm256_sub_ps(a[0], b[0]));
+            let high = _mm256_andnot_ps(sign, _mm256_sub_ps(a[1], b[1]));
+            [_mm256_add_ps(acc[0], low), _mm256_add_ps(acc[1], high)]
+        }
     }
     #[inline(always)]
     fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
@@ -342,6 +407,10 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn add_differing(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        [unsafe { _mm256_add_epi32(acc[0], count_differing(self, a, b)) }, acc[1]]
+    }
+    #[inline(always)]
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
         let mut sums = [0; 4];
         unsafe {
@@ -371,8 +440,36 @@ impl Simd for Avx2 {
                 _mm256_shuffle_epi8(table(low), _mm256_and_si256(codes, nibble)),
                 _mm256_shuffle_epi8(table(high), upper),
             );
-            // The first sums take all 16 bits, and what the odd bytes put into them is taken off in the end.
-            [_mm256_add_epi16(acc[0], sum), _mm256_add_epi16(acc[1], _mm256_srli_epi16::<8>(sum))]
+            self.add_bytes(acc, sum)
+        }
+    }
+    #[inline(always)]
+    fn zero_bytes(self) -> Self::Bytes {
+        unsafe { _mm256_setzero_si256() }
+    }
+    #[inline(always)]
+    fn add_entries(self, acc: Self::Bytes, nibbles: &[u8; 32], table: &[u8; 16]) -> Self::Bytes {
+        unsafe {
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+            let nibbles = _mm256_loadu_si256(nibbles.as_ptr().cast());
+            _mm256_add_epi8(acc, _mm256_shuffle_epi8(table, nibbles))
+        }
+    }
+    #[inline(always)]
+    fn add_bytes(self, acc: Self::Sums, v: Self::Bytes) -> Self::Sums {
+        // The first sums take all 16 bits, and what the odd bytes put into them is taken off in the end.
+        unsafe { [_mm256_add_epi16(acc[0], v), _mm256_add_epi16(acc[1], _mm256_srli_epi16::<8>(v))] }
+    }
+    #[inline(always)]
+    fn at_most(self, sums: Self::Sums, limit: u16) -> u32 {
+        unsafe {
+            let odd = sums[1];
+            let even = _mm256_sub_epi16(sums[0], _mm256_slli_epi16::<8>(odd));
+            let limit = _mm256_set1_epi16(limit.cast_signed());
+            let even = _mm256_cmpeq_epi16(_mm256_min_epu16(even, limit), even);
+            let odd = _mm256_cmpeq_epi16(_mm256_min_epu16(odd, limit), odd);
+            let both = _mm256_blendv_epi8(even, odd, _mm256_set1_epi16(0xFF00u16.cast_signed()));
+            _mm256_movemask_epi8(both).cast_unsigned()
         }
     }
     #[inline(always)]

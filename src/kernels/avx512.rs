@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::avx2::Avx2;
+use super::avx2::{Avx2, count_differing};
 use super::simd::{IN_ORDER, Kernel, Simd};
 
 /// Proof of AVX-512 F, BW, VL and VNNI, and of what [`Avx2`] proves.
@@ -26,7 +26,7 @@ impl Avx512 {
 
     #[inline]
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Out {
-        #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+        #[target_feature(enable = "avx2,fma,f16c,popcnt,avx512f,avx512bw,avx512vl,avx512vnni")]
         fn inner<K: Kernel>(s: Avx512, kernel: K) -> K::Out {
             kernel.run(s)
         }
@@ -96,6 +96,35 @@ impl Simd for Avx512 {
         unsafe { _mm512_fmadd_pd(a, b, c) }
     }
     #[inline(always)]
+    fn div_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { _mm512_div_pd(a, b) }
+    }
+    #[inline(always)]
+    fn abs_f64(self, a: Self::F64) -> Self::F64 {
+        unsafe { _mm512_abs_pd(a) }
+    }
+    #[inline(always)]
+    fn min_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { _mm512_min_pd(a, b) }
+    }
+    #[inline(always)]
+    fn max_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        unsafe { _mm512_max_pd(a, b) }
+    }
+    #[inline(always)]
+    fn known_f64(self, a: Self::F64) -> [Self::F64; 2] {
+        unsafe {
+            let known = _mm512_cmp_pd_mask::<_CMP_ORD_Q>(a, a);
+            [_mm512_maskz_mov_pd(known, a), _mm512_maskz_mov_pd(known, _mm512_set1_pd(1.0))]
+        }
+    }
+    #[inline(always)]
+    fn lanes_f64(self, a: Self::F64) -> [f64; 8] {
+        let mut lanes = [0.0; 8];
+        unsafe { _mm512_storeu_pd(lanes.as_mut_ptr(), a) };
+        lanes
+    }
+    #[inline(always)]
     fn sum_f64(self, a: Self::F64) -> f64 {
         unsafe { _mm512_reduce_add_pd(a) }
     }
@@ -130,6 +159,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn add_apart_f32(self, acc: Self::F32, a: Self::F32, b: Self::F32) -> Self::F32 {
+        unsafe { _mm512_add_ps(acc, _mm512_abs_ps(_mm512_sub_ps(a, b))) }
     }
     #[inline(always)]
     fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
@@ -236,6 +269,10 @@ impl Simd for Avx512 {
         unsafe { _mm512_dpwssd_epi32(acc, _mm512_cvtepu8_epi16(x), _mm512_loadu_si512(q.as_ptr().cast())) }
     }
     #[inline(always)]
+    fn add_differing(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        unsafe { _mm512_add_epi32(acc, _mm512_zextsi256_si512(count_differing(self.0, a, b))) }
+    }
+    #[inline(always)]
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
         unsafe {
             [
@@ -255,6 +292,22 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums {
         self.0.look_up(acc, codes, low, high)
+    }
+    #[inline(always)]
+    fn zero_bytes(self) -> Self::Bytes {
+        self.0.zero_bytes()
+    }
+    #[inline(always)]
+    fn add_entries(self, acc: Self::Bytes, nibbles: &[u8; 32], table: &[u8; 16]) -> Self::Bytes {
+        self.0.add_entries(acc, nibbles, table)
+    }
+    #[inline(always)]
+    fn add_bytes(self, acc: Self::Sums, v: Self::Bytes) -> Self::Sums {
+        self.0.add_bytes(acc, v)
+    }
+    #[inline(always)]
+    fn at_most(self, sums: Self::Sums, limit: u16) -> u32 {
+        self.0.at_most(sums, limit)
     }
     #[inline(always)]
     fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2] {

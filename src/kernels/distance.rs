@@ -6,6 +6,8 @@
 //! cosine  f32( 1 − Σ qⱼxⱼ / √(Σ qⱼ² · Σ xⱼ²) )
 //! ```
 //!
+//! Those of other metrics: [`formulas`], [`hamming`].
+//!
 //! Rows are read in their own type and widened in registers, eight at a time. Where query and rows are both
 //! u8 (or both i8) the sums are taken in integers, which is the same number: every partial sum is below 2⁵³.
 //!
@@ -13,7 +15,7 @@
 //! takes longer to arrive than 128 widened multiply-adds take to run), and the answer then does not depend
 //! on the instruction set, on the length, or on how far the data is from the origin.
 
-use super::{Isa, Kernel, Simd, Widen};
+use super::{Isa, Kernel, Simd, Widen, formulas, hamming};
 use crate::metric::Metric;
 use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
 
@@ -47,6 +49,7 @@ enum Form {
     F64,
     U8,
     I8,
+    Bits,
 }
 
 impl Default for Query {
@@ -79,11 +82,18 @@ impl Query {
         let one = queries.rows(row..row + 1);
         let Self { wide, bytes, .. } = self;
         wide.clear();
+        if metric == Metric::Hamming {
+            bytes.clear();
+            bytes.extend(one.bytes());
+            (self.metric, self.dim, self.form, self.norm) = (metric, one.dim(), Form::Bits, 0.0);
+            return;
+        }
         self.norm = one.dtype().visit(Widened(one, wide));
         (self.metric, self.dim) = (metric, wide.len());
         // Float queries over integer rows are integers more often than not: images, histograms, their files.
         let fits = |low, high| wide.iter().all(|v: &f64| v.fract() == 0.0 && (low..=high).contains(v));
         self.form = match dtype {
+            _ if !metric.is_of_products() => Form::F64,
             Dtype::U8 if fits(0.0, 255.0) => Form::U8,
             Dtype::I8 if fits(-128.0, 127.0) => Form::I8,
             _ => Form::F64,
@@ -91,7 +101,7 @@ impl Query {
         bytes.clear();
         match self.form {
             Form::F64 => wide.resize(self.dim.next_multiple_of(STEP), 0.0),
-            Form::U8 => bytes.extend(wide.iter().map(|&v| v as u8)),
+            Form::U8 | Form::Bits => bytes.extend(wide.iter().map(|&v| v as u8)),
             Form::I8 => bytes.extend(wide.iter().map(|&v| v as i8 as u8)),
         }
         bytes.resize(bytes.len().next_multiple_of(BYTE_STEP), 0);
@@ -107,6 +117,10 @@ impl Query {
     pub fn distances(&self, isa: Isa, rows: Vectors, list: &[u32], out: &mut Vec<f32>) {
         assert_eq!(rows.dim(), self.dim, "rows and query have the same dimension");
         match self.form {
+            Form::Bits => hamming::distances(isa, &self.bytes, rows.bytes(), list, out),
+            Form::F64 if !self.metric.is_of_products() => {
+                formulas::distances(isa, self.metric, (&self.wide, self.dim), rows, list, out);
+            }
             Form::U8 => self.dispatch(isa, Bytes(&self.bytes[..]), rows, list, out),
             Form::I8 => {
                 self.dispatch(isa, Bytes(bytemuck::cast_slice::<u8, i8>(&self.bytes)), rows, list, out)
@@ -139,8 +153,8 @@ impl Query {
         let kernel = Distances { query: self, operand, rows, list, out };
         match self.metric {
             Metric::L2 => isa.run(Formula::<_, L2>(kernel, L2)),
-            Metric::InnerProduct => isa.run(Formula(kernel, InnerProduct)),
             Metric::Cosine => isa.run(Formula(kernel, Cosine)),
+            _ => isa.run(Formula(kernel, InnerProduct)),
         }
     }
 }

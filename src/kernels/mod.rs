@@ -17,6 +17,8 @@ pub mod avx512;
 pub mod distance;
 pub mod fastscan;
 pub mod fine;
+pub mod formulas;
+pub mod hamming;
 pub mod lookup;
 #[cfg(test)]
 mod naive;
@@ -25,6 +27,7 @@ pub mod planes;
 pub mod product;
 pub mod scalar;
 pub mod simd;
+pub mod single;
 pub mod squares;
 #[cfg(test)]
 mod tests;
@@ -39,7 +42,7 @@ pub use simd::{Kernel, Simd, Widen};
 pub enum Isa {
     /// Portable Rust, whatever the compiler's baseline gives.
     Scalar(scalar::Scalar),
-    /// AVX2, FMA and F16C (Haswell, Zen and later).
+    /// AVX2, FMA, F16C and POPCNT (Haswell, Zen and later).
     #[cfg(target_arch = "x86_64")]
     Avx2(avx2::Avx2),
     /// AVX-512 F, BW, VL and VNNI (Ice Lake, Zen 4 and later).

@@ -71,6 +71,31 @@ impl Simd for Scalar {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
     #[inline(always)]
+    fn div_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        std::array::from_fn(|i| a[i] / b[i])
+    }
+    #[inline(always)]
+    fn abs_f64(self, a: Self::F64) -> Self::F64 {
+        a.map(f64::abs)
+    }
+    #[inline(always)]
+    fn min_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        std::array::from_fn(|i| a[i].min(b[i]))
+    }
+    #[inline(always)]
+    fn max_f64(self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        std::array::from_fn(|i| a[i].max(b[i]))
+    }
+    #[inline(always)]
+    fn known_f64(self, a: Self::F64) -> [Self::F64; 2] {
+        let zero = |known: bool, v: f64| if known { v } else { 0.0 };
+        [a.map(|v| zero(!v.is_nan(), v)), a.map(|v| zero(!v.is_nan(), 1.0))]
+    }
+    #[inline(always)]
+    fn lanes_f64(self, a: Self::F64) -> [f64; 8] {
+        a
+    }
+    #[inline(always)]
     fn sum_f64(self, a: Self::F64) -> f64 {
         ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
     }
@@ -102,6 +127,10 @@ impl Simd for Scalar {
     #[inline(always)]
     fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    fn add_apart_f32(self, acc: Self::F32, a: Self::F32, b: Self::F32) -> Self::F32 {
+        std::array::from_fn(|i| acc[i] + (a[i] - b[i]).abs())
     }
     #[inline(always)]
     fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
@@ -192,6 +221,13 @@ impl Simd for Scalar {
         std::array::from_fn(|i| acc[i] + product(2 * i) + product(2 * i + 1))
     }
     #[inline(always)]
+    fn add_differing(self, mut acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        for (lane, (a, b)) in acc.iter_mut().zip(a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0)) {
+            *lane += (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b)).count_ones() as i32;
+        }
+        acc
+    }
+    #[inline(always)]
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
         a.map(|lanes| lanes.iter().fold(0, |sum: i32, &v| sum.wrapping_add(v)))
     }
@@ -206,6 +242,22 @@ impl Simd for Scalar {
             let (low, high) = (low[usize::from(codes[i] & 15)], high[usize::from(codes[i] >> 4)]);
             acc[i] + u16::from(low) + u16::from(high)
         })
+    }
+    #[inline(always)]
+    fn zero_bytes(self) -> Self::Bytes {
+        [0; 32]
+    }
+    #[inline(always)]
+    fn add_entries(self, acc: Self::Bytes, nibbles: &[u8; 32], table: &[u8; 16]) -> Self::Bytes {
+        std::array::from_fn(|i| acc[i].wrapping_add(table[usize::from(nibbles[i] & 15)]))
+    }
+    #[inline(always)]
+    fn add_bytes(self, acc: Self::Sums, v: Self::Bytes) -> Self::Sums {
+        std::array::from_fn(|i| acc[i].wrapping_add(u16::from(v[i])))
+    }
+    #[inline(always)]
+    fn at_most(self, sums: Self::Sums, limit: u16) -> u32 {
+        (0..32).fold(0, |mask, i| mask | (u32::from(sums[i] <= limit) << i))
     }
     #[inline(always)]
     fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2] {

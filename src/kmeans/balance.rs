@@ -67,7 +67,7 @@ pub(super) fn cluster(points: &Points, k: usize, params: &KmeansParams, threads:
                 * match metric {
                     Metric::L2 => cost,
                     Metric::Cosine => cost / 2.0,
-                    Metric::InnerProduct => cost / 2.0 - all,
+                    _ => cost / 2.0 - all,
                 },
         );
         let unequal = (0..k).map(|id| (means.of(id).len() as f64).powi(2)).sum();

@@ -197,7 +197,7 @@ impl Scanned {
         } else if queries.len() < FEW || list.rows.len() < FEW {
             scan_all(isa, list, queries, collected, worker);
         } else {
-            let row = rows.dim() * rows.dtype().size();
+            let row = rows.row_bytes();
             let mut some = Buffer::new();
             for &i in &self.rows {
                 some.extend("points", &rows.bytes()[(first + i as usize) * row..][..row])?;

@@ -232,6 +232,10 @@ fn check_vectors(vectors: Vectors, metric: Metric, what: &'static str) -> Result
     if vectors.len() > MOST {
         return Err(Error::argument(what, vectors.len(), "fewer than 2³² vectors at a time"));
     }
+    if !metric.is_of_products() {
+        return Err(Error::argument("metric", metric, "\"l2\", \"ip\" or \"cosine\" for groups of vectors"));
+    }
+    metric.check_dtype(vectors.dtype())?;
     vectors.check_finite(what)?;
     // Under ip a vector of zeros weighs nothing, but a centroid needs a direction.
     if metric == Metric::Cosine || (metric == Metric::InnerProduct && what == "centroids") {

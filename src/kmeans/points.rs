@@ -32,7 +32,7 @@ impl<'a> Points<'a> {
         let (weights, factors) = match metric {
             Metric::L2 => (given.clone(), given),
             Metric::Cosine => (given.clone(), lengths(true)),
-            Metric::InnerProduct => (lengths(false), given),
+            _ => (lengths(false), given),
         };
         let offset = if metric == Metric::InnerProduct { -1.0 } else { 0.0 };
         let metric = if metric == Metric::L2 { Metric::L2 } else { Metric::Cosine };

@@ -124,7 +124,7 @@ impl Costs {
                 kept.push(count.map(|count| count as f64 / (probes * m) as f64));
             }
         }
-        let exact = START + dim * dtype.size() as f64 * BYTE;
+        let exact = START + dtype.row_bytes(columns.nrows()) as f64 * BYTE;
         Ok(Self { raw: (dim + 12.0) * coordinate, tile, exact, kept })
     }
 

@@ -357,8 +357,8 @@ impl HeadCodes {
     fn terms(&self, q: &Split, offset: f64) -> Terms {
         let (constant, slope) = match self.metric {
             Metric::L2 => (q.norm / 2.0, 0.5),
-            Metric::InnerProduct => (-offset, 1.0),
             Metric::Cosine => (1.0 - offset, 1.0),
+            _ => (-offset, 1.0),
         };
         // P's defect, and the rounding of the f64 sums that both sides came from.
         let slack = (self.projection.defect() + 1e-9) * q.norm.sqrt() * self.radius;

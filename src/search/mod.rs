@@ -1,6 +1,7 @@
 //! What is asked, and the answers.
 
 pub(crate) mod beam;
+mod counts;
 mod pool;
 mod probe;
 mod rerank;
@@ -25,6 +26,7 @@ use crate::storage::Buffer;
 use crate::threads::{self, Monitor, Worker};
 use crate::vectors::Vectors;
 
+use counts::{BitScreen, SumScreen};
 use probe::{Probes, Within};
 use rerank::Rerank;
 use walks::Walks;
@@ -145,7 +147,7 @@ impl Searched<'_> {
         let n = self.list.rows.len();
         // Where most vectors are answers, nothing can be ruled out.
         let way = match self.codes.and_then(|codes| Some((codes, codes.level(k)?))) {
-            _ if k >= n / 8 => Way::All,
+            _ if k >= n / 8 || !self.is_screened() => Way::All,
             Some((codes, level)) => Way::Codes(codes, level),
             None => Way::Rows,
         };
@@ -336,7 +338,11 @@ impl Searched<'_> {
     ) -> Result<Vec<Vec<Neighbor>>> {
         let mut found: Vec<Vec<Neighbor>> = vec![Vec::new(); queries.len()];
         let rows = found.iter_mut().collect();
-        let way = self.codes.map_or(Way::Rows, |codes| Way::Codes(codes, codes.finest()));
+        let way = match self.codes {
+            Some(codes) => Way::Codes(codes, codes.finest()),
+            None if self.is_screened() => Way::Rows,
+            None => Way::All,
+        };
         self.collect(
             queries,
             (way, 1),
@@ -350,19 +356,16 @@ impl Searched<'_> {
         Ok(found)
     }
 
+    /// True where rows can be ruled out by less than their distance.
+    fn is_screened(&self) -> bool {
+        self.metric.is_of_products() || matches!(self.metric, Metric::Hamming | Metric::L1)
+    }
+
     /// Refuses what cannot be searched for; the number of threads.
     fn check(&self, queries: Vectors, params: &SearchParams) -> Result<usize> {
-        if queries.dim() != self.list.rows.dim() {
-            return Err(Error::Dimension {
-                what: "queries",
-                expected: self.list.rows.dim(),
-                got: queries.dim(),
-            });
-        }
-        queries.check_finite("queries")?;
-        if self.metric == Metric::Cosine {
-            queries.check_nonzero("queries")?;
-        }
+        let rows = self.list.rows;
+        Error::check_dim("queries", rows.dtype(), rows.dim(), &queries)?;
+        self.metric.check_values("queries", queries)?;
         threads::resolve(params.threads)
     }
 
@@ -396,7 +399,7 @@ impl Searched<'_> {
             let mut collectors: Vec<C> = (0..queries.len()).map(|_| collector()).collect();
             let mut whole = self.scan(queries, way, &mut collectors, worker);
             // Those whose guesses failed come first, and go through the tile together.
-            let row = queries.dim() * queries.dtype().size();
+            let row = queries.row_bytes();
             let (mut missed, mut again) = (0, Buffer::new());
             for i in 0..collectors.len() {
                 if whole && collectors[i].missed() {
@@ -431,7 +434,16 @@ impl Searched<'_> {
             let queries = codes.queries(isa, level, queries);
             let mut screen = screen::codes(isa, codes, level, &queries, &rows);
             scan(isa, &mut screen, list, &exact, collectors, worker)
-        } else if matches!(way, Way::All) || queries.len() < FEW {
+        } else if matches!(way, Way::All) {
+            scan_all(isa, list, &exact, collectors, worker)
+        } else if metric == Metric::Hamming {
+            scan(isa, &mut BitScreen::new(isa, list.rows, queries, FEW), list, &exact, collectors, worker)
+        } else if metric == Metric::L1 {
+            match SumScreen::new(isa, list.rows, queries) {
+                Some(mut screen) => scan(isa, &mut screen, list, &exact, collectors, worker),
+                None => scan_all(isa, list, &exact, collectors, worker),
+            }
+        } else if queries.len() < FEW {
             scan_all(isa, list, &exact, collectors, worker)
         } else if let Some(mut screen) = screen::bytes(isa, metric, list.rows, queries) {
             scan(isa, &mut screen, list, &exact, collectors, worker)

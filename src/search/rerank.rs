@@ -83,7 +83,7 @@ impl Rerank<'_> {
             found.keys.select_nth_unstable(found.near);
         }
         let rows = self.list.rows;
-        let size = rows.dim() * rows.dtype().size();
+        let size = rows.row_bytes();
         for &key in found.keys[..found.near].iter().take(EARLY / size) {
             for line in rows.bytes()[self.vector(key) as usize * size..][..size].chunks(64) {
                 s.prefetch(line);

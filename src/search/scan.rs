@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use super::screen::{Screen, Source};
+use super::screen::{Screened, Screening};
 use super::topk::Collector;
 use crate::ids::Ids;
 use crate::kernels::Isa;
@@ -44,10 +44,6 @@ pub(crate) struct List<'a> {
 }
 
 impl List<'_> {
-    fn row_bytes(&self) -> usize {
-        self.rows.dim() * self.rows.dtype().size()
-    }
-
     /// Offers the rows `list` of block `first..` to `collector`.
     fn offer<C: Collector>(
         &self,
@@ -103,9 +99,9 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 /// Offers to each query's collector every vector that `screen` cannot rule out. False where the worker said stop.
-pub(crate) fn scan<S: Source, C: Collector>(
+pub(crate) fn scan<S: Screening, C: Collector>(
     isa: Isa,
-    screen: &mut Screen<S>,
+    screen: &mut S,
     list: List,
     queries: &[Query],
     collectors: &mut [C],
@@ -117,7 +113,7 @@ pub(crate) fn scan<S: Source, C: Collector>(
     let n = list.rows.len();
     let mut foreseen = 0;
     let aimed = collectors.iter().all(|collector| collector.bound() < f32::INFINITY);
-    for (block, seen) in blocks(n, screen.code_bytes().unwrap_or(list.row_bytes()), aimed) {
+    for (block, seen) in blocks(n, screen.code_bytes().unwrap_or(list.rows.row_bytes()), aimed) {
         // Each guess costs a pass over the k best.
         if seen >= GUESS && seen >= 2 * foreseen {
             foreseen = seen;
@@ -161,7 +157,7 @@ pub(crate) fn scan_all<C: Collector>(
 ) -> bool {
     let every: Vec<u32> = (0..BLOCK as u32).collect();
     let mut distances = Vec::new();
-    for (block, _) in blocks(list.rows.len(), list.row_bytes(), false) {
+    for (block, _) in blocks(list.rows.len(), list.rows.row_bytes(), false) {
         for (query, collector) in queries.iter().zip(&mut *collectors) {
             list.offer(isa, query, block.start, &every[..block.len()], collector, &mut distances);
             collector.settle();

@@ -26,7 +26,33 @@ pub(crate) trait Source {
     fn panels(&mut self, range: Range<usize>) -> Panels<'_, <Self::Operand as Operand>::Factor>;
 }
 
-/// Some queries and the vectors they are screened against.
+/// What rules vectors out for some queries, a block of vectors at a time.
+pub(crate) trait Screening {
+    /// Queries that are judged together.
+    fn group(&self) -> usize;
+
+    /// Bytes of a vector's codes, where most vectors are judged by these alone.
+    fn code_bytes(&self) -> Option<usize> {
+        None
+    }
+
+    /// Makes vectors `range` ready, which begins at a multiple of [`PANEL`].
+    fn block(&mut self, range: Range<usize>) -> impl Screened;
+}
+
+/// A block of vectors, ready to be screened.
+pub(crate) trait Screened {
+    /// Lets query `query` keep what may be as near as `distance`.
+    fn aim(&mut self, query: usize, distance: f32);
+
+    /// Appends to `lists[i]` the vectors, counted from the block's first, that query i of group `group` keeps.
+    fn keep(&mut self, group: usize, lists: &mut [Vec<u32>]);
+
+    /// Takes from `list`, which query `query` kept, what a second look shows to be farther than `distance`.
+    fn refine(&self, _query: usize, _distance: f32, _list: &mut Vec<u32>) {}
+}
+
+/// Some queries and the vectors they are screened against, by a tile.
 pub(crate) struct Screen<'a, S: Source> {
     isa: Isa,
     source: S,
@@ -42,19 +68,17 @@ struct Second<'a> {
     queries: Vec<&'a FineQuery>,
 }
 
-impl<S: Source> Screen<'_, S> {
-    /// Queries that go through the tile together.
-    pub fn group(&self) -> usize {
+impl<S: Source> Screening for Screen<'_, S> {
+    fn group(&self) -> usize {
         self.tile.group()
     }
 
-    /// Bytes of a vector's codes, where most vectors are judged by these alone: they get a second look.
-    pub fn code_bytes(&self) -> Option<usize> {
+    /// Those that get a second look.
+    fn code_bytes(&self) -> Option<usize> {
         self.second.as_ref().map(|second| second.codes.row_bytes())
     }
 
-    /// Makes vectors `range` ready, which begins at a multiple of [`PANEL`].
-    pub fn block<'s>(&'s mut self, range: Range<usize>) -> Block<'s, S::Operand> {
+    fn block(&mut self, range: Range<usize>) -> impl Screened {
         Block {
             isa: self.isa,
             first: range.start,
@@ -67,8 +91,8 @@ impl<S: Source> Screen<'_, S> {
     }
 }
 
-/// A block of vectors, ready to be screened.
-pub(crate) struct Block<'s, O: Operand> {
+/// A block of vectors, ready for the tile.
+struct Block<'s, O: Operand> {
     isa: Isa,
     first: usize,
     panels: Panels<'s, O::Factor>,
@@ -78,19 +102,16 @@ pub(crate) struct Block<'s, O: Operand> {
     hits: &'s mut Vec<Hit>,
 }
 
-impl<O: Operand> Block<'_, O> {
-    /// Lets query `query` keep what may be as near as `distance`.
-    pub fn aim(&mut self, query: usize, distance: f32) {
+impl<O: Operand> Screened for Block<'_, O> {
+    fn aim(&mut self, query: usize, distance: f32) {
         self.tile.set_test(query, self.bounds[query].test(distance));
     }
 
-    /// Appends to `lists[i]` the vectors, counted from the block's first, that query i of group `group` keeps.
-    pub fn keep(&mut self, group: usize, lists: &mut [Vec<u32>]) {
+    fn keep(&mut self, group: usize, lists: &mut [Vec<u32>]) {
         tile::keep(self.isa, self.tile, group, self.panels, lists, self.hits);
     }
 
-    /// Takes from `list`, which query `query` kept, what a second look shows to be farther than `distance`.
-    pub fn refine(&self, query: usize, distance: f32, list: &mut Vec<u32>) {
+    fn refine(&self, query: usize, distance: f32, list: &mut Vec<u32>) {
         if let Some(second) = self.second {
             second.codes.refine(self.isa, second.queries[query], self.first, distance, list);
         }
@@ -297,11 +318,11 @@ pub(crate) fn floats<'a>(
                 let origin = origin + norm * norm / 2.0 * (1.0 - gamma);
                 Bound { beta: -(1.0 - gamma), tau, origin, slope: scale * scale / 2.0 * (1.0 + gamma) }
             }
-            Metric::InnerProduct => Bound { beta: 0.0, tau, origin, slope: scale * scale },
             Metric::Cosine => {
                 let unit = scale * scale;
                 Bound { beta: 0.0, tau, origin: origin + unit * (1.0 - gamma), slope: unit }
             }
+            _ => Bound { beta: 0.0, tau, origin, slope: scale * scale },
         }
     });
     let bounds = bounds.collect();

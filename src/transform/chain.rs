@@ -281,9 +281,7 @@ fn directions(
     let mut columns = columns(sample, 0..sample.len(), metric);
     let projection = match metric {
         Metric::L2 => Projection::train(&mut columns, width, seed, monitor)?,
-        Metric::InnerProduct | Metric::Cosine => {
-            Projection::train_about(vec![0.0; dim], &mut columns, width, seed, monitor)?
-        }
+        _ => Projection::train_about(vec![0.0; dim], &mut columns, width, seed, monitor)?,
     };
     let heads = projection.apply(&columns);
     let variances = heads.row_iter().map(|row| row.norm_squared() / sample.len().max(1) as f64).collect();

@@ -13,3 +13,4 @@ pub use chain::{Transform, Transforms};
 pub(crate) use matrix::Matrix;
 pub use projection::{Projection, Split};
 pub(crate) use projection::{columns, sample};
+pub(crate) use rotation::hadamard;

@@ -80,7 +80,7 @@ fn share(dim: usize, round: usize) -> std::ops::Range<usize> {
 
 /// The Hadamard transform of a power of two of values, times its square root.
 #[inline(always)]
-fn hadamard(values: &mut [f32]) {
+pub(crate) fn hadamard(values: &mut [f32]) {
     let mut half = 1;
     while half < values.len() {
         for pair in values.chunks_exact_mut(2 * half) {

@@ -39,8 +39,7 @@ pub struct Arguments {
     #[arg(short, default_value_t = 10, value_parser = super::positive)]
     k: usize,
 
-    /// What near means: squared distance, inner product or cosine
-    #[arg(long, short, default_value = "l2", value_parser = super::metric())]
+    #[arg(long, short, default_value = "l2", value_parser = super::metric, help = super::METRICS)]
     metric: Metric,
 
     /// How to index, such as flat, flat-raw, graph or graph64; auto chooses

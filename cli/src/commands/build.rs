@@ -35,8 +35,7 @@ pub struct Arguments {
     #[arg(long, short)]
     output: PathBuf,
 
-    /// What near means: squared distance, inner product or cosine
-    #[arg(long, short, default_value = "l2", value_parser = super::metric())]
+    #[arg(long, short, default_value = "l2", value_parser = super::metric, help = super::METRICS)]
     metric: Metric,
 
     /// How to index, such as flat, flat-raw, graph, graph64, ivf, ivf4096,rabitq4 or pca64,graph; auto chooses

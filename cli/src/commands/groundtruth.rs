@@ -42,8 +42,7 @@ pub struct Arguments {
     #[arg(short, default_value_t = 100, value_parser = super::positive)]
     k: usize,
 
-    /// What near means: squared distance, inner product or cosine
-    #[arg(long, short, default_value = "l2", value_parser = super::metric())]
+    #[arg(long, short, default_value = "l2", value_parser = super::metric, help = super::METRICS)]
     metric: Metric,
 
     /// Threads [default: all cores]
@@ -56,7 +55,7 @@ struct Truth {
     output: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     distances: Option<PathBuf>,
-    metric: &'static str,
+    metric: String,
     vectors: usize,
     queries: usize,
     k: usize,
@@ -90,7 +89,7 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     session.print(&Truth {
         output: arguments.output.clone(),
         distances: arguments.distances.clone(),
-        metric: arguments.metric.name(),
+        metric: arguments.metric.to_string(),
         vectors: base.len(),
         queries: queries.len(),
         k: hits.k,

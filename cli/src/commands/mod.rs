@@ -8,10 +8,8 @@ mod info;
 mod search;
 
 use std::num::NonZeroUsize;
-use std::str::FromStr;
 
 use clap::Subcommand;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use steep::Metric;
 
 use crate::failure::Failure;
@@ -48,9 +46,13 @@ impl Command {
     }
 }
 
-/// Reads "l2", "ip" or "cosine", and shows these in the help.
-fn metric() -> impl TypedValueParser<Value = Metric> {
-    PossibleValuesParser::new(Metric::ALL.map(Metric::name)).try_map(|name| Metric::from_str(&name))
+/// What `--help` says of metrics.
+const METRICS: &str = "What near means: l2 (squared distance), ip or cosine; for exact search also l1, linf, lp3 (any exponent), \
+                       canberra, braycurtis, jensenshannon, jaccard, nan-euclidean, gower, or hamming (bytes of eight bits)";
+
+/// Reads one of them; the error names all.
+fn metric(text: &str) -> Result<Metric, steep::Error> {
+    text.parse()
 }
 
 /// Reads a whole number of at least 1.

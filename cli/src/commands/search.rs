@@ -78,7 +78,7 @@ pub struct Arguments {
 #[derive(Serialize)]
 struct Found {
     index: PathBuf,
-    metric: &'static str,
+    metric: String,
     queries: usize,
     k: usize,
     seconds: f64,
@@ -137,7 +137,7 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     let lists = hits.ids.chunks(k).zip(hits.distances.chunks(k)).enumerate().take(rows);
     session.print(&Found {
         index: arguments.index.clone(),
-        metric: index.metric().name(),
+        metric: index.metric().to_string(),
         queries: queries.len(),
         k,
         seconds,
@@ -150,10 +150,11 @@ pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
 impl Report for Found {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         if let Some(results) = &self.results {
-            let metric = Metric::ALL.into_iter().find(|metric| metric.name() == self.metric);
+            let metric: Option<Metric> = self.metric.parse().ok();
             let similarity = match metric {
                 Some(Metric::InnerProduct) => "product",
                 Some(Metric::Cosine) => "cosine",
+                Some(Metric::Jaccard) => "overlap",
                 _ => "",
             };
             let mut table = Table::new(&["query", "rank", "id", "distance", similarity]);

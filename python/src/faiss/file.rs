@@ -12,11 +12,14 @@ use numpy::{
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use steep::BuildParams;
 use steep::Error;
+use steep::faiss::convert;
 use steep::faiss::file::{self, Array, Fourcc, Record, Root, Value, blocks::Layout};
 
 use crate::call::released;
 use crate::errors::{Failure, Result};
+use crate::index::Index;
 
 type Any<'py> = Bound<'py, PyAny>;
 
@@ -90,6 +93,26 @@ pub fn faiss_write<'py>(
     let path: PathBuf = target.extract()?;
     released(py, None, |pulse| Ok(file::write(&path, &record, root, Some(pulse))?))?;
     Ok(None)
+}
+
+/// A native index of the vectors of a record.
+#[pyfunction]
+pub fn faiss_convert(
+    py: Python,
+    record: &Bound<PyDict>,
+    spec: &str,
+    seed: u64,
+    threads: Option<usize>,
+    progress: Option<&Bound<PyAny>>,
+) -> Result<Index> {
+    let node = Node::new(record.as_any())?;
+    let Node::Record(fourcc, fields) = &node else { unreachable!("a dict is a record") };
+    let (spec, record) = (spec.parse()?, borrowed(*fourcc, fields)?);
+    released(py, progress, |pulse| {
+        let decoded = convert::decoded(&record)?;
+        let params = BuildParams { spec, seed, threads, monitor: Some(pulse), ..BuildParams::default() };
+        Ok(convert::build(&decoded, &params)?.into())
+    })
 }
 
 /// The first `n` codes of `m` nibbles out of blocks of `bbs` vectors, one after the other. Blocks are `stride` bytes apart: where it is

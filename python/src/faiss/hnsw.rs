@@ -1,12 +1,17 @@
 //! Graphs in Faiss's layout. What their nodes stand for is passed to each call: it is stored elsewhere.
 
+use std::sync::Arc;
+
 use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Parts, Points, Start, Stats};
-use steep::{Metric, Vectors};
+use steep::faiss::codec::Codec;
+use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Native, Parts, Points, Start, Stats};
+use steep::{Error, Metric, SearchParams, Vectors};
 
+use super::codec::Codec as Coded;
 use super::flat::Flat;
+use super::lists::Lists;
 use super::selector::Selector;
 use crate::arrays::{Matrix, count, optional_count, table};
 use crate::call::{Pulse, released};
@@ -26,6 +31,7 @@ pub struct Hnsw {
 enum Storage<'a, 'py> {
     Flat(&'a Flat),
     Rows(Matrix<'py>),
+    Codes(Bound<'py, Lists>, Arc<dyn Codec>),
 }
 
 /// The same without the interpreter.
@@ -33,11 +39,15 @@ enum Storage<'a, 'py> {
 enum Stored<'a> {
     Flat(&'a Flat),
     Rows(Vectors<'a>),
+    Codes(&'a Lists, &'a dyn Codec),
 }
 
 impl<'a, 'py> Storage<'a, 'py> {
-    /// A `Flat`, or an array of vectors.
+    /// A `Flat`, an array of vectors, or (`Lists`, `Codec`) of a single list.
     fn new(object: &'a Any<'py>) -> Result<Self> {
+        if let Ok((lists, codec)) = object.extract::<(Bound<'py, Lists>, Bound<'py, Coded>)>() {
+            return Ok(Self::Codes(lists, codec.get().0.clone()));
+        }
         match object.cast::<Flat>() {
             Ok(flat) => Ok(Self::Flat(flat.get())),
             Err(_) => Ok(Self::Rows(Matrix::base(object)?)),
@@ -48,6 +58,7 @@ impl<'a, 'py> Storage<'a, 'py> {
         Ok(match self {
             Self::Flat(flat) => Stored::Flat(flat),
             Self::Rows(rows) => Stored::Rows(rows.vectors()?),
+            Self::Codes(lists, codec) => Stored::Codes(lists.get(), &**codec),
         })
     }
 }
@@ -57,7 +68,89 @@ impl Stored<'_> {
         match self {
             Self::Flat(flat) => work(Points::Rows(metric, flat.core.read(pulse)?.rows())),
             Self::Rows(rows) => work(Points::Rows(metric, rows)),
+            Self::Codes(lists, codec) => {
+                let lists = lists.0.read(pulse)?;
+                if lists.count() == 0 || lists.block() != 1 || lists.code_size() != codec.code_size() {
+                    let expected = "a list of codes, one after the other, of the codec's size";
+                    return Err(Error::argument("storage", lists.code_size(), expected).into());
+                }
+                work(Points::Codes(metric, codec, lists.blocks(0)))
+            }
         }
+    }
+}
+
+/// The crate's own graph over the vectors of a `Flat`.
+#[pyclass(frozen, module = "steep._steep")]
+pub struct NativeGraph {
+    core: Shared<Native>,
+    metric: Metric,
+}
+
+#[pymethods]
+impl NativeGraph {
+    #[new]
+    fn new(py: Python, flat: &Flat, metric: &str, degree: usize, threads: Option<&Any>) -> Result<Self> {
+        let (metric, threads) = (metric.parse()?, optional_count("threads", threads)?);
+        let core = released(py, None, |pulse| {
+            let flat = flat.core.read(pulse)?;
+            Ok(Native::build(flat.rows(), metric, degree, threads, Some(pulse))?)
+        })?;
+        Ok(Self { core: Shared::new(core), metric })
+    }
+
+    fn __copy__(&self, py: Python) -> Result<Self> {
+        let core = released(py, None, |pulse| Ok(self.core.read(pulse)?.clone()))?;
+        Ok(Self { core: Shared::new(core), metric: self.metric })
+    }
+
+    fn __len__(&self, py: Python) -> Result<usize> {
+        released(py, None, |pulse| Ok(self.core.read(pulse)?.len()))
+    }
+
+    fn bytes(&self, py: Python) -> Result<u64> {
+        released(py, None, |pulse| Ok(self.core.read(pulse)?.bytes()))
+    }
+
+    /// False where vectors like these have no place in it.
+    fn holds(&self, py: Python, x: &Any) -> Result<bool> {
+        let x = Matrix::base(x)?;
+        let x = x.vectors()?;
+        released(py, None, |pulse| Ok(self.core.read(pulse)?.holds(x)))
+    }
+
+    fn add(&self, py: Python, x: &Any, threads: Option<&Any>) -> Result<()> {
+        let (x, threads) = (Matrix::base(x)?, optional_count("threads", threads)?);
+        let x = x.vectors()?;
+        released(py, None, |pulse| Ok(self.core.write(pulse)?.add(x, threads, Some(pulse))?))
+    }
+
+    /// (ids, distances, costs)
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        flat: &Flat,
+        q: &Any<'py>,
+        k: &Any<'py>,
+        ef: usize,
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Any<'py>, Any<'py>, Costs)> {
+        let (k, threads, q) = (count("k", k)?, optional_count("threads", threads)?, Matrix::base(q)?);
+        let queries = q.vectors()?;
+        let hits = released(py, None, |pulse| {
+            let params = SearchParams {
+                threads,
+                monitor: Some(pulse),
+                ef_search: Some(ef),
+                ..SearchParams::default()
+            };
+            let (flat, graph) = (flat.core.read(pulse)?, self.core.read(pulse)?);
+            Ok(graph.search(flat.rows(), queries, k, &params)?)
+        })?;
+        let hops = hits.stats.iter().map(|stats| stats.hops).sum();
+        let distances = hits.stats.iter().map(|stats| stats.estimates + stats.reranked).sum();
+        let costs = (queries.len() as u64, 0, distances, hops);
+        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?, costs))
     }
 }
 
@@ -187,6 +280,38 @@ impl Hnsw {
         })
     }
 
+    /// Becomes the graph of a `NativeGraph`, whose vectors are all that the storage holds.
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        native: &NativeGraph,
+        flat: &Flat,
+        ef_construction: usize,
+        threads: Option<&Any<'py>>,
+    ) -> Result<()> {
+        let threads = optional_count("threads", threads)?;
+        released(py, None, |pulse| {
+            let (flat, graph) = (flat.core.read(pulse)?, native.core.read(pulse)?);
+            let points = Points::Rows(native.metric, flat.rows());
+            let x = flat.rows();
+            let adding = Adding { points, x, levels: None, ef_construction, keep_max_size_level0: false };
+            Ok(self.core.write(pulse)?.take(&graph, &adding, threads, Some(pulse))?)
+        })
+    }
+
+    /// Makes every node reachable from the entry on the lowest level; `x` are all vectors.
+    fn mend<'py>(&self, py: Python<'py>, storage: &Any<'py>, metric: &str, x: &Any<'py>) -> Result<()> {
+        let (metric, storage, x) = (metric.parse()?, Storage::new(storage)?, Matrix::base(x)?);
+        let (stored, x) = (storage.stored()?, x.vectors()?);
+        released(py, None, |pulse| {
+            stored.with(metric, pulse, |points| {
+                let adding =
+                    Adding { points, x, levels: None, ef_construction: 1, keep_max_size_level0: false };
+                Ok(self.core.write(pulse)?.mend(&adding, Some(pulse))?)
+            })
+        })
+    }
+
     /// (ids, distances, costs)
     #[expect(clippy::too_many_arguments, reason = "Faiss's own knobs")]
     fn search<'py>(
@@ -238,6 +363,31 @@ impl Hnsw {
             let start = Start { nodes, distances, nprobe, together };
             stored.with(metric, pulse, |points| {
                 Ok(self.core.read(pulse)?.search_level_0(points, queries, k, start, &effort)?)
+            })
+        })?;
+        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?, costs(stats)))
+    }
+
+    /// (ids, distances, costs), from the same nodes of the lowest level for all queries.
+    #[expect(clippy::too_many_arguments, reason = "Faiss's own knobs")]
+    fn search_from<'py>(
+        &self,
+        py: Python<'py>,
+        storage: &Any<'py>,
+        metric: &str,
+        q: &Any<'py>,
+        k: &Any<'py>,
+        seeds: PyReadonlyArray1<'py, u32>,
+        ef: usize,
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Any<'py>, Any<'py>, Costs)> {
+        let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
+        let (metric, storage, q) = (metric.parse()?, Storage::new(storage)?, Matrix::base(q)?);
+        let (stored, queries, seeds) = (storage.stored()?, q.vectors()?, seeds.as_slice()?);
+        let (hits, stats) = released(py, None, |pulse| {
+            let effort = effort((ef, true, true), None, threads, pulse);
+            stored.with(metric, pulse, |points| {
+                Ok(self.core.read(pulse)?.search_from(points, queries, k, seeds, &effort)?)
             })
         })?;
         Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?, costs(stats)))

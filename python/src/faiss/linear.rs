@@ -39,6 +39,20 @@ pub fn faiss_squares<'py>(
     released(py, None, |pulse| Ok(linear::squares(q, x, dim, out, (threads, Some(pulse)))?))
 }
 
+/// Three rounds of signs and Hadamard transforms of each row of `x`, into `out`.
+#[pyfunction]
+pub fn faiss_rotate<'py>(
+    py: Python<'py>,
+    x: PyReadonlyArray2<'py, f32>,
+    signs: PyReadonlyArray1<'py, f32>,
+    mut out: PyReadwriteArray2<'py, f32>,
+    threads: Option<&Bound<'py, PyAny>>,
+) -> Result<()> {
+    let (dim, threads) = (x.shape()[1], optional_count("threads", threads)?);
+    let (x, signs, out) = (x.as_slice()?, signs.as_slice()?, out.as_slice_mut()?);
+    released(py, None, |pulse| Ok(linear::rotate(x, dim, signs, out, (threads, Some(pulse)))?))
+}
+
 /// Makes the rows of `x` of length 1, in place.
 #[pyfunction]
 pub fn faiss_normalize<'py>(

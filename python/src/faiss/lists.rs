@@ -33,7 +33,7 @@ impl Centers {
 
 /// See `steep::faiss::lists`.
 #[pyclass(frozen, module = "steep._steep")]
-pub struct Lists(Shared<Core>);
+pub struct Lists(pub(super) Shared<Core>);
 
 /// What a search of lists is told besides the queries.
 #[derive(FromPyObject)]

@@ -522,7 +522,7 @@ class IndexIVF(Index):
             "direct_map": self.direct_map.to_record(),
             "code_size": self.code_size,
             "by_residual": bool(self.by_residual),
-            "invlists": self.invlists.to_record() if self.invlists is not None else {"fourcc": "il00"},
+            "invlists": None if self.invlists is None else self.invlists.to_record(),
         }
 
     def _ivf_restore(self, record: dict[str, Any]) -> Any:
@@ -536,7 +536,7 @@ class IndexIVF(Index):
         if "by_residual" in record:
             self._begin(by_residual=bool(record["by_residual"]))
         self.direct_map._restore(record["direct_map"])
-        if "sizes" in record["invlists"]:
+        if record["invlists"] is not None:
             self.invlists._fill(record["invlists"])
         return self
 

@@ -160,8 +160,7 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the index."""
         plain = self.invlists.to_record()
-        packed = [_steep.faiss_pack(self.invlists._codes(at), self.M, self.bbs) for at in range(self.nlist)]
-        block = self.bbs * self.M2 // 2
+        blocks = [_steep.faiss_pack(self.invlists._codes(at), self.M, self.bbs) for at in range(self.nlist)]
         return self._ivf_header() | {
             "bbs": self.bbs,
             "M2": self.M2,
@@ -169,15 +168,14 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
             "qbs2": self.qbs2,
             "pq": self.pq.to_record(),
             "invlists": {
-                "fourcc": "ilpn",
+                "fourcc": "ilbl",
                 "nlist": self.nlist,
-                "code_size": self.code_size,
+                "code_size": -1,
                 "n_per_block": self.bbs,
-                "block_size": block,
-                "nsq": self.M,
+                "block_size": self.bbs * self.M2 // 2,
                 "sizes": plain["sizes"],
                 "ids": plain["ids"],
-                "codes": np.concatenate(packed) if packed else np.empty(0, np.uint8),
+                "codes": np.concatenate(blocks),
             },
         }
 
@@ -200,7 +198,7 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
             length = -(-size // lists["n_per_block"]) * lists["block_size"]
             codes.append(_steep.faiss_unpack(lists["codes"][at : at + length], size, pq["M"], record["bbs"]))
             at += length
-        plain = {"sizes": lists["sizes"], "ids": lists["ids"], "codes": np.concatenate(codes).reshape(-1)}
+        plain = {"sizes": lists["sizes"], "ids": lists["ids"], "codes": np.concatenate(codes)}
         index._ivf_restore(record | {"invlists": plain})
         return index
 

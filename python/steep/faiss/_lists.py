@@ -180,7 +180,7 @@ class InvertedLists(Sealed):
             "fourcc": "ilar",
             "nlist": self.nlist,
             "code_size": self.code_size,
-            "sizes": sizes,
+            "sizes": sizes.astype(np.uint64),
             "ids": np.concatenate(ids) if ids else np.empty(0, np.int64),
             "codes": np.concatenate(codes) if codes else np.empty(0, np.uint8),
         }
@@ -315,7 +315,7 @@ class DirectMap(Sealed):
 
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the map."""
-        table = np.array(list(self._table.items()), np.int64).reshape(-1, 2)
+        table = np.array(list(self._table.items()), np.int64).reshape(-1)
         return {"type": self.type, "array": self._array, "hashtable": table}
 
     def _restore(self, record: dict[str, Any]) -> None:

@@ -64,7 +64,9 @@ pub fn train_ranges(
             let found = (0..dim).map(|_| std::sync::Mutex::new([0f32; 2])).collect::<Vec<_>>();
             let work = (dim, dim as u64);
             threads::run(threads::resolve(threads)?, monitor, "train", work, |at, worker| {
-                let column = x.iter().skip(at).step_by(dim).copied().collect();
+                let mut column: Vec<f32> = x.iter().skip(at).step_by(dim).copied().collect();
+                // There the first vector is taken for zeros; without that ranges would be others for the same vectors.
+                column[0] = 0.0;
                 let range = range(column, levels, stat, arg);
                 *found[at].lock().map_err(|_| Error::Interrupted)? = range;
                 worker.advance(1);

@@ -178,7 +178,7 @@ impl Scalar {
             Layout::Six => bits::pack(ranges().map(|share| (f64::from(share) * 63.0) as u32), 6, code),
             Layout::Half => {
                 for (code, &x) in code.as_chunks_mut::<2>().0.iter_mut().zip(x) {
-                    *code = f16::from_f32(x).to_le_bytes();
+                    *code = half(x).to_le_bytes();
                 }
             }
             Layout::Brain => {
@@ -295,6 +295,19 @@ impl Codec for Scalar {
             Layout::Brain => self.linear::<Bf16>(metric, query),
         }
     }
+}
+
+/// The bits of the nearest half-precision number, the greater of two that are as near: there, halves are not rounded to even.
+#[inline(always)]
+fn half(x: f32) -> u16 {
+    const LEAST: u32 = 0x3880_0000; // 2⁻¹⁴, below which numbers are multiples of 2⁻²⁴
+    const INFINITY: u32 = 0x7C00;
+    let (bits, size) = (x.to_bits(), x.abs());
+    let small = (f64::from(size) * f64::from(1u32 << 24) + 0.5) as u32;
+    let whole = (size.to_bits().wrapping_add(0x1000) >> 13).wrapping_sub(112 << 10).min(INFINITY);
+    let magnitude = if size.to_bits() < LEAST { small } else { whole };
+    let magnitude = if size.is_nan() { 0x7E00 } else { magnitude };
+    (magnitude | bits >> 16 & 0x8000) as u16
 }
 
 /// Where in its range a coordinate is, 0 to 1.

@@ -3,12 +3,12 @@
 //! The builder takes pairs of near vectors from many overlapping leaves rather than from one walk a node, which is several times as
 //! fast. The other levels hold one node in M.
 
+use super::Hnsw;
 use super::insert::{Adding, Pruner};
 use super::points::Points;
 use super::search::with_scratch;
 use super::walk::{Scratch, Stop, Wanted, node};
-use super::{Hnsw, Parts};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{self, GraphParams, NONE};
 use crate::kernels::Isa;
 use crate::threads::{self, Monitor};
@@ -31,53 +31,37 @@ impl Hnsw {
         threads: Option<usize>,
         monitor: Option<&dyn Monitor>,
     ) -> Result<()> {
-        let threads = threads::resolve(threads)?;
-        let parts = self.parts();
-        let empty = Parts {
-            levels: Vec::new(),
-            offsets: vec![0],
-            neighbors: Vec::new(),
-            entry_point: -1,
-            max_level: -1,
-            assign_probas: parts.assign_probas.clone(),
-            cum_nneighbor_per_level: parts.cum_nneighbor_per_level.clone(),
-        };
-        let mut new = Self::from_parts(empty)?;
-        new.check(adding)?;
-        new.generator = self.generator.clone();
-        new.grow(adding.x.len(), adding.levels)?;
-        new.ground(adding, threads, monitor)?;
-        new.connect(adding, (0, 1), &mut Default::default(), threads, monitor)?;
-        new.reach(adding, monitor)?;
-        *self = new;
-        Ok(())
+        let cores = threads::resolve(threads)?;
+        self.ground_on(adding, threads, monitor, |graph| {
+            let room = graph.room(0);
+            if graph.is_empty() || room == 0 {
+                return Ok(None);
+            }
+            let (metric, degree) = (adding.points.metric(), room.next_multiple_of(STEP));
+            let params = GraphParams { metric, degree, seed: SEED, threads: cores, monitor };
+            let built = graph::neighbours(adding.x, &params)?;
+            for (row, &from) in built.lists.chunks_exact(degree).zip(&built.order) {
+                let list =
+                    row.iter().take(room).take_while(|&&to| to != NONE).map(|&to| built.order[to as usize]);
+                graph.link(from, 0, &list.collect::<Vec<_>>());
+            }
+            Ok(built.entries.first().map(|&entry| built.order[entry as usize]))
+        })
     }
 
-    /// Fills the lowest level.
-    fn ground(&mut self, adding: &Adding, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
-        let room = self.room(0);
-        if self.is_empty() || room == 0 {
-            return Ok(());
+    /// Makes every node reachable from the entry on the lowest level; `adding.x` are all nodes.
+    ///
+    /// # Errors
+    /// As [`Hnsw::insert`]; nodes before the one that it was at are reachable then.
+    pub fn mend(&mut self, adding: &Adding, monitor: Option<&dyn Monitor>) -> Result<()> {
+        if adding.x.len() != self.len() {
+            return Err(Error::argument("vectors", adding.x.len(), "one for each node"));
         }
-        let (metric, degree) = (adding.points.metric(), room.next_multiple_of(STEP));
-        let params = GraphParams { metric, degree, seed: SEED, threads, monitor };
-        let built = graph::neighbours(adding.x, &params)?;
-        for (row, &from) in built.lists.chunks_exact(degree).zip(&built.order) {
-            let list =
-                row.iter().take(room).take_while(|&&to| to != NONE).map(|&to| built.order[to as usize]);
-            self.link(from, 0, &list.collect::<Vec<_>>());
-        }
-        // Where no node is on another level.
-        if let Some(&entry) =
-            built.entries.first().filter(|_| self.parts.levels.iter().all(|&level| level == 1))
-        {
-            (self.parts.entry_point, self.parts.max_level) = (built.order[entry as usize] as i32, 0);
-        }
-        Ok(())
+        adding.points.check(self.len(), adding.x)?;
+        self.reach(adding, monitor)
     }
 
-    /// Makes every node reachable from the entry on the lowest level.
-    fn reach(&mut self, adding: &Adding, monitor: Option<&dyn Monitor>) -> Result<()> {
+    pub(super) fn reach(&mut self, adding: &Adding, monitor: Option<&dyn Monitor>) -> Result<()> {
         let Some((entry, _)) = self.entry() else { return Ok(()) };
         let mut reach = Reach { from: vec![NONE; self.len()], open: Vec::new() };
         reach.flood(self, entry, entry);
@@ -127,11 +111,11 @@ impl Hnsw {
     /// Replaces the lowest level's lists by the best of `k` given neighbours of each node, which ascend in distance.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for a neighbour that is no node, [`Error::Interrupted`](crate::Error::Interrupted).
+    /// [`Error::Argument`] for a neighbour that is no node.
     pub fn init_level_0(&mut self, points: Points, k: usize, near: &[(f32, i64)]) -> Result<()> {
         let n = self.len();
         if let Some((_, node)) = near.iter().find(|(_, node)| *node >= n as i64) {
-            return Err(crate::Error::argument("I", node, "nodes of the graph"));
+            return Err(Error::argument("I", node, "nodes of the graph"));
         }
         let room = self.room(0);
         for (at, row) in near.chunks_exact(k.max(1)).take(n).enumerate() {

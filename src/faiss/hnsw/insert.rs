@@ -15,7 +15,7 @@ use crate::faiss::random::Generator;
 use crate::kernels::Isa;
 use crate::kernels::distance::Query;
 use crate::threads::{self, Monitor};
-use crate::vectors::{Dtype, Vectors};
+use crate::vectors::Vectors;
 
 /// The seed of the order in which nodes of a level come, as in Faiss.
 const ORDER: i64 = 789;
@@ -271,6 +271,9 @@ impl<'a> Pruner<'a> {
 
     /// At most `room` of the candidates `near`, which ascend. With `fill`, hidden ones follow.
     pub fn prune(&mut self, near: &[(f32, u32)], room: usize, fill: bool) -> Vec<u32> {
+        if room == 0 {
+            return Vec::new();
+        }
         self.points.copy(&ids(near), &mut self.vectors);
         let mut kept = Vec::with_capacity(room);
         let mut hidden = Vec::new();
@@ -300,10 +303,8 @@ impl<'a> Pruner<'a> {
 
     /// The distances of those at `places` from the one at `from`.
     fn measure(&mut self, from: usize, places: &[u32]) {
-        self.distances.clear();
-        let dim = self.points.dim();
-        let Ok(vectors) = Vectors::new(&self.vectors, dim) else { return };
-        self.query.set(self.points.metric(), vectors, from, Dtype::F32);
-        self.query.distances(Isa::active(), vectors, places, &mut self.distances);
+        let Ok(vectors) = Vectors::new(&self.vectors, self.points.dim()) else { return };
+        let mut ruler = Points::Rows(self.points.metric(), vectors).ruler(vectors, from, self.query);
+        ruler.measure(Isa::active(), places, &mut self.distances);
     }
 }

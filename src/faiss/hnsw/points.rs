@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::faiss::codec::{Codec, Scorer};
 use crate::kernels::distance::Query;
+use crate::kernels::single::{self, Sum};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
@@ -69,6 +70,14 @@ impl<'a> Points<'a> {
     {
         match self {
             Self::Rows(metric, rows) => {
+                let sum = match metric {
+                    Metric::L2 => Some(Sum::Squares),
+                    Metric::InnerProduct => Some(Sum::Products),
+                    _ => None,
+                };
+                if let (Some(sum), Some(floats), Some(queries)) = (sum, rows.as_slice(), queries.as_slice()) {
+                    return Ruler::Floats(sum, &queries[at * rows.dim()..][..rows.dim()], floats);
+                }
                 memory.set(metric, queries, at, rows.dtype());
                 Ruler::Rows(memory, rows)
             }
@@ -110,6 +119,7 @@ impl<'a> Points<'a> {
 /// One query's distances.
 pub(super) enum Ruler<'a> {
     Rows(&'a Query, Vectors<'a>),
+    Floats(Sum, &'a [f32], &'a [f32]),
     Codes(Box<dyn Scorer + 'a>, &'a [u8]),
 }
 
@@ -121,6 +131,10 @@ impl Ruler<'_> {
             Self::Rows(query, rows) => {
                 isa.run(Ask { bytes: rows.bytes(), size: rows.dim() * rows.dtype().size(), nodes });
                 query.distances(isa, *rows, nodes, out);
+            }
+            Self::Floats(sum, query, rows) => {
+                isa.run(Ask { bytes: bytemuck::cast_slice(rows), size: size_of_val(*query), nodes });
+                single::distances(isa, *sum, query, rows, nodes, out);
             }
             Self::Codes(scorer, codes) => {
                 out.resize(nodes.len(), 0.0);

@@ -131,6 +131,31 @@ impl Hnsw {
         })
     }
 
+    /// As [`Hnsw::search`], on the lowest level only and from the same nodes for every query, until nothing nearer is found.
+    ///
+    /// # Errors
+    /// As [`Hnsw::search`]; [`Error::Argument`] for a node that there is not.
+    pub fn search_from(
+        &self,
+        points: Points,
+        queries: Vectors,
+        k: usize,
+        seeds: &[u32],
+        effort: &Effort,
+    ) -> Found<Hits> {
+        if let Some(node) = seeds.iter().find(|&&node| node as usize >= self.len()) {
+            return Err(Error::argument("seeds", node, "nodes of the graph"));
+        }
+        let (ef, selector) = (effort.ef.max(k).min(self.len()), effort.selector);
+        self.nearest(points, queries, k, effort, |walk, ruler, _| {
+            walk.pool.clear(ef);
+            walk.seed(Isa::active(), ruler, seeds);
+            walk.best.clear(k.min(self.len()));
+            walk.spread(Isa::active(), self, ruler, 0, Stop::Never, &Wanted::Best(selector));
+            true
+        })
+    }
+
     /// All nodes nearer than `radius` that are met on the way to the nearest.
     ///
     /// # Errors

@@ -180,6 +180,17 @@ impl Walk {
         self.distances[0]
     }
 
+    /// Puts nodes in view.
+    pub fn seed(&mut self, isa: Isa, ruler: &mut Ruler, nodes: &[u32]) {
+        ruler.measure(isa, nodes, &mut self.distances);
+        self.stats.ndis += nodes.len() as u64;
+        for at in 0..nodes.len() {
+            if self.seen.add(nodes[at]) {
+                self.pool.offer(self.distances[at], nodes[at]);
+            }
+        }
+    }
+
     /// The node to which every step on a level leads nearer, from `start` and its distance.
     pub fn descend(
         &mut self,
