@@ -9,6 +9,7 @@ mod codes_files;
 mod common;
 mod determinism;
 mod exact;
+mod faiss_files;
 mod files;
 mod graph;
 mod graph_files;
