@@ -1,7 +1,7 @@
 """Vectors of bits by some of them: IndexBinaryHash and IndexBinaryMultiHash.
 
-A table's buckets are lists of the core, so that a query's are searched by the one loop over lists: those of its own
-first bits, and of bits in which up to `nflip` differ.
+A table's buckets are lists of the core, so that a query's are searched by the one loop over lists: those of
+its own bits, and of bits of which up to `nflip` differ.
 """
 
 from itertools import combinations
@@ -262,7 +262,7 @@ class IndexBinaryMultiHash(IndexBinary):
         masks, shortlists = flips(self.b, int(self.nflip)), [[] for _ in x]  # type: list[list[Labels]]
         stats = cvar.indexBinaryHash_stats
         for at, table in enumerate(self._tables):
-            known, sizes, rows = table.buckets()
+            _, sizes, rows = table.buckets()
             ends = np.cumsum(sizes)
             keys = table.keys(hashes(x, at * self.b, self.b)[:, None] ^ masks)
             stats.nlist += int((keys >= 0).sum())

@@ -14,7 +14,6 @@ from steep.faiss._ivf import IndexIVF
 from steep.faiss._kmeans import Clustering, ClusteringParameters
 from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists
 from steep.faiss._parameters import SearchParametersIVF
-from steep.faiss._simd import threads
 
 
 class IndexBinaryIVF(IndexBinary):
