@@ -6,7 +6,7 @@ use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use steep::faiss::codec::Codec;
-use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Native, Parts, Points, Start, Stats};
+use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Native, Nsg, Parts, Points, Start, Stats};
 use steep::{Error, Metric, SearchParams, Vectors};
 
 use super::codec::Codec as Coded;
@@ -295,17 +295,27 @@ impl Hnsw {
         })
     }
 
-    /// Makes every node reachable from the entry on the lowest level; `x` are all vectors.
-    fn mend<'py>(&self, py: Python<'py>, storage: &Any<'py>, metric: &str, x: &Any<'py>) -> Result<()> {
+    /// A graph on one level, of all vectors: `asked` is (R, L, C, GK, whether the crate's builder knows the metric).
+    #[staticmethod]
+    fn nsg<'py>(
+        py: Python<'py>,
+        storage: &Any<'py>,
+        metric: &str,
+        x: &Any<'py>,
+        asked: (usize, usize, usize, usize, bool),
+        threads: Option<&Any<'py>>,
+    ) -> Result<Self> {
         let (metric, storage, x) = (metric.parse()?, Storage::new(storage)?, Matrix::base(x)?);
-        let (stored, x) = (storage.stored()?, x.vectors()?);
-        released(py, None, |pulse| {
+        let (stored, x, threads) = (storage.stored()?, x.vectors()?, optional_count("threads", threads)?);
+        let (r, l, c, gk, at_once) = asked;
+        let core = released(py, None, |pulse| {
             stored.with(metric, pulse, |points| {
                 let adding =
                     Adding { points, x, levels: None, ef_construction: 1, keep_max_size_level0: false };
-                Ok(self.core.write(pulse)?.mend(&adding, Some(pulse))?)
+                Ok(Nsg { r, l, c, gk, at_once }.build(&adding, threads, Some(pulse))?)
             })
-        })
+        })?;
+        Ok(Self { core: Shared::new(core) })
     }
 
     /// (ids, distances, costs)

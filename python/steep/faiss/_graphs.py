@@ -413,7 +413,7 @@ class IndexNSG(IndexGraph):
         require(self.build_type in (0, 1), "build_type should be 0 or 1")
         storage._add(x, None)
         self.ntotal = storage.ntotal
-        self.nsg._build(stored(storage), self._metric(), x, self._at_once(x))
+        self.nsg._build(stored(storage), self._metric(), x, int(self.GK), self._at_once(x))
         self.is_built = True
 
     def build(self, x: Any, graph: Any) -> None:

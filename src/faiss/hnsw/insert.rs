@@ -40,7 +40,7 @@ pub struct Adding<'a> {
 }
 
 /// A list of neighbours as it was, to be put back.
-type Undo = HashMap<(u32, usize), Vec<u32>>;
+pub(super) type Undo = HashMap<(u32, usize), Vec<u32>>;
 
 impl Hnsw {
     /// Adds nodes after the present ones, as Faiss does: each finds its neighbours by a walk. `threads` at most, all cores where
@@ -155,6 +155,18 @@ impl Hnsw {
                 back.extend(list.iter().map(|&to| (level, to, new)));
             }
         }
+        self.link_back(adding, back, before, undo, threads)
+    }
+
+    /// Adds links (level, node, to).
+    pub(super) fn link_back(
+        &mut self,
+        adding: &Adding,
+        mut back: Vec<(usize, u32, u32)>,
+        before: usize,
+        undo: &mut Undo,
+        threads: usize,
+    ) -> Result<()> {
         back.sort_unstable();
         let graph = &*self;
         let groups: Vec<&[(usize, u32, u32)]> = back.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).collect();
