@@ -323,8 +323,8 @@ class IndexHNSWFlat(IndexHNSW):
         if native is None or not plain or len(native) != self._storage().ntotal:
             return super()._search(x, k, params)
         x, wild = _tame(x)
-        # A walk by codes needs a few more nodes in view for what it errs.
-        ef = max(ef, k) * 5 // 4 + 8
+        # A walk by codes errs, so a few nodes more are in view; its graph leads to more of the nearest by fewer.
+        ef = max(ef * 3 // 4 + 12, k * 5 // 4 + 8)
         labels, distances, costs = native.search(self.storage._store, x, k, ef, threads())
         if wild is not None:
             labels[wild], distances[wild] = -1, np.inf
