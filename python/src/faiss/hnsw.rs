@@ -138,8 +138,12 @@ impl NativeGraph {
         let (k, threads, q) = (count("k", k)?, optional_count("threads", threads)?, Matrix::base(q)?);
         let queries = q.vectors()?;
         let hits = released(py, None, |pulse| {
-            let params =
-                SearchParams { threads, monitor: Some(pulse), ef_search: Some(ef), ..SearchParams::default() };
+            let params = SearchParams {
+                threads,
+                monitor: Some(pulse),
+                ef_search: Some(ef),
+                ..SearchParams::default()
+            };
             let (flat, graph) = (flat.core.read(pulse)?, self.core.read(pulse)?);
             Ok(graph.search(flat.rows(), queries, k, &params)?)
         })?;

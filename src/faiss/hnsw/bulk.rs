@@ -3,11 +3,11 @@
 //! The builder takes pairs of near vectors from many overlapping leaves rather than from one walk a node, which is several times as
 //! fast. The other levels hold one node in M.
 
+use super::Hnsw;
 use super::insert::{Adding, Pruner};
 use super::points::Points;
 use super::search::with_scratch;
 use super::walk::{Scratch, Stop, Wanted, node};
-use super::Hnsw;
 use crate::error::{Error, Result};
 use crate::graph::{self, GraphParams, NONE};
 use crate::kernels::Isa;
@@ -25,7 +25,12 @@ impl Hnsw {
     ///
     /// # Errors
     /// As [`Hnsw::insert`]; the graph is then as it was.
-    pub fn build(&mut self, adding: &Adding, threads: Option<usize>, monitor: Option<&dyn Monitor>) -> Result<()> {
+    pub fn build(
+        &mut self,
+        adding: &Adding,
+        threads: Option<usize>,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<()> {
         let cores = threads::resolve(threads)?;
         self.ground_on(adding, threads, monitor, |graph| {
             let room = graph.room(0);
@@ -36,7 +41,8 @@ impl Hnsw {
             let params = GraphParams { metric, degree, seed: SEED, threads: cores, monitor };
             let built = graph::neighbours(adding.x, &params)?;
             for (row, &from) in built.lists.chunks_exact(degree).zip(&built.order) {
-                let list = row.iter().take(room).take_while(|&&to| to != NONE).map(|&to| built.order[to as usize]);
+                let list =
+                    row.iter().take(room).take_while(|&&to| to != NONE).map(|&to| built.order[to as usize]);
                 graph.link(from, 0, &list.collect::<Vec<_>>());
             }
             Ok(built.entries.first().map(|&entry| built.order[entry as usize]))

@@ -71,7 +71,8 @@ fn a_walk_that_sees_all_finds_what_a_scan_finds() {
             assert_eq!(stats.n1, 4);
             for (query, ids) in queries.chunks_exact(DIM).zip(hits.ids.chunks_exact(5)) {
                 let near = exact(metric, &all, query);
-                let want = near.iter().map(|near| near.1).filter(|&id| selector.is_none_or(|set| set.has(id)));
+                let want =
+                    near.iter().map(|near| near.1).filter(|&id| selector.is_none_or(|set| set.has(id)));
                 assert_eq!(ids, want.take(5).collect::<Vec<_>>());
             }
         }

@@ -1,0 +1,1 @@
+"""Faiss's `contrib` modules over Steep: each is imported by its name."""
