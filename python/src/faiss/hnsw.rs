@@ -261,6 +261,7 @@ impl Hnsw {
         levels: Option<PyReadonlyArray1<'py, i32>>,
         ef_construction: usize,
         keep_max_size_level0: bool,
+        prune_headroom: f32,
         bulk: bool,
         threads: Option<&Any<'py>>,
     ) -> Result<()> {
@@ -270,7 +271,8 @@ impl Hnsw {
         let (x, levels) = (x.vectors()?, levels.as_ref().map(PyReadonlyArray1::as_slice).transpose()?);
         released(py, None, |pulse| {
             stored.with(metric, pulse, |points| {
-                let adding = Adding { points, x, levels, ef_construction, keep_max_size_level0 };
+                let adding =
+                    Adding { points, x, levels, ef_construction, keep_max_size_level0, prune_headroom };
                 let mut core = self.core.write(pulse)?;
                 if bulk {
                     return Ok(core.build(&adding, threads, Some(pulse))?);
@@ -294,7 +296,14 @@ impl Hnsw {
             let (flat, graph) = (flat.core.read(pulse)?, native.core.read(pulse)?);
             let points = Points::Rows(native.metric, flat.rows());
             let x = flat.rows();
-            let adding = Adding { points, x, levels: None, ef_construction, keep_max_size_level0: false };
+            let adding = Adding {
+                points,
+                x,
+                levels: None,
+                ef_construction,
+                keep_max_size_level0: false,
+                prune_headroom: 0.0,
+            };
             Ok(self.core.write(pulse)?.take(&graph, &adding, threads, Some(pulse))?)
         })
     }
@@ -314,8 +323,14 @@ impl Hnsw {
         let (r, l, c, gk, at_once) = asked;
         let core = released(py, None, |pulse| {
             stored.with(metric, pulse, |points| {
-                let adding =
-                    Adding { points, x, levels: None, ef_construction: 1, keep_max_size_level0: false };
+                let adding = Adding {
+                    points,
+                    x,
+                    levels: None,
+                    ef_construction: 1,
+                    keep_max_size_level0: false,
+                    prune_headroom: 0.0,
+                };
                 Ok(Nsg { r, l, c, gk, at_once }.build(&adding, threads, Some(pulse))?)
             })
         })?;

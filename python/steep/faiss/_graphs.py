@@ -124,6 +124,7 @@ class IndexHNSW(IndexGraph):
                 levels,
                 max(int(hnsw.efConstruction), 1),
                 bool(self.keep_max_size_level0),
+                float(hnsw.prune_headroom),
                 bulk,
                 threads(),
             )

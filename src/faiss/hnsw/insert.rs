@@ -21,8 +21,6 @@ use crate::vectors::Vectors;
 const ORDER: i64 = 789;
 /// Nodes of a batch, as a part of all.
 const PART: usize = 50;
-/// The part of a full list that is freed when it is cut, so that not every link back cuts it again.
-const HEADROOM: f32 = 0.2;
 
 /// What is added, and how.
 #[derive(Clone, Copy)]
@@ -37,6 +35,8 @@ pub struct Adding<'a> {
     pub ef_construction: usize,
     /// Whether lists on the lowest level are filled with neighbours that others hide.
     pub keep_max_size_level0: bool,
+    /// The part of a full list that is freed when it is cut, up to a half, so that not every link back cuts it again.
+    pub prune_headroom: f32,
 }
 
 /// A list of neighbours as it was, to be put back.
@@ -248,7 +248,8 @@ impl Hnsw {
         let fill = adding.keep_max_size_level0 && level == 0;
         let mut pruner = Pruner::new(adding.points, query);
         let near = pruner.around(node, &all);
-        let kept = if fill { room } else { (room - (room as f32 * HEADROOM) as usize).max(1) };
+        let free = if fill { 0.0 } else { adding.prune_headroom.clamp(0.0, 0.5) };
+        let kept = (room as f32 * (1.0 - free)).max(1.0) as usize;
         pruner.prune(&near, kept, fill)
     }
 }

@@ -10,6 +10,7 @@ use super::search::with_scratch;
 use super::walk::{Scratch, Stop, Wanted, distance, node};
 use super::{Hnsw, Parts};
 use crate::error::{Error, Result};
+use crate::faiss::random::Generator;
 use crate::kernels::Isa;
 use crate::kernels::distance::Query;
 use crate::threads::{self, Monitor};
@@ -17,6 +18,8 @@ use crate::vectors::Vectors;
 
 /// Nodes up to which nearest ones are found by comparing all.
 const FEW: usize = 4000;
+/// The seed of the nodes that walks begin with.
+const SEEDS: i64 = 0x1234;
 /// Nodes that a thread takes at a time.
 const CHUNK: usize = 64;
 
@@ -31,7 +34,7 @@ pub struct Nsg {
     pub c: usize,
     /// Nearest nodes that are candidates.
     pub gk: usize,
-    /// Whether the crate's builder knows the metric.
+    /// Whether the crate's builder knows the metric, where comparing all takes long.
     pub at_once: bool,
 }
 
@@ -40,7 +43,12 @@ impl Nsg {
     ///
     /// # Errors
     /// As [`Hnsw::insert`].
-    pub fn build(&self, adding: &Adding, threads: Option<usize>, monitor: Option<&dyn Monitor>) -> Result<Hnsw> {
+    pub fn build(
+        &self,
+        adding: &Adding,
+        threads: Option<usize>,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<Hnsw> {
         let n = adding.x.len();
         let mut graph = flat(self.r)?;
         graph.check(adding)?;
@@ -51,12 +59,13 @@ impl Nsg {
         let near = self.near(adding, threads, monitor)?;
         let entry = middle(adding);
         (graph.parts.entry_point, graph.parts.max_level) = (entry as i32, 0);
+        let seeds = seeds(&near, entry, self.l.max(1));
         let cores = threads::resolve(threads)?;
         let lists: Vec<Mutex<Vec<Vec<u32>>>> = (0..n.div_ceil(CHUNK)).map(|_| Mutex::default()).collect();
         threads::run(cores, monitor, "link", (lists.len(), n as u64), |at, worker| {
             let nodes = at * CHUNK..((at + 1) * CHUNK).min(n);
             let found = with_scratch(|scratch| {
-                nodes.clone().map(|node| self.choose(adding, &near, entry, node as u32, scratch)).collect()
+                nodes.clone().map(|node| self.choose(adding, &near, &seeds, node as u32, scratch)).collect()
             });
             *lists[at].lock().map_err(|_| Error::Interrupted)? = found;
             worker.advance(nodes.len() as u64);
@@ -82,7 +91,7 @@ impl Nsg {
         let mut graph = flat(self.gk)?;
         let levels = vec![1; n];
         let on_one = Adding { levels: Some(&levels), ef_construction: self.l.max(self.gk), ..*adding };
-        if self.at_once {
+        if self.at_once && n > FEW {
             graph.build(&on_one, threads, monitor)?;
             return Ok(graph);
         }
@@ -106,7 +115,14 @@ impl Nsg {
         Ok(graph)
     }
 
-    fn choose(&self, adding: &Adding, near: &Hnsw, entry: u32, new: u32, scratch: &mut Scratch) -> Vec<u32> {
+    fn choose(
+        &self,
+        adding: &Adding,
+        near: &Hnsw,
+        seeds: &[u32],
+        new: u32,
+        scratch: &mut Scratch,
+    ) -> Vec<u32> {
         let Scratch { walk, query } = scratch;
         let isa = Isa::active();
         let own = near.links(new, 0);
@@ -115,7 +131,7 @@ impl Nsg {
             walk.seen.clear(near.len());
             walk.pool.clear(self.l.max(1));
             walk.within.clear();
-            walk.seed(isa, &mut ruler, &[entry]);
+            walk.seed(isa, &mut ruler, seeds);
             walk.spread(isa, near, &mut ruler, 0, Stop::Never, &Wanted::Within(f32::INFINITY, None));
             let mut distances = Vec::new();
             ruler.measure(isa, own, &mut distances);
@@ -128,6 +144,19 @@ impl Nsg {
         all.truncate(self.c.max(self.r));
         Pruner::new(adding.points, query).prune(&all, self.r, false)
     }
+}
+
+/// The nodes that walks begin with: neighbours of the entry, and some at random, as in Faiss.
+fn seeds(near: &Hnsw, entry: u32, count: usize) -> Vec<u32> {
+    let (n, count) = (near.len() as u32, count.min(near.len()));
+    let mut random = Generator::new(SEEDS);
+    let mut seeds: Vec<u32> = std::iter::once(entry).chain(near.links(entry, 0).iter().copied()).collect();
+    // Of few nodes chance takes long to find the last.
+    seeds.extend((0..count).map(|_| random.below(n)));
+    let mut met = std::collections::HashSet::new();
+    seeds.retain(|&node| met.insert(node));
+    seeds.truncate(count);
+    seeds
 }
 
 /// No nodes, `room` slots on the only level.
