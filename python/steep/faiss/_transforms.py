@@ -148,11 +148,21 @@ class HadamardRotation(VectorTransform):
 
     def _apply(self, x: Floats) -> Floats:
         self._ready()
+        return self._rotated(x, self.signs1, self.signs2, self.signs3)
+
+    def _rotated(self, x: Floats, *signs: Float32Vector) -> Floats:
         out = np.empty((len(x), self.d_out), np.float32)
         if out.size:
-            signs = np.concatenate([self.signs1.array, self.signs2.array, self.signs3.array])
-            _steep.faiss_rotate(x, signs, out, threads())
+            _steep.faiss_rotate(x, np.concatenate([s.array for s in signs]), out, threads())
         return out
+
+    def _reverse(self, x: Floats) -> Floats:
+        self._ready()
+        if self.d_in != self.d_out:
+            raise RuntimeError(f"reverse_transform not supported: d_in = {self.d_in} is no power of 2")
+        # A transform and signs are their own inverses: the same in the other order, signs after transforms.
+        ones = Float32Vector.of(np.ones(self.d_out, np.float32))
+        return self._rotated(x, ones, self.signs3, self.signs2) * self.signs1.array
 
     def _fields(self) -> Record:
         return {"seed": self.seed}
