@@ -55,7 +55,7 @@ fn vectors_unlike_those_that_codes_were_made_for_are_found() {
         let all = Set::new(Dtype::F32, 48, values.iter().chain(&later).copied());
         let asked = values[..48 * 5].iter().chain(&later[..48 * 5]).copied();
         let queries = Set::new(Dtype::F32, 48, asked);
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             let params = BuildParams { metric, spec: Spec::FLAT, ..BuildParams::default() };
             let mut index = Index::build(all.view().rows(0..CODED), &params).unwrap();
             expect_codes(&index, "unlike");
@@ -71,7 +71,7 @@ fn vectors_unlike_those_that_codes_were_made_for_are_found() {
 #[test]
 fn whole_numbers_kept_as_bytes_become_floats_again_where_one_is_not() {
     let mut rng = Rng(23);
-    for (n, metric) in [50, CODED].into_iter().flat_map(|n| Metric::ALL.map(|metric| (n, metric))) {
+    for (n, metric) in [50, CODED].into_iter().flat_map(|n| Metric::PRODUCTS.map(|metric| (n, metric))) {
         let bytes: Vec<f64> = Set::suited(Dtype::U8, 32, &low_rank(&mut rng, n, 32)).values;
         for dtype in [Dtype::F32, Dtype::F16] {
             for other in [0.5, -1.0, 256.0] {

@@ -38,7 +38,7 @@ fn found(hits: &Hits, metric: Metric, base: &Set, queries: &Set) -> f64 {
 fn every_metric_and_type_reaches_its_recall_where_vectors_are_stored() {
     for dtype in DTYPES {
         let (base, queries) = data(1, dtype, N);
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             for (spec, floor) in [
                 ("ivf,rabitq4,rerank", 0.95),
                 ("rabitq1,rerank", 0.95),
@@ -60,7 +60,7 @@ fn every_metric_and_type_reaches_its_recall_where_vectors_are_stored() {
 #[test]
 fn more_bits_find_more_without_any_vector_stored() {
     let (base, queries) = data(2, Dtype::F32, N);
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         let mut last = 0.0;
         for (bits, floor) in
             [(1, 0.35), (2, 0.6), (3, 0.75), (4, 0.85), (5, 0.9), (6, 0.94), (7, 0.96), (8, 0.97)]
@@ -91,7 +91,7 @@ fn nibbles_find_more_the_more_there_are() {
 #[test]
 fn codes_of_every_kind_reach_their_recall_without_the_vectors_or_with_rounded_ones() {
     let (base, queries) = data(3, Dtype::F32, N);
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         for (spec, floor) in [
             ("sq4", 0.75),
             ("sq6", 0.92),
@@ -130,7 +130,7 @@ fn a_vector_in_two_lists_is_found_once_and_in_fewer_lists() {
     let values = noise(&mut Rng(3), N + 100, 12);
     let [base, queries] =
         [&values[..N * 12], &values[N * 12..]].map(|values| Set::suited(Dtype::F32, 12, values));
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         let [once, twice] = ["ivf64,rabitq8", "ivf64x2,rabitq8"].map(|spec| build(&base, metric, spec));
         for nprobe in [2, 4, 64] {
             let [few, more] = [&once, &twice].map(|index| search(index, &queries, 10, &with_nprobe(nprobe)));
@@ -159,7 +159,7 @@ fn a_vector_in_two_lists_is_found_once_and_in_fewer_lists() {
 #[test]
 fn distances_that_codes_tell_are_near_the_true_ones_and_right_in_the_mean() {
     let (base, queries) = data(4, Dtype::F32, N);
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         for (spec, most) in [
             ("rabitq8", 0.01),
             ("ivf16,rabitq4", 0.12),
@@ -371,7 +371,7 @@ fn inner_products_of_very_unequal_lengths_are_told_right() {
 #[test]
 fn all_within_a_radius_are_found_and_nothing_else() {
     let (base, queries) = data(14, Dtype::F32, N);
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         let truth = Truth::new(metric, &base, None, &queries);
         let radius = truth.distance(0, 40);
         let want = truth.within(radius);
@@ -414,7 +414,7 @@ fn the_strangest_sets_are_coded_without_harm() {
     let sets = [constant, some, heavy, huge, tiny, twice, few(1), few(2), few(7), few(9), few(33)];
     for (at, values) in sets.into_iter().enumerate() {
         let base = Set::new(Dtype::F32, 5, values).without_zeros();
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             for spec in [
                 "ivf,rabitq4,rerank",
                 "ivf4096,rabitq1",

@@ -54,11 +54,13 @@ fn every_metric_and_pair_of_types_agrees_with_the_oracle() {
     for dim in [48, 131] {
         let values = low_rank(&mut rng, CODED, dim);
         let middles = between(&mut rng, &values, dim, 9);
-        for (metric, dtype) in Metric::ALL.into_iter().flat_map(|m| Dtype::ALL.map(|dtype| (m, dtype))) {
+        for (metric, dtype) in
+            Metric::PRODUCTS.into_iter().flat_map(|m| Dtype::NUMBERS.map(|dtype| (m, dtype)))
+        {
             let base = Set::suited(dtype, dim, &values);
             let indexes = both(metric, &base, None);
             expect_codes(&indexes[0], "types");
-            for asked in Dtype::ALL {
+            for asked in Dtype::NUMBERS {
                 let queries = Set::suited(asked, dim, &middles);
                 let truth = Truth::new(metric, &base, None, &queries);
                 for (index, k) in indexes.iter().flat_map(|index| [1, 10, 100].map(|k| (index, k))) {
@@ -99,7 +101,7 @@ fn each_level_of_the_codes_agrees_with_the_oracle() {
     let (n, dim) = (30_000, 128);
     let base = Set::new(Dtype::F16, dim, decaying(&mut rng, n, dim));
     let queries = Set::new(Dtype::F32, dim, decaying(&mut rng, 9, dim));
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         let truth = Truth::new(metric, &base, None, &queries);
         let index = Index::build(base.view(), &BuildParams { metric, ..exact() }).unwrap();
         assert!(codes(&index).contains(" or "), "{metric}: one level only, of {}", codes(&index));
@@ -117,7 +119,7 @@ fn every_size_around_a_panel_and_around_the_codes_agrees_with_the_oracle() {
     let values = low_rank(&mut rng, 5120, 24);
     let middles = between(&mut rng, &values, 24, 9);
     for n in [0, 1, 2, 15, 16, 17, 63, 64, 65, 960, 1023, 1984, 4095, 4096, 4097, 5119] {
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             for dtype in [Dtype::F32, Dtype::I8, Dtype::U8] {
                 let (base, queries) =
                     (Set::suited(dtype, 24, &values[..n * 24]), Set::suited(dtype, 24, &middles));
@@ -136,7 +138,7 @@ fn equal_distances_are_in_the_order_of_the_ids_whatever_row_they_are_in() {
     // Also ids that are negative as i64.
     let spread = rng.shuffled((0..CODED as u64).map(|i| i << 52 | i).collect());
     let queries: Vec<f64> = whole(&mut rng, 9, 24, 3);
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         for (dtype, factor) in [(Dtype::F32, 1.0), (Dtype::F32, 0.5), (Dtype::U8, 85.0), (Dtype::I8, -40.0)] {
             let base = Set::new(dtype, 24, few.iter().map(|v| v * factor)).without_zeros();
             let queries = Set::new(dtype, 24, queries.iter().map(|v| v * factor)).without_zeros();
@@ -161,7 +163,9 @@ fn repeated_vectors_agree_with_the_oracle() {
                 kinds[kind * 64..][..64].to_vec()
             })
             .collect();
-        for (metric, dtype) in Metric::ALL.into_iter().flat_map(|m| [Dtype::F32, Dtype::U8].map(|d| (m, d))) {
+        for (metric, dtype) in
+            Metric::PRODUCTS.into_iter().flat_map(|m| [Dtype::F32, Dtype::U8].map(|d| (m, d)))
+        {
             let (base, queries) = (Set::suited(dtype, 64, &values), Set::suited(dtype, 64, &queries));
             agree(metric, &base, Some(&ids), &queries, &[1, 10, 100, 500], "repeated");
         }
@@ -192,7 +196,7 @@ fn data_far_from_the_origin_agrees_with_the_oracle() {
     let values = low_rank(&mut rng, CODED, 48);
     let middles = between(&mut rng, &values, 48, 9);
     let (base, near) = (Set::new(Dtype::F32, 48, far(&values)), Set::new(Dtype::F32, 48, far(&middles)));
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         agree(metric, &base, None, &near, &[1, 10, 100], "far data");
         let origin = Set::new(Dtype::F32, 48, middles.iter().copied());
         agree(metric, &base, None, &origin, &[1, 10, 100], "far data, queries at the origin");
@@ -207,7 +211,7 @@ fn queries_far_from_the_data_agree_with_the_oracle() {
     let base = Set::new(Dtype::F32, 48, values.iter().copied());
     for scale in [2f64.powi(8), 2f64.powi(40), 2f64.powi(100), 2f64.powi(-100)] {
         let queries = Set::new(Dtype::F32, 48, noise(&mut rng, 9, 48).into_iter().map(|v| v * scale));
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             agree_with_codes(metric, &base, None, &queries, &[1, 10, 100], &format!("queries × {scale:e}"));
         }
     }
@@ -225,7 +229,7 @@ fn any_scale_that_f32_holds_agrees_with_the_oracle() {
             let scaled =
                 |values: &[f64]| Set::new(dtype, 48, values.iter().map(|v| v * scale)).without_zeros();
             let (base, queries) = (scaled(&values), scaled(&middles));
-            for metric in Metric::ALL {
+            for metric in Metric::PRODUCTS {
                 agree(metric, &base, None, &queries, &[1, 10, 100], &format!("scale 2^{power}"));
             }
         }
@@ -245,7 +249,7 @@ fn rows_a_million_times_longer_than_the_others_agree_with_the_oracle() {
         let mut queries = between(&mut rng, &values[48..], 48, 8);
         queries.extend_from_slice(&values[..48]);
         let queries = Set::new(Dtype::F32, 48, queries);
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             agree(metric, &base, None, &queries, &[1, 10, 100], &format!("one long row in {every}"));
         }
     }
@@ -259,7 +263,7 @@ fn rows_a_million_times_longer_than_the_others_agree_with_the_oracle() {
         .collect();
     let base = Set::new(Dtype::F32, 48, spread.iter().copied());
     let queries = Set::new(Dtype::F32, 48, spread[48 * 100..48 * 109].iter().copied());
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         agree(metric, &base, None, &queries, &[1, 10, 100], "spread lengths");
     }
 }
@@ -295,7 +299,7 @@ fn data_in_the_order_of_its_distance_agrees_with_the_oracle() {
     let queries = Set::new(Dtype::F32, dim, noise(&mut rng, 9, dim).into_iter().map(|v| v / 64.0));
     for falling in [true, false] {
         let base = Set::new(Dtype::F32, dim, rows.concat());
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             agree_with_codes(
                 metric,
                 &base,
@@ -328,18 +332,18 @@ fn values_of_full_precision_agree_with_the_oracle() {
                 .collect()
         };
         let (base, queries) = (Set::new(Dtype::F32, dim, point(CODED)), Set::new(Dtype::F32, dim, point(30)));
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             agree_with_codes(metric, &base, None, &queries, &[1, 10, 100], "full precision");
         }
     }
 }
 
 fn metrics() -> impl Strategy<Value = Metric> {
-    prop::sample::select(Metric::ALL.to_vec())
+    prop::sample::select(Metric::PRODUCTS.to_vec())
 }
 
 fn dtypes() -> impl Strategy<Value = Dtype> {
-    prop::sample::select(Dtype::ALL.to_vec())
+    prop::sample::select(Dtype::NUMBERS.to_vec())
 }
 
 /// n × d values of any kind.

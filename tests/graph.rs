@@ -63,7 +63,7 @@ fn assert_full(hits: &Hits, case: &str) {
 fn every_metric_and_type_reaches_its_recall() {
     for dtype in DTYPES {
         let (base, queries) = data(61, dtype, N);
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             let index = build(&base, metric);
             let [low, high] =
                 [20, 400].map(|ef| recall(&search(&index, &queries, 10, ef), metric, &base, &queries));
@@ -155,7 +155,7 @@ fn coordinates_of_any_size_are_coded_alike() {
     for factor in [2f64.powi(-40), 2f64.powi(40)] {
         let [base, queries] =
             [&base, &queries].map(|set| Set::new(Dtype::F32, DIM, set.values.iter().map(|v| v * factor)));
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             let hits = search(&build(&base, metric), &queries, 10, 200);
             let recall = recall(&hits, metric, &base, &queries);
             assert!(recall >= 0.995, "{metric} × {factor:e}: {recall:.4}");
@@ -203,7 +203,7 @@ fn duplicates_cut_nothing_off() {
         values.copy_within(7 * DIM..8 * DIM, (copy * 29 + 1) * DIM);
     }
     let base = Set::new(Dtype::F32, DIM, values);
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         let index = build(&base, metric);
         let recall = recall(&search(&index, &queries, 10, 200), metric, &base, &queries);
         assert!(recall >= 0.995, "{metric}: {recall:.4}");
@@ -235,7 +235,7 @@ fn clusters_far_apart_are_all_reached() {
 
 #[test]
 fn the_smallest_sets_are_searched_whole() {
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         let (base, queries) = data(68, Dtype::F32, 70);
         for n in 1..=70 {
             let few = base.rows(0..n);
@@ -297,7 +297,7 @@ fn vectors_all_alike_are_all_found() {
             let base = Set::new(Dtype::F32, DIM, vec![value; n * DIM]);
             let queries =
                 Set::new(Dtype::F32, DIM, [vec![value; DIM], vec![-1.5; DIM], vec![0.0; DIM]].concat());
-            for metric in Metric::ALL {
+            for metric in Metric::PRODUCTS {
                 if metric == Metric::Cosine && value == 0.0 {
                     continue;
                 }
@@ -333,7 +333,7 @@ fn zero_vectors_are_vectors_like_others() {
 
 #[test]
 fn threads_and_batches_change_no_bit_of_an_answer() {
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         let (base, queries) = data(71, Dtype::F32, N);
         let index = build(&base, metric);
         let run = |rows: std::ops::Range<usize>, threads| {
@@ -360,7 +360,7 @@ fn threads_and_batches_change_no_bit_of_an_answer() {
 #[test]
 fn a_graph_built_again_on_any_threads_answers_alike() {
     let (base, queries) = data(72, Dtype::F32, N);
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         let answers = [1, 2, 2].map(|threads| {
             let (spec, threads) = (Spec::graph(64), Some(threads));
             let params = BuildParams { metric, spec, threads, seed: 3, ..BuildParams::default() };
@@ -495,7 +495,7 @@ fn a_search_that_is_stopped_returns_nothing() {
 #[test]
 fn a_tenth_added_later_costs_at_most_three_tenths_of_a_point_on_average() {
     let mut lost = Vec::new();
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         let (base, queries) = data(81, Dtype::F32, 6000);
         let fresh = build(&base, metric);
         let mut grown = build(&base.rows(0..5400), metric);

@@ -76,9 +76,9 @@ fn iterations_are_lloyds_own() {
     let mut rng = Rng(91);
     for (n, dim, k) in [(700, 3, 20), (300, 1, 4), (900, 70, 9), (500, 20, 1)] {
         let values = noise(&mut rng, n, dim);
-        for dtype in Dtype::ALL {
+        for dtype in Dtype::NUMBERS {
             let x = Set::suited(dtype, dim, &values).without_zeros();
-            for metric in Metric::ALL.into_iter().filter(|&metric| metric == Metric::L2 || dim > 1) {
+            for metric in Metric::PRODUCTS.into_iter().filter(|&metric| metric == Metric::L2 || dim > 1) {
                 check(&x, k, metric, None, 4, &format!("{dtype}, {metric}, {n} × {dim}, k = {k}"));
             }
         }
@@ -93,7 +93,7 @@ fn codes_and_bounds_change_no_iteration() {
         ("clustered", 40, clustered(&mut rng, 6000, 40)),
         ("noise", 24, noise(&mut rng, 3000, 24)),
     ] {
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             let x = Set::new(Dtype::F32, dim, values.iter().copied());
             check(&x, 150, metric, None, 9, &format!("{name}, {metric}"));
         }
@@ -107,7 +107,7 @@ fn weights_count_as_copies() {
     let mut rng = Rng(93);
     let x = Set::new(Dtype::F32, 12, clustered(&mut rng, 1500, 12));
     let weights: Vec<f32> = (0..x.len()).map(|i| [1.0, 3.0, 0.0, 2.0][i % 4]).collect();
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         let start = Set::new(Dtype::F32, 12, (0..20).flat_map(|i| x.row(i * 4).to_vec()));
         let start: Vec<f32> = start.values.iter().map(|&v| v as f32).collect();
         let given = Start::Given(Vectors::new(&start, 12).unwrap());
@@ -127,7 +127,7 @@ fn labels_are_of_the_nearest_centroid_and_the_lowest_of_equals() {
     let mut rng = Rng(94);
     let (dim, k) = (32, 100);
     let x = Set::new(Dtype::F32, dim, clustered(&mut rng, 4000, dim));
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         let mut found = kmeans(x.view(), k, &KmeansParams { metric, ..KmeansParams::default() }).unwrap();
         // Every centroid twice: the second is never the lowest.
         found.centroids.extend_from_within(..);
@@ -165,7 +165,7 @@ fn one_seed_gives_one_result_whatever_the_threads() {
 fn the_objective_falls_until_nothing_changes() {
     let mut rng = Rng(96);
     let x = Set::new(Dtype::F32, 16, clustered(&mut rng, 3000, 16));
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         let params = KmeansParams { metric, iterations: 500, ..KmeansParams::default() };
         let found = kmeans(x.view(), 25, &params).unwrap();
         assert!(found.objective.len() < 500, "{metric}: it ends where nothing changes");
@@ -191,7 +191,7 @@ fn copies_need_no_centroids_of_their_own() {
     let some = noise(&mut rng, 7, 10);
     let x = Set::new(Dtype::F32, 10, (0..2000).flat_map(|i| some[i % 7 * 10..][..10].to_vec()));
     for start in [Start::Auto, Start::Random, Start::PlusPlus] {
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             let params = KmeansParams { metric, start, ..KmeansParams::default() };
             let found = kmeans(x.view(), 100, &params).unwrap();
             let (_, distances) = found.assign(x.view(), None, None).unwrap();
@@ -374,7 +374,7 @@ fn a_hierarchy_is_the_same_at_any_number_of_threads_and_keeps_every_promise_of_o
     for (values, dim) in [(noise(&mut rng, 3000, 16), 16), (same, 5), (far, 7)] {
         for dtype in [Dtype::F32, Dtype::I8] {
             let x = Set::suited(dtype, dim, &values).without_zeros();
-            for metric in Metric::ALL {
+            for metric in Metric::PRODUCTS {
                 for k in [1, 2, 300, x.len()] {
                     let params = |threads| KmeansParams {
                         metric,
@@ -405,7 +405,7 @@ fn batches_come_near_to_all_vectors_and_are_the_same_at_any_number_of_threads() 
     let mut rng = Rng(19);
     let x = Set::suited(Dtype::F32, 20, &clustered(&mut rng, 10_000, 20)).without_zeros();
     let weights: Vec<f32> = (0..x.len()).map(|i| (i % 5) as f32).collect();
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         for weights in [None, Some(&weights[..])] {
             let params = KmeansParams { metric, weights, iterations: 30, ..KmeansParams::default() };
             let batches = |threads| {

@@ -13,7 +13,7 @@ fn every_metric_and_type_agrees_with_the_oracle() {
     let mut rng = Rng(91);
     let values = decaying(&mut rng, CODED, DIM);
     let asked = decaying(&mut rng, 30, DIM);
-    for metric in Metric::ALL {
+    for metric in Metric::PRODUCTS {
         for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
             let (base, queries) = (Set::suited(dtype, DIM, &values), Set::suited(Dtype::F32, DIM, &asked));
             let params = BuildParams { metric, spec: Spec::FLAT, ..BuildParams::default() };
@@ -49,7 +49,7 @@ fn vectors_that_the_codes_do_not_hold_are_found() {
         let all = Set::new(Dtype::F32, DIM, values.iter().chain(&later).copied());
         let asked = values[..DIM * 5].iter().chain(&later[..DIM * 5]).copied();
         let queries = Set::new(Dtype::F32, DIM, asked);
-        for metric in Metric::ALL {
+        for metric in Metric::PRODUCTS {
             let params = BuildParams { metric, spec: Spec::FLAT, ..BuildParams::default() };
             let mut index = Index::build(all.view().rows(0..CODED), &params).unwrap();
             expect_fine_codes(&index, "unlike");

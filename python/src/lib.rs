@@ -24,11 +24,11 @@ mod _steep {
     #[pymodule_export]
     use super::faiss::codec::{Codec, faiss_train_product, faiss_train_scalar};
     #[pymodule_export]
-    use super::faiss::file::{faiss_convert, faiss_pack, faiss_read, faiss_unpack, faiss_write};
+    use super::faiss::file::{faiss_convert, faiss_known, faiss_pack, faiss_read, faiss_unpack, faiss_write};
     #[pymodule_export]
     use super::faiss::flat::Flat;
     #[pymodule_export]
-    use super::faiss::hnsw::Hnsw;
+    use super::faiss::hnsw::{Hnsw, NativeGraph};
     #[pymodule_export]
     use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_rotate, faiss_squares};
     #[pymodule_export]

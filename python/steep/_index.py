@@ -389,12 +389,12 @@ def build(
 
 
 def open(path: Path, mmap: bool = False) -> Index:
-    """Open a saved index.
+    """Open a saved index, or one that Faiss wrote.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file.
+        The file. One of Faiss's becomes an index of `steep.faiss`, which finds what it found there.
     mmap : bool
         Map the file rather than read it: it opens at once, only what searches touch is read, and processes
         that map it share its memory. Do not change the file in place while it is mapped; saving over it is
@@ -420,6 +420,10 @@ def open(path: Path, mmap: bool = False) -> Index:
     ...     steep.open(path, mmap=True).search([0, 1, 0], k=1).ids
     array([1])
     """
+    if _steep.faiss_known(path):
+        from steep.faiss._io import open_file
+
+        return open_file(path)
     return Index._of(_steep.Index.open(path, mmap))
 
 

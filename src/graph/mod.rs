@@ -126,6 +126,12 @@ impl Graph {
         self.vectors.as_slice()
     }
 
+    /// The nodes that are a node's neighbours.
+    pub fn neighbours_of(&self, node: usize) -> impl Iterator<Item = u32> {
+        let nodes = self.nodes;
+        self.rows().row(node).ids().iter().copied().filter(move |&id| (id as usize) < nodes)
+    }
+
     /// What it is, for people. Reads all rows.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let (degree, width) = (self.rows.layout.degree, self.space.width());

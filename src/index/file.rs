@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::ids::Ids;
 use crate::ivf::Ivf;
-use crate::metric::Metric;
+use crate::metric::{Metric, Power};
 use crate::quantizer::HeadCodes;
 use crate::rows::{Kept, Rows};
 use crate::storage::Buffer;
@@ -23,6 +23,8 @@ const IDS: Tag = Tag::new("ids");
 /// The index's description, where it takes more than a number.
 const SPEC: Tag = Tag::new("spec");
 
+/// The exponent of the metric that has one, an f32.
+const POWER: Tag = Tag::new("power");
 /// How vectors are given, where they are stored otherwise.
 const GIVEN: Tag = Tag::new("given");
 /// Means and rows of what transforms have learned.
@@ -67,12 +69,27 @@ const GRAPH: u32 = 2;
 const LISTS: u32 = 4;
 
 /// The numbers that stand for values in files: their places in these lists, for ever.
-const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
+const METRICS: [Metric; 13] = [
+    Metric::L2,
+    Metric::InnerProduct,
+    Metric::Cosine,
+    Metric::L1,
+    Metric::Linf,
+    // Whatever the exponent, which is in [`POWER`].
+    Metric::CUBES,
+    Metric::Canberra,
+    Metric::BrayCurtis,
+    Metric::JensenShannon,
+    Metric::Jaccard,
+    Metric::NanEuclidean,
+    Metric::Gower,
+    Metric::Hamming,
+];
 const KINDS: [Kind; 3] = [Kind::Auto, Kind::Flat, Kind::FlatRaw];
 const GRAPHS: u32 = 3;
 /// The description is in [`SPEC`].
 const DESCRIBED: u32 = 4;
-const DTYPES: [Dtype; 5] = [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I8, Dtype::U8];
+const DTYPES: [Dtype; 6] = [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I8, Dtype::U8, Dtype::B1];
 
 fn number<T: PartialEq>(list: &[T], value: &T) -> u32 {
     list.iter().position(|v| v == value).map_or(u32::MAX, |at| at as u32)
@@ -140,7 +157,10 @@ impl Index {
             Ids::Given(ids) => Some(ids),
         };
         let meta = Meta {
-            metric: number(&METRICS, &self.metric),
+            metric: match self.metric {
+                Metric::Lp(_) => number(&METRICS, &Metric::CUBES),
+                other => number(&METRICS, &other),
+            },
             spec: match self.spec.kind {
                 _ if !self.spec.transforms.is_empty() => DESCRIBED,
                 Kind::Graph { degree } => GRAPHS | (degree as u32) << 8,
@@ -162,6 +182,11 @@ impl Index {
         let graph = self.graph.as_ref().map(Graph::sections).unwrap_or_default();
         let lists = self.ivf.as_ref().map(Ivf::sections).unwrap_or_default();
         let mut parts: Vec<(Tag, [&[u8]; 1])> = vec![(META, [bytemuck::bytes_of(&meta)])];
+        let power = match self.metric {
+            Metric::Lp(power) => Some(power.get().to_le_bytes()),
+            _ => None,
+        };
+        parts.extend(power.as_ref().map(|power| (POWER, [power.as_slice()])));
         let description = self.spec.to_string();
         if meta.spec == DESCRIBED {
             parts.push((SPEC, [description.as_bytes()]));
@@ -197,6 +222,10 @@ impl Index {
         let meta: Meta = meta.as_slice()[0];
         let unknown = |what: &str, value: u32| wrong(format!("unknown {what} {value}"));
         let metric = *METRICS.get(meta.metric as usize).ok_or_else(|| unknown("metric", meta.metric))?;
+        let metric = match metric {
+            Metric::Lp(_) => Metric::Lp(power(file)?),
+            other => other,
+        };
         let degree = (meta.spec >> 8) as usize;
         let spec = match meta.spec & 0xFF {
             GRAPHS if Kind::has_degree(degree) => Spec::graph(degree),
@@ -219,6 +248,15 @@ impl Index {
             return Err(wrong(format!("dimension {}, not 1 to {MAX_DIM}", meta.dim)));
         }
         let dim = meta.dim as usize;
+        if metric.check_dtype(declared).is_err() || declared.check_dim(dim).is_err() {
+            return Err(wrong(format!("{dim} dimensions of {declared} under metric {metric}")));
+        }
+        if spec.check_metric(metric).is_err() || (meta.parts != 0 && !metric.is_of_products()) {
+            return Err(wrong(format!(
+                "an index of kind {spec}, parts {}, under metric {metric}",
+                meta.parts
+            )));
+        }
         if meta.parts & (GRAPH | LISTS) != 0 && dim > Kind::MAX_GRAPH_DIM {
             return Err(wrong(format!(
                 "dimension {dim} of a graph or codes, not 1 to {}",
@@ -293,6 +331,13 @@ fn transforms(
         other => return Err(wrong(format!("learned {other} times from {len} vectors"))),
     };
     Ok(((dim, dtype), chain))
+}
+
+/// The metric's exponent.
+fn power(file: &Sections) -> Result<Power> {
+    let bytes = file.small(POWER)?;
+    let power = bytes.bytes().try_into().ok().and_then(|bytes| Power::new(f32::from_le_bytes(bytes)));
+    power.ok_or_else(|| file.error(POWER, "not a positive number"))
 }
 
 /// The description that an index has as a text.

@@ -189,6 +189,16 @@ impl Simd for Neon {
         unsafe { four!(vmaxq_f64(a, b)) }
     }
     #[inline(always)]
+    fn known_f64(self, a: Self::F64) -> [Self::F64; 2] {
+        unsafe {
+            let known: [uint64x2_t; 4] = four!(vceqq_f64(a, a));
+            let bits: [uint64x2_t; 4] = four!(vreinterpretq_u64_f64(a));
+            let ones = [vreinterpretq_u64_f64(vdupq_n_f64(1.0)); 4];
+            let (bits, ones) = (four!(vandq_u64(bits, known)), four!(vandq_u64(ones, known)));
+            [four!(vreinterpretq_f64_u64(bits)), four!(vreinterpretq_f64_u64(ones))]
+        }
+    }
+    #[inline(always)]
     fn lanes_f64(self, a: Self::F64) -> [f64; 8] {
         let mut lanes = [0.0; 8];
         for (two, a) in lanes.as_chunks_mut::<2>().0.iter_mut().zip(a) {
@@ -255,6 +265,13 @@ impl Simd for Neon {
     #[inline(always)]
     fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
         unsafe { four!(vfmaq_f32(c, a, b)) }
+    }
+    #[inline(always)]
+    fn add_apart_f32(self, acc: Self::F32, a: Self::F32, b: Self::F32) -> Self::F32 {
+        unsafe {
+            let apart = four!(vabdq_f32(a, b));
+            four!(vaddq_f32(acc, apart))
+        }
     }
     #[inline(always)]
     fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
@@ -406,6 +423,15 @@ impl Simd for Neon {
                 add_fine(acc[2], wide(vget_low_u8(second)), vld1q_s16(q.add(16))),
                 add_fine(acc[3], wide(vget_high_u8(second)), vld1q_s16(q.add(24))),
             ]
+        }
+    }
+    #[inline(always)]
+    fn add_differing(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        let (a, b) = (load_u8(a), load_u8(b));
+        unsafe {
+            let counts = vaddq_u8(vcntq_u8(veorq_u8(a[0], b[0])), vcntq_u8(veorq_u8(a[1], b[1])));
+            let sums = vreinterpretq_s32_u32(vpaddlq_u16(vpaddlq_u8(counts)));
+            [vaddq_s32(acc[0], sums), acc[1], acc[2], acc[3]]
         }
     }
     #[inline(always)]

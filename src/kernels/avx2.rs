@@ -71,6 +71,21 @@ fn widen_i8(_: Avx2, v: &[i8; 32]) -> [__m256i; 2] {
     }
 }
 
+/// The bits in which 32 bytes differ, in four sums of 64 bits.
+#[inline(always)]
+pub(super) fn count_differing(_: Avx2, a: &[u8; 32], b: &[u8; 32]) -> __m256i {
+    unsafe {
+        let (a, b) = (_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast()));
+        let (v, nibble) = (_mm256_xor_si256(a, b), _mm256_set1_epi8(15));
+        let counts = _mm256_setr_epi8(
+            0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
+        );
+        let low = _mm256_shuffle_epi8(counts, _mm256_and_si256(v, nibble));
+        let high = _mm256_shuffle_epi8(counts, _mm256_and_si256(_mm256_srli_epi16::<4>(v), nibble));
+        _mm256_sad_epu8(_mm256_add_epi8(low, high), _mm256_setzero_si256())
+    }
+}
+
 impl Simd for Avx2 {
     type F64 = [__m256d; 2];
     type F32 = [__m256; 2];
@@ -172,6 +187,17 @@ impl Simd for Avx2 {
         unsafe { [_mm256_max_pd(a[0], b[0]), _mm256_max_pd(a[1], b[1])] }
     }
     #[inline(always)]
+    fn known_f64(self, a: Self::F64) -> [Self::F64; 2] {
+        unsafe {
+            let known = [_mm256_cmp_pd::<_CMP_ORD_Q>(a[0], a[0]), _mm256_cmp_pd::<_CMP_ORD_Q>(a[1], a[1])];
+            let one = _mm256_set1_pd(1.0);
+            [
+                [_mm256_and_pd(known[0], a[0]), _mm256_and_pd(known[1], a[1])],
+                [_mm256_and_pd(known[0], one), _mm256_and_pd(known[1], one)],
+            ]
+        }
+    }
+    #[inline(always)]
     fn lanes_f64(self, a: Self::F64) -> [f64; 8] {
         let mut lanes = [0.0; 8];
         let (low, high) = lanes.split_at_mut(4);
@@ -229,6 +255,15 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    }
+    #[inline(always)]
+    fn add_apart_f32(self, acc: Self::F32, a: Self::F32, b: Self::F32) -> Self::F32 {
+        unsafe {
+            let sign = _mm256_set1_ps(-0.0);
+            let low = _mm256_andnot_ps(sign, _mm256_sub_ps(a[0], b[0]));
+            let high = _mm256_andnot_ps(sign, _mm256_sub_ps(a[1], b[1]));
+            [_mm256_add_ps(acc[0], low), _mm256_add_ps(acc[1], high)]
+        }
     }
     #[inline(always)]
     fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
@@ -370,6 +405,10 @@ impl Simd for Avx2 {
             let high = _mm256_madd_epi16(high, _mm256_loadu_si256(q.as_ptr().add(16).cast()));
             self.add_i32(acc, [low, high])
         }
+    }
+    #[inline(always)]
+    fn add_differing(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        [unsafe { _mm256_add_epi32(acc[0], count_differing(self, a, b)) }, acc[1]]
     }
     #[inline(always)]
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {

@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::avx2::Avx2;
+use super::avx2::{Avx2, count_differing};
 use super::simd::{IN_ORDER, Kernel, Simd};
 
 /// Proof of AVX-512 F, BW, VL and VNNI, and of what [`Avx2`] proves.
@@ -112,6 +112,13 @@ impl Simd for Avx512 {
         unsafe { _mm512_max_pd(a, b) }
     }
     #[inline(always)]
+    fn known_f64(self, a: Self::F64) -> [Self::F64; 2] {
+        unsafe {
+            let known = _mm512_cmp_pd_mask::<_CMP_ORD_Q>(a, a);
+            [_mm512_maskz_mov_pd(known, a), _mm512_maskz_mov_pd(known, _mm512_set1_pd(1.0))]
+        }
+    }
+    #[inline(always)]
     fn lanes_f64(self, a: Self::F64) -> [f64; 8] {
         let mut lanes = [0.0; 8];
         unsafe { _mm512_storeu_pd(lanes.as_mut_ptr(), a) };
@@ -152,6 +159,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn add_apart_f32(self, acc: Self::F32, a: Self::F32, b: Self::F32) -> Self::F32 {
+        unsafe { _mm512_add_ps(acc, _mm512_abs_ps(_mm512_sub_ps(a, b))) }
     }
     #[inline(always)]
     fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
@@ -256,6 +267,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn dot_bytes_i16(self, acc: Self::I32, x: Self::Bytes, q: &[i16; 32]) -> Self::I32 {
         unsafe { _mm512_dpwssd_epi32(acc, _mm512_cvtepu8_epi16(x), _mm512_loadu_si512(q.as_ptr().cast())) }
+    }
+    #[inline(always)]
+    fn add_differing(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        unsafe { _mm512_add_epi32(acc, _mm512_zextsi256_si512(count_differing(self.0, a, b))) }
     }
     #[inline(always)]
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {

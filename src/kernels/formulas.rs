@@ -54,6 +54,58 @@ pub fn distances(
     rows.dtype().visit(Typed(isa, metric, query, rows, list, out));
 }
 
+/// Appends to `near` the numbers of those of `rows` whose sum of |qⱼ − xⱼ| may be at most `limit`: sums in f32, in any order, are off
+/// by less than (d + 8) · 2⁻²⁴ of themselves, for no term is below 0 (Higham 2002, §3.1), and differences below f32's normal numbers are exact.
+pub fn may_be_within(isa: Isa, query: &[f32], rows: &[f32], limit: f32, near: &mut Vec<u32>) {
+    struct Rows<'a>(&'a [f32], &'a [f32], f32, &'a mut Vec<u32>);
+    impl Kernel for Rows<'_> {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(query, rows, limit, near) = self;
+            for (row, at) in rows.chunks_exact(query.len()).zip(0..) {
+                // A sum that is not finite is not ruled out.
+                let ruled_out = apart(s, query, row) > limit;
+                if !ruled_out {
+                    near.push(at);
+                }
+            }
+        }
+    }
+    let slack = (query.len() + 10) as f64 * 2f64.powi(-24);
+    let limit = (f64::from(limit) * (1.0 + slack)) as f32;
+    isa.run(Rows(query, rows, limit.next_up(), near));
+}
+
+/// Σ |qⱼ − xⱼ| in f32.
+#[inline(always)]
+fn apart<S: Simd>(s: S, query: &[f32], row: &[f32]) -> f32 {
+    const WIDE: usize = 2 * STEP;
+    let (steps, rest) = row.as_chunks::<WIDE>();
+    let (query, query_rest) = query.as_chunks::<WIDE>();
+    let (pairs, single) = steps.as_chunks::<2>();
+    let mut sums = [s.zero_f32(); 2];
+    for (i, x) in pairs.iter().enumerate() {
+        sums[0] = s.add_apart_f32(sums[0], s.load_f32(&query[2 * i]), s.load_f32(&x[0]));
+        sums[1] = s.add_apart_f32(sums[1], s.load_f32(&query[2 * i + 1]), s.load_f32(&x[1]));
+    }
+    for x in single {
+        sums[0] = s.add_apart_f32(sums[0], s.load_f32(&query[2 * pairs.len()]), s.load_f32(x));
+    }
+    if !rest.is_empty() {
+        let (mut q, mut x) = ([0.0; WIDE], [0.0; WIDE]);
+        q[..rest.len()].copy_from_slice(query_rest);
+        x[..rest.len()].copy_from_slice(rest);
+        sums[1] = s.add_apart_f32(sums[1], s.load_f32(&q), s.load_f32(&x));
+    }
+    let (a, b) = (s.lanes_f32(sums[0]), s.lanes_f32(sums[1]));
+    let mut eight = [0.0f32; STEP];
+    for i in 0..STEP {
+        eight[i] = (a[i] + a[STEP + i]) + (b[i] + b[STEP + i]);
+    }
+    ((eight[0] + eight[4]) + (eight[1] + eight[5])) + ((eight[2] + eight[6]) + (eight[3] + eight[7]))
+}
+
 /// A metric's sums and what becomes of them.
 trait Sums: Copy {
     /// What a step adds to the two.
@@ -188,8 +240,7 @@ struct Lp(f64);
 impl Sums for Lp {
     #[inline(always)]
     fn step<S: Simd>(self, s: S, [sum, other]: [S::F64; 2], q: S::F64, x: S::F64) -> [S::F64; 2] {
-        let far = s.lanes_f64(s.abs_f64(s.sub_f64(q, x)));
-        [s.add_f64(sum, s.load_f64(&powers(&far, self.0))), other]
+        [s.add_f64(sum, powers(s, s.abs_f64(s.sub_f64(q, x)), self.0)), other]
     }
     #[inline(always)]
     fn distance(sums: [f64; 2], _: f64, _: f64) -> f64 {
@@ -236,9 +287,8 @@ impl Sums for JensenShannon {
     fn step<S: Simd>(self, s: S, [sum, other]: [S::F64; 2], q: S::F64, x: S::F64) -> [S::F64; 2] {
         // A ratio of signs that differ is below 0, and has no logarithm; 0 and 0/0 have one that counts nothing.
         let mean = s.mul_add_f64(s.load_f64(&[0.5; STEP]), s.add_f64(q, x), s.zero_f64());
-        let from_q = logarithms(&s.lanes_f64(s.div_f64(q, mean)));
-        let from_x = logarithms(&s.lanes_f64(s.div_f64(x, mean)));
-        [s.mul_add_f64(q, s.load_f64(&from_q), s.mul_add_f64(x, s.load_f64(&from_x), sum)), other]
+        let (from_q, from_x) = (logarithms(s, s.div_f64(q, mean)), logarithms(s, s.div_f64(x, mean)));
+        [s.mul_add_f64(q, from_q, s.mul_add_f64(x, from_x, sum)), other]
     }
     #[inline(always)]
     fn distance(sums: [f64; 2], _: f64, _: f64) -> f64 {
@@ -266,13 +316,8 @@ struct NanEuclidean;
 impl Sums for NanEuclidean {
     #[inline(always)]
     fn step<S: Simd>(self, s: S, [sum, count]: [S::F64; 2], q: S::F64, x: S::F64) -> [S::F64; 2] {
-        let (mut squares, mut there) = (s.lanes_f64(s.sub_f64(q, x)), [0.0; STEP]);
-        for i in 0..STEP {
-            let missing = squares[i].is_nan();
-            there[i] = if missing { 0.0 } else { 1.0 };
-            squares[i] = if missing { 0.0 } else { squares[i] * squares[i] };
-        }
-        [s.add_f64(sum, s.load_f64(&squares)), s.add_f64(count, s.load_f64(&there))]
+        let [apart, there] = s.known_f64(s.sub_f64(q, x));
+        [s.mul_add_f64(apart, apart, sum), s.add_f64(count, there)]
     }
     #[inline(always)]
     fn distance([sum, count]: [f64; 2], dim: f64, zeros: f64) -> f64 {
@@ -308,20 +353,20 @@ impl Sums for Gower {
 
 /// The natural logarithm of each, to 2⁻⁵⁰ of it; NaN of what is below 0, something finite of 0 and NaN.
 #[inline(always)]
-fn logarithms(values: &[f64; STEP]) -> [f64; STEP] {
-    const LN_2: f64 = std::f64::consts::LN_2;
-    let mut out = [0.0; STEP];
+fn logarithms<S: Simd>(s: S, values: S::F64) -> S::F64 {
+    let (significands, exponents) = split(s, values);
+    let ln_2 = s.load_f64(&[std::f64::consts::LN_2; STEP]);
+    let all = s.lanes_f64(s.mul_add_f64(exponents, ln_2, artanh(s, significands, 2.0)));
+    let (values, mut out) = (s.lanes_f64(values), [0.0; STEP]);
     for i in 0..STEP {
-        let (significand, exponent) = split(values[i]);
-        let positive = 2.0 * artanh(significand) + exponent * LN_2;
-        out[i] = if values[i] < 0.0 { f64::NAN } else { positive };
+        out[i] = if values[i] < 0.0 { f64::NAN } else { all[i] };
     }
-    out
+    s.load_f64(&out)
 }
 
 /// Each to the power `p`, to 2⁻⁴⁰ of it; of values at least 0. Beyond 2^±1000 it is that.
 #[inline(always)]
-fn powers(values: &[f64; STEP], p: f64) -> [f64; STEP] {
+fn powers<S: Simd>(s: S, values: S::F64, p: f64) -> S::F64 {
     /// Added to a number it rounds it to a whole one, which its lowest bits then are.
     const ROUND: f64 = 6_755_399_441_055_744.0;
     /// 1/n! for n from 13 down.
@@ -335,41 +380,47 @@ fn powers(values: &[f64; STEP], p: f64) -> [f64; STEP] {
         }
         terms
     };
-    let mut out = [0.0; STEP];
+    let all = |v: f64| [v; STEP];
+    let (significands, exponents) = split(s, values);
+    let logarithms = s.add_f64(exponents, artanh(s, significands, 2.0 * std::f64::consts::LOG2_E));
+    let scaled = s.mul_add_f64(s.load_f64(&all(p)), logarithms, s.zero_f64());
+    let scaled = s.max_f64(s.min_f64(scaled, s.load_f64(&all(1000.0))), s.load_f64(&all(-1000.0)));
+    let whole = s.add_f64(scaled, s.load_f64(&all(ROUND)));
+    let rest = s.sub_f64(scaled, s.sub_f64(whole, s.load_f64(&all(ROUND))));
+    let rest = s.mul_add_f64(rest, s.load_f64(&all(std::f64::consts::LN_2)), s.zero_f64());
+    let (values, whole, mut scale) = (s.lanes_f64(values), s.lanes_f64(whole), [0.0; STEP]);
     for i in 0..STEP {
-        let (significand, exponent) = split(values[i]);
-        let logarithm = 2.0 * std::f64::consts::LOG2_E * artanh(significand) + exponent;
-        let scaled = (p * logarithm).clamp(-1000.0, 1000.0);
-        let whole = scaled + ROUND;
-        let rest = (scaled - (whole - ROUND)) * std::f64::consts::LN_2;
-        let mut power = TERMS[0];
-        for term in &TERMS[1..] {
-            power = power * rest + term;
-        }
-        let scale = f64::from_bits(whole.to_bits().wrapping_add(1023) << 52);
-        out[i] = if values[i] == 0.0 { 0.0 } else { power * scale };
+        let two = f64::from_bits(whole[i].to_bits().wrapping_add(1023) << 52);
+        scale[i] = if values[i] == 0.0 { 0.0 } else { two };
     }
-    out
+    s.mul_add_f64(horner(s, rest, &TERMS), s.load_f64(&scale), s.zero_f64())
 }
 
 /// v = m · 2ᵉ with m from √½ to √2: (m − 1) / (m + 1), and e.
 #[inline(always)]
-fn split(v: f64) -> (f64, f64) {
+fn split<S: Simd>(s: S, values: S::F64) -> (S::F64, S::F64) {
     /// Its lowest bits can be an exponent's.
     const WIDE: u64 = 0x4330_0000_0000_0000;
     const ONE: u64 = 0x3FF0_0000_0000_0000;
     const FRACTION: u64 = 0x000F_FFFF_FFFF_FFFF;
-    let bits = v.to_bits();
-    let exponent = f64::from_bits(bits >> 52 | WIDE) - (f64::from_bits(WIDE) + 1023.0);
-    let m = f64::from_bits(bits & FRACTION | ONE);
-    let large = m > std::f64::consts::SQRT_2;
-    let m = if large { 0.5 * m } else { m };
-    ((m - 1.0) / (m + 1.0), if large { exponent + 1.0 } else { exponent })
+    /// From the exponent of 1 to √2 counts as that.
+    const HALF: u64 = ONE - 0x3FE6_A09E_667F_3BCD;
+    let values = s.lanes_f64(values);
+    let (mut significands, mut exponents) = ([0.0; STEP], [0.0; STEP]);
+    for i in 0..STEP {
+        // Raised so that the exponent counts from √½ on.
+        let raised = values[i].to_bits().wrapping_add(HALF);
+        exponents[i] = f64::from_bits(raised >> 52 | WIDE);
+        significands[i] = f64::from_bits((raised & FRACTION) + (ONE - HALF));
+    }
+    let (m, one) = (s.load_f64(&significands), s.load_f64(&[1.0; STEP]));
+    let zero = s.load_f64(&[f64::from_bits(WIDE) + 1023.0; STEP]);
+    (s.div_f64(s.sub_f64(m, one), s.add_f64(m, one)), s.sub_f64(s.load_f64(&exponents), zero))
 }
 
-/// artanh s, for |s| at most 0.172.
+/// `factor` · artanh v, for |v| at most 0.172.
 #[inline(always)]
-fn artanh(s: f64) -> f64 {
+fn artanh<S: Simd>(s: S, values: S::F64, factor: f64) -> S::F64 {
     /// 1/(2n + 1) for n from 10 down.
     const TERMS: [f64; 11] = {
         let mut terms = [1.0; 11];
@@ -380,10 +431,17 @@ fn artanh(s: f64) -> f64 {
         }
         terms
     };
-    let square = s * s;
-    let mut sum = TERMS[0];
-    for term in &TERMS[1..] {
-        sum = sum * square + term;
+    let zero = s.zero_f64();
+    let sum = horner(s, s.mul_add_f64(values, values, zero), &TERMS);
+    s.mul_add_f64(sum, s.mul_add_f64(values, s.load_f64(&[factor; STEP]), zero), zero)
+}
+
+/// The polynomial of these coefficients, the highest first.
+#[inline(always)]
+fn horner<S: Simd, const N: usize>(s: S, values: S::F64, terms: &[f64; N]) -> S::F64 {
+    let mut sum = s.zero_f64();
+    for &term in terms {
+        sum = s.mul_add_f64(sum, values, s.load_f64(&[term; STEP]));
     }
-    s * sum
+    sum
 }

@@ -1,6 +1,6 @@
 //! How many bits differ? Rows of bits against a query, or against many.
 //!
-//! * A few queries: words of 64 bits, counted by the processor.
+//! * A few queries: words of 64 bits, counted by the processor, or lines of 256, four rows at a time.
 //! * Many: a block of rows is turned so that the same nibble of 32 rows lies side by side. What a nibble differs by from a query's is then
 //!   one look-up for 32 rows, in the table that the query's nibble chooses out of sixteen. Two queries meet 128 rows in registers.
 //!
@@ -46,22 +46,6 @@ pub fn differing(a: &[u8], b: &[u8]) -> u32 {
     words.sum::<u32>() + bytes.sum::<u32>()
 }
 
-/// The same of `N` words, or of however many there are where that is 0.
-#[inline(always)]
-fn differing_words<const N: usize>(a: &[u8], b: &[u8]) -> u32 {
-    let (words, others) = (a.as_chunks::<8>().0.first_chunk::<N>(), b.as_chunks::<8>().0.first_chunk::<N>());
-    match (words, others) {
-        (Some(a), Some(b)) if N > 0 => {
-            let mut sum = 0;
-            for i in 0..N {
-                sum += (u64::from_ne_bytes(a[i]) ^ u64::from_ne_bytes(b[i])).count_ones();
-            }
-            sum
-        }
-        _ => differing(a, b),
-    }
-}
-
 /// Appends to `out` the distances of `query` to the rows `list`.
 pub fn distances(isa: Isa, query: &[u8], rows: &[u8], list: &[u32], out: &mut Vec<f32>) {
     struct Listed<'a>(&'a [u8], &'a [u8], &'a [u32], &'a mut Vec<f32>);
@@ -82,30 +66,48 @@ pub fn distances(isa: Isa, query: &[u8], rows: &[u8], list: &[u32], out: &mut Ve
 /// Appends to `list` the numbers of those of `rows` that are no farther than `limit` from `query`.
 pub fn within(isa: Isa, query: &[u8], rows: &[u8], limit: u32, list: &mut Vec<u32>) {
     struct Rows<'a>(&'a [u8], &'a [u8], u32, &'a mut Vec<u32>);
-    #[inline(always)]
-    fn each<const N: usize>(rows: Rows) {
-        let Rows(query, rows, limit, list) = rows;
-        for (at, row) in rows.chunks_exact(query.len()).enumerate() {
-            if differing_words::<N>(query, row) <= limit {
-                list.push(at as u32);
-            }
-        }
-    }
     impl Kernel for Rows<'_> {
         type Out = ();
         #[inline(always)]
-        fn run<S: Simd>(self, _: S) {
-            match self.0.len() {
-                8 => each::<1>(self),
-                16 => each::<2>(self),
-                32 => each::<4>(self),
-                64 => each::<8>(self),
-                128 => each::<16>(self),
-                _ => each::<0>(self),
+        fn run<S: Simd>(self, s: S) {
+            let Self(query, rows, limit, list) = self;
+            let (bytes, mut first) = (query.len(), 0);
+            let (lines, rest) = query.as_chunks::<32>();
+            if rest.is_empty() {
+                for four in rows.chunks_exact(4 * bytes) {
+                    for (i, sum) in four_sums(s, lines, four.as_chunks().0).into_iter().enumerate() {
+                        if sum <= limit as i32 {
+                            list.push(first + i as u32);
+                        }
+                    }
+                    first += 4;
+                }
+            }
+            for (row, at) in rows[first as usize * bytes..].chunks_exact(bytes).zip(first..) {
+                if differing(query, row) <= limit {
+                    list.push(at);
+                }
             }
         }
     }
-    isa.run(Rows(query, rows, limit, list));
+    isa.run(Rows(query, rows, limit.min(i32::MAX as u32), list));
+}
+
+/// The distances of `query` to four rows, one after the other.
+#[inline(always)]
+fn four_sums<S: Simd>(s: S, query: &[[u8; 32]], rows: &[[u8; 32]]) -> [i32; 4] {
+    let mut sums = [s.zero_i32(); 4];
+    let lines = query.len();
+    let (one, others) = rows.split_at(lines);
+    let (two, others) = others.split_at(lines);
+    let (three, four) = others.split_at(lines);
+    for (at, line) in query.iter().enumerate() {
+        sums[0] = s.add_differing(sums[0], line, &one[at]);
+        sums[1] = s.add_differing(sums[1], line, &two[at]);
+        sums[2] = s.add_differing(sums[2], line, &three[at]);
+        sums[3] = s.add_differing(sums[3], line, &four[at]);
+    }
+    s.sums_i32(sums)
 }
 
 /// Rows turned: of each tile of rows, byte after byte, the lower nibbles of all and then the upper ones.

@@ -26,6 +26,61 @@ pub fn distance(metric: Metric, q: &[f64], x: &[f64]) -> Sum {
         Metric::InnerProduct => Sum { value: 0.0 - dot, slack: unit * terms },
         // Cauchy-Schwarz: the magnitudes add up to no more than the norms' product.
         Metric::Cosine => Sum { value: 1.0 - dot / (qq * xx).sqrt(), slack: 2.0 * unit },
+        other => formula(other, q, x, unit),
+    }
+}
+
+/// The same of the metrics that no products tell.
+fn formula(metric: Metric, q: &[f64], x: &[f64], unit: f64) -> Sum {
+    let sum = |term: &dyn Fn(f64, f64) -> f64| -> f64 { q.iter().zip(x).map(|(&q, &x)| term(q, x)).sum() };
+    let relative = |value: f64, units: f64| Sum { value, slack: units * unit * value.abs() };
+    match metric {
+        Metric::L1 => relative(sum(&|q, x| (q - x).abs()), 1.0),
+        Metric::Linf => relative(q.iter().zip(x).map(|(q, x)| (q - x).abs()).fold(0.0, f64::max), 0.0),
+        Metric::Lp(power) => {
+            let value = sum(&|q, x| (q - x).abs().powf(power.get().into()));
+            Sum { value, slack: unit * value + 1e-11 * value }
+        }
+        Metric::Canberra => relative(
+            sum(&|q, x| if q == 0.0 && x == 0.0 { 0.0 } else { (q - x).abs() / (q.abs() + x.abs()) }),
+            2.0,
+        ),
+        Metric::BrayCurtis => relative(sum(&|q, x| (q - x).abs()) / sum(&|q, x| (q + x).abs()), 3.0),
+        Metric::JensenShannon => {
+            let term = |v: f64, mean: f64| if v == 0.0 { 0.0 } else { v * (v / mean).ln() };
+            let value = sum(&|q, x| term(q, (q + x) / 2.0) + term(x, (q + x) / 2.0)) / 2.0;
+            let terms =
+                sum(&|q, x| term(q, (q + x) / 2.0).abs() + term(x, (q + x) / 2.0).abs() + q.abs() + x.abs());
+            Sum { value, slack: 4.0 * unit * terms }
+        }
+        Metric::Jaccard => {
+            let (least, most) = (sum(&|q, x| q.min(x)), sum(&|q, x| q.max(x)));
+            let (all_least, all_most) = (sum(&|q, x| q.min(x).abs()), sum(&|q, x| q.max(x).abs()));
+            let value = -(least / most);
+            // Where the sum below cancels out, the ratio may be anything.
+            let lost = most.abs() < 4.0 * unit * all_most;
+            let slack = 4.0 * unit * (all_least + value.abs() * all_most) / most.abs();
+            Sum { value, slack: if lost { f64::INFINITY } else { slack } }
+        }
+        Metric::NanEuclidean => {
+            let both = |q: f64, x: f64| !q.is_nan() && !x.is_nan();
+            let count = sum(&|q, x| if both(q, x) { 1.0 } else { 0.0 });
+            let squares = sum(&|q, x| if both(q, x) { (q - x) * (q - x) } else { 0.0 });
+            relative(q.len() as f64 / count * squares, 3.0)
+        }
+        Metric::Gower => {
+            let count = sum(&|q, x| if q.is_nan() || x.is_nan() { 0.0 } else { 1.0 });
+            let far = sum(&|q, x| match (q < 0.0, x < 0.0) {
+                _ if q.is_nan() || x.is_nan() => 0.0,
+                (true, true) => f64::from(u8::from(q != x)),
+                (false, false) if q <= 1.0 && x <= 1.0 => (q - x).abs(),
+                _ => f64::NAN,
+            });
+            relative(far / count, 3.0)
+        }
+        Metric::L2 | Metric::InnerProduct | Metric::Cosine | Metric::Hamming => {
+            unreachable!("not one of these")
+        }
     }
 }
 

@@ -87,6 +87,11 @@ impl Simd for Scalar {
         std::array::from_fn(|i| a[i].max(b[i]))
     }
     #[inline(always)]
+    fn known_f64(self, a: Self::F64) -> [Self::F64; 2] {
+        let zero = |known: bool, v: f64| if known { v } else { 0.0 };
+        [a.map(|v| zero(!v.is_nan(), v)), a.map(|v| zero(!v.is_nan(), 1.0))]
+    }
+    #[inline(always)]
     fn lanes_f64(self, a: Self::F64) -> [f64; 8] {
         a
     }
@@ -122,6 +127,10 @@ impl Simd for Scalar {
     #[inline(always)]
     fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    fn add_apart_f32(self, acc: Self::F32, a: Self::F32, b: Self::F32) -> Self::F32 {
+        std::array::from_fn(|i| acc[i] + (a[i] - b[i]).abs())
     }
     #[inline(always)]
     fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
@@ -210,6 +219,13 @@ impl Simd for Scalar {
     fn dot_bytes_i16(self, acc: Self::I32, x: Self::Bytes, q: &[i16; 32]) -> Self::I32 {
         let product = |j: usize| i32::from(x[j]) * i32::from(q[j]);
         std::array::from_fn(|i| acc[i] + product(2 * i) + product(2 * i + 1))
+    }
+    #[inline(always)]
+    fn add_differing(self, mut acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
+        for (lane, (a, b)) in acc.iter_mut().zip(a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0)) {
+            *lane += (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b)).count_ones() as i32;
+        }
+        acc
     }
     #[inline(always)]
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {

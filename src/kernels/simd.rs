@@ -91,6 +91,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn min_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
     /// The greater in each lane, where neither is NaN.
     fn max_f64(self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// The lanes that are not NaN, 0 for the others; and beside them 1 and 0.
+    fn known_f64(self, a: Self::F64) -> [Self::F64; 2];
     /// The lanes.
     fn lanes_f64(self, a: Self::F64) -> [f64; 8];
     /// The sum of the lanes.
@@ -110,6 +112,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn splat_f32(self, v: f32) -> Self::F32;
     /// a · b + c.
     fn mul_add_f32(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// acc + |a − b|.
+    fn add_apart_f32(self, acc: Self::F32, a: Self::F32, b: Self::F32) -> Self::F32;
     /// The lesser in each lane, where neither is NaN.
     fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// A bit set for every lane of `a` that is not less than that of `b`; a NaN on either side sets it. Which bit is
@@ -153,6 +157,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn pick_bytes(self, acc: Self::Bytes, v: Self::Bytes, shift: i32, mask: u8) -> Self::Bytes;
     /// acc + products of 32 pairs of a byte and an i16, two to a lane.
     fn dot_bytes_i16(self, acc: Self::I32, x: Self::Bytes, q: &[i16; 32]) -> Self::I32;
+    /// acc + the bits in which 32 bytes differ, in any lanes.
+    fn add_differing(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32;
     /// The sum of the lanes of each of the four, modulo 2³².
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4];
 

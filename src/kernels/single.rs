@@ -115,7 +115,10 @@ mod tests {
                             .map(|(&q, &x)| (f64::from(q), f64::from(x)))
                             .map(|(q, x)| if sum == Sum::Squares { (q - x) * (q - x) } else { -q * x })
                             .sum();
-                        assert!((f64::from(got) - want).abs() <= 1e-5 * want.abs().max(100.0), "{isa:?} {dim}");
+                        assert!(
+                            (f64::from(got) - want).abs() <= 1e-5 * want.abs().max(100.0),
+                            "{isa:?} {dim}"
+                        );
                     }
                 }
             }

@@ -5,6 +5,7 @@
 mod distance;
 mod fastscan;
 mod fine;
+mod hamming;
 mod lookup;
 mod nearest;
 mod operations;

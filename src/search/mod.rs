@@ -1,7 +1,7 @@
 //! What is asked, and the answers.
 
 pub(crate) mod beam;
-mod bits;
+mod counts;
 mod pool;
 mod probe;
 mod rerank;
@@ -26,7 +26,7 @@ use crate::storage::Buffer;
 use crate::threads::{self, Monitor, Worker};
 use crate::vectors::Vectors;
 
-use bits::BitScreen;
+use counts::{BitScreen, SumScreen};
 use probe::{Probes, Within};
 use rerank::Rerank;
 use walks::Walks;
@@ -358,7 +358,7 @@ impl Searched<'_> {
 
     /// True where rows can be ruled out by less than their distance.
     fn is_screened(&self) -> bool {
-        self.metric.is_of_products() || self.metric == Metric::Hamming
+        self.metric.is_of_products() || matches!(self.metric, Metric::Hamming | Metric::L1)
     }
 
     /// Refuses what cannot be searched for; the number of threads.
@@ -438,6 +438,11 @@ impl Searched<'_> {
             scan_all(isa, list, &exact, collectors, worker)
         } else if metric == Metric::Hamming {
             scan(isa, &mut BitScreen::new(isa, list.rows, queries, FEW), list, &exact, collectors, worker)
+        } else if metric == Metric::L1 {
+            match SumScreen::new(isa, list.rows, queries) {
+                Some(mut screen) => scan(isa, &mut screen, list, &exact, collectors, worker),
+                None => scan_all(isa, list, &exact, collectors, worker),
+            }
         } else if queries.len() < FEW {
             scan_all(isa, list, &exact, collectors, worker)
         } else if let Some(mut screen) = screen::bytes(isa, metric, list.rows, queries) {

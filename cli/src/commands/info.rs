@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use steep::kernels::{self, Isa};
-use steep::{Index, OpenParams};
+use steep::{Index, OpenParams, faiss};
 
 use crate::facts::Facts;
 use crate::failure::Failure;
@@ -21,6 +21,8 @@ Examples:
       size, metric, spec and the bytes of each part
   steep info docs.steep --verify
       also read the whole file and compare its checksums
+  steep info x.faiss
+      the objects in a file of Faiss's, and their fields
   steep info --cpu
       the instruction sets of this machine and the one in use
   STEEP_ISA=avx2 steep info --cpu
@@ -43,6 +45,8 @@ pub struct Arguments {
 struct Known {
     #[serde(flatten)]
     file: Option<File>,
+    #[serde(flatten)]
+    foreign: Option<Foreign>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu: Option<Cpu>,
 }
@@ -59,6 +63,15 @@ struct File {
     verified: bool,
 }
 
+/// A file of Faiss's.
+#[derive(Serialize)]
+struct Foreign {
+    index: PathBuf,
+    file_bytes: u64,
+    /// A line for each object in it, indented as they lie in each other.
+    objects: Vec<String>,
+}
+
 #[derive(Serialize)]
 struct Cpu {
     isa: &'static str,
@@ -71,8 +84,20 @@ struct Cpu {
 }
 
 pub fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
-    let file = arguments.index.as_deref().map(|path| look(path, arguments.verify, session)).transpose()?;
-    session.print(&Known { file, cpu: arguments.cpu.then(cpu) })
+    let (foreign, own) = match arguments.index.as_deref() {
+        Some(path) if faiss::file::is_faiss_file(path) => (Some(path), None),
+        path => (None, path),
+    };
+    let file = own.map(|path| look(path, arguments.verify, session)).transpose()?;
+    let foreign = foreign.map(|path| look_at_foreign(path, session)).transpose()?;
+    session.print(&Known { file, foreign, cpu: arguments.cpu.then(cpu) })
+}
+
+fn look_at_foreign(path: &Path, session: &Session) -> Result<Foreign, Failure> {
+    let progress = session.progress();
+    let record = faiss::file::read(path, faiss::file::Root::Any, false, Some(&progress))?;
+    let file_bytes = path.metadata().map_err(|e| steep::Error::io("read", path, e))?.len();
+    Ok(Foreign { index: path.to_owned(), file_bytes, objects: faiss::file::describe(&record) })
 }
 
 fn look(path: &Path, verify: bool, session: &Session) -> Result<File, Failure> {
@@ -105,6 +130,10 @@ impl Report for Known {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         if let Some(file) = &self.file {
             file.text(out)?;
+        }
+        if let Some(file) = &self.foreign {
+            writeln!(out, "{}: {}, written by Faiss", file.index.display(), size(file.file_bytes))?;
+            file.objects.iter().try_for_each(|line| writeln!(out, "{line}"))?;
         }
         match &self.cpu {
             Some(cpu) => cpu.text(out),

@@ -6,13 +6,14 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use numpy::{
-    PyArray1, PyArrayDescrMethods, PyReadonlyArray1, PyReadonlyArrayDyn, PyReadwriteArray1, PyUntypedArray,
+    PyArray1, PyArrayDescrMethods, PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArray,
     PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use steep::BuildParams;
+use steep::Error;
 use steep::faiss::convert;
 use steep::faiss::file::{self, Array, Fourcc, Record, Root, Value, blocks::Layout};
 
@@ -49,6 +50,12 @@ pub fn faiss_read<'py>(
     let path: PathBuf = source.extract()?;
     let record = released(py, None, |pulse| Ok(file::read(&path, root, beside, Some(pulse))?))?;
     Ok((dict(py, record)?, 0))
+}
+
+/// True for a path of a file that Faiss wrote, whether it can be read here or not.
+#[pyfunction]
+pub fn faiss_known(path: PathBuf) -> bool {
+    file::is_faiss_file(path)
 }
 
 /// Writes a record to a path, or to a callable that takes bytes; returns an array of them where there is no target.
@@ -108,20 +115,22 @@ pub fn faiss_convert(
     })
 }
 
-/// Codes of `m` nibbles out of blocks of `bbs` vectors and `stride` bytes: the first `n`, one after the other.
+/// The first `n` codes of `m` nibbles out of blocks of `bbs` vectors, one after the other. Blocks are `stride` bytes apart: where it is
+/// not given, no more than their nibbles take.
 #[pyfunction]
+#[pyo3(signature = (blocks, n, m, bbs, stride=None))]
 pub fn faiss_unpack<'py>(
     py: Python<'py>,
-    blocks: PyReadonlyArray1<'py, u8>,
+    blocks: PyReadonlyArrayDyn<'py, u8>,
     n: usize,
     m: usize,
     bbs: usize,
-    stride: usize,
+    stride: Option<usize>,
 ) -> Result<Any<'py>> {
-    let (layout, blocks) = (Layout { m, bbs, stride }, blocks.as_slice()?);
+    let (layout, blocks) = (layout(m, bbs, stride), blocks.as_slice()?);
     let codes = released(py, None, |_| {
         if layout.bytes(n) > blocks.len() {
-            return Err(steep::Error::argument("n", n, "no more vectors than the blocks hold").into());
+            return Err(Error::argument("n", n, "no more vectors than the blocks hold").into());
         }
         let mut codes = vec![0; n * layout.code_size()];
         layout.unpack(blocks, n, &mut codes)?;
@@ -130,19 +139,32 @@ pub fn faiss_unpack<'py>(
     Ok(PyArray1::from_vec(py, codes).into_any())
 }
 
-/// Puts codes of `m` nibbles into blocks, from vector `first` on.
+/// Codes of `m` nibbles in blocks of `bbs` vectors. What else blocks of `stride` bytes hold is 0.
 #[pyfunction]
-pub fn faiss_pack(
-    py: Python,
-    codes: PyReadonlyArray1<u8>,
-    first: usize,
+#[pyo3(signature = (codes, m, bbs, stride=None))]
+pub fn faiss_pack<'py>(
+    py: Python<'py>,
+    codes: PyReadonlyArrayDyn<'py, u8>,
     m: usize,
-    mut blocks: PyReadwriteArray1<u8>,
     bbs: usize,
-    stride: usize,
-) -> Result<()> {
-    let (layout, codes, blocks) = (Layout { m, bbs, stride }, codes.as_slice()?, blocks.as_slice_mut()?);
-    released(py, None, |_| Ok(layout.pack(codes, first, blocks)?))
+    stride: Option<usize>,
+) -> Result<Any<'py>> {
+    let (layout, codes) = (layout(m, bbs, stride), codes.as_slice()?);
+    let blocks = released(py, None, |_| {
+        let size = layout.bytes(codes.len() / layout.code_size().max(1));
+        let mut blocks = Vec::new();
+        let memory = |_| Error::OutOfMemory { what: "codes in blocks", bytes: size as u64 };
+        blocks.try_reserve_exact(size).map_err(memory)?;
+        blocks.resize(size, 0);
+        layout.pack(codes, 0, &mut blocks)?;
+        Ok(blocks)
+    })?;
+    Ok(PyArray1::from_vec(py, blocks).into_any())
+}
+
+fn layout(m: usize, bbs: usize, stride: Option<usize>) -> Layout {
+    let packed = Layout::new(m, bbs);
+    Layout { stride: stride.unwrap_or(packed.stride), ..packed }
 }
 
 fn kind(root: &str) -> Result<Root> {

@@ -6,8 +6,8 @@ use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use steep::faiss::codec::Codec;
-use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Parts, Points, Start, Stats};
-use steep::{Error, Metric, Vectors};
+use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Native, Parts, Points, Start, Stats};
+use steep::{Error, Metric, SearchParams, Vectors};
 
 use super::codec::Codec as Coded;
 use super::flat::Flat;
@@ -77,6 +77,80 @@ impl Stored<'_> {
                 work(Points::Codes(metric, codec, lists.blocks(0)))
             }
         }
+    }
+}
+
+/// The crate's own graph over the vectors of a `Flat`.
+#[pyclass(frozen, module = "steep._steep")]
+pub struct NativeGraph {
+    core: Shared<Native>,
+    metric: Metric,
+}
+
+#[pymethods]
+impl NativeGraph {
+    #[new]
+    fn new(py: Python, flat: &Flat, metric: &str, degree: usize, threads: Option<&Any>) -> Result<Self> {
+        let (metric, threads) = (metric.parse()?, optional_count("threads", threads)?);
+        let core = released(py, None, |pulse| {
+            let flat = flat.core.read(pulse)?;
+            Ok(Native::build(flat.rows(), metric, degree, threads, Some(pulse))?)
+        })?;
+        Ok(Self { core: Shared::new(core), metric })
+    }
+
+    fn __copy__(&self, py: Python) -> Result<Self> {
+        let core = released(py, None, |pulse| Ok(self.core.read(pulse)?.clone()))?;
+        Ok(Self { core: Shared::new(core), metric: self.metric })
+    }
+
+    fn __len__(&self, py: Python) -> Result<usize> {
+        released(py, None, |pulse| Ok(self.core.read(pulse)?.len()))
+    }
+
+    fn bytes(&self, py: Python) -> Result<u64> {
+        released(py, None, |pulse| Ok(self.core.read(pulse)?.bytes()))
+    }
+
+    /// False where vectors like these have no place in it.
+    fn holds(&self, py: Python, x: &Any) -> Result<bool> {
+        let x = Matrix::base(x)?;
+        let x = x.vectors()?;
+        released(py, None, |pulse| Ok(self.core.read(pulse)?.holds(x)))
+    }
+
+    fn add(&self, py: Python, x: &Any, threads: Option<&Any>) -> Result<()> {
+        let (x, threads) = (Matrix::base(x)?, optional_count("threads", threads)?);
+        let x = x.vectors()?;
+        released(py, None, |pulse| Ok(self.core.write(pulse)?.add(x, threads, Some(pulse))?))
+    }
+
+    /// (ids, distances, costs)
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        flat: &Flat,
+        q: &Any<'py>,
+        k: &Any<'py>,
+        ef: usize,
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Any<'py>, Any<'py>, Costs)> {
+        let (k, threads, q) = (count("k", k)?, optional_count("threads", threads)?, Matrix::base(q)?);
+        let queries = q.vectors()?;
+        let hits = released(py, None, |pulse| {
+            let params = SearchParams {
+                threads,
+                monitor: Some(pulse),
+                ef_search: Some(ef),
+                ..SearchParams::default()
+            };
+            let (flat, graph) = (flat.core.read(pulse)?, self.core.read(pulse)?);
+            Ok(graph.search(flat.rows(), queries, k, &params)?)
+        })?;
+        let hops = hits.stats.iter().map(|stats| stats.hops).sum();
+        let distances = hits.stats.iter().map(|stats| stats.estimates + stats.reranked).sum();
+        let costs = (queries.len() as u64, 0, distances, hops);
+        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?, costs))
     }
 }
 
@@ -203,6 +277,25 @@ impl Hnsw {
                 }
                 Ok(core.insert(&adding, threads, Some(pulse))?)
             })
+        })
+    }
+
+    /// Becomes the graph of a `NativeGraph`, whose vectors are all that the storage holds.
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        native: &NativeGraph,
+        flat: &Flat,
+        ef_construction: usize,
+        threads: Option<&Any<'py>>,
+    ) -> Result<()> {
+        let threads = optional_count("threads", threads)?;
+        released(py, None, |pulse| {
+            let (flat, graph) = (flat.core.read(pulse)?, native.core.read(pulse)?);
+            let points = Points::Rows(native.metric, flat.rows());
+            let x = flat.rows();
+            let adding = Adding { points, x, levels: None, ef_construction, keep_max_size_level0: false };
+            Ok(self.core.write(pulse)?.take(&graph, &adding, threads, Some(pulse))?)
         })
     }
 

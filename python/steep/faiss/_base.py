@@ -372,6 +372,9 @@ class Index(Sealed):
     def __deepcopy__(self, memo: Any) -> "Index":
         return clone_index(self)
 
+    def _copy_to(self, other: Any) -> None:
+        """Give a copy, made of the record, what a file does not hold."""
+
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the index."""
         raise RuntimeError(f"don't know how to serialize this type of index: {type(self).__name__}")
@@ -410,6 +413,7 @@ def clone_index(index: Any) -> Any:
         for name in ("verbose", "parallel_mode", "max_codes"):
             if name in index.__dict__:
                 other.__dict__[name] = copy.copy(index.__dict__[name])
+        index._copy_to(other)
         return other
     return deserialize_index_binary(serialize_index_binary(index))
 

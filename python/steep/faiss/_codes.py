@@ -220,19 +220,6 @@ class IndexPQ(IndexFlatCodes):
         return index._restored(record)
 
 
-def packed(codes: Codes, m: int, bbs: int) -> Codes:
-    """Codes of m nibbles in Faiss's blocks of bbs vectors."""
-    stride = bbs * (-(-m // 2))
-    blocks = np.zeros(-(-len(codes) // bbs) * stride, np.uint8)
-    _steep.faiss_pack(np.ascontiguousarray(codes).reshape(-1), 0, m, blocks, bbs, stride)
-    return blocks
-
-
-def unpacked(blocks: Codes, n: int, m: int, bbs: int) -> Codes:
-    """The first n codes of m nibbles out of Faiss's blocks of bbs vectors."""
-    return _steep.faiss_unpack(blocks, n, m, bbs, bbs * (-(-m // 2)))
-
-
 class FastScan:
     """What fast-scan indexes tell of themselves; how they are searched is the core's choice."""
 
@@ -288,7 +275,7 @@ class IndexPQFastScan(FastScan, IndexFlatCodes):
             "qbs": self.qbs,
             "ntotal2": self.ntotal2,
             "M2": self.M2,
-            "codes": packed(self._all(), self.M, self.bbs),
+            "codes": _steep.faiss_pack(self._all(), self.M, self.bbs),
         }
 
     @classmethod
@@ -297,7 +284,7 @@ class IndexPQFastScan(FastScan, IndexFlatCodes):
         pq, metric = record["pq"], record["metric_type"]
         index = cls(pq["d"], pq["M"], pq["nbits"], metric, record["bbs"])
         index._begin(pq=ProductQuantizer.from_record(pq), implem=record["implem"], qbs=record["qbs"])
-        codes = unpacked(record["codes"], record["ntotal"], pq["M"], record["bbs"])
+        codes = _steep.faiss_unpack(record["codes"], record["ntotal"], pq["M"], record["bbs"])
         return index._restored(record | {"codes": codes})
 
 

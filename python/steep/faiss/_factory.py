@@ -9,16 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from steep.faiss._base import METRIC_INNER_PRODUCT, METRIC_L2, Index
-from steep.faiss._binary import (
-    IndexBinary,
-    IndexBinaryFlat,
-    IndexBinaryHash,
-    IndexBinaryHNSW,
-    IndexBinaryIDMap,
-    IndexBinaryIDMap2,
-    IndexBinaryIVF,
-    IndexBinaryMultiHash,
-)
 from steep.faiss._codes import (
     IndexPQ,
     IndexPQFastScan,
@@ -262,8 +252,18 @@ def _codes(d: int, code: str, metric: int, whole: str) -> Index:
     raise _refuse(code, whole)
 
 
-def index_binary_factory(d: int, description: str, own_invlists: bool = True) -> IndexBinary:
+def index_binary_factory(d: int, description: str, own_invlists: bool = True) -> Any:
     """Make an index of binary vectors from its description: BFlat, BIVFn, BHNSWm, BHashb, IDMap2,BFlat …"""
+    from steep.faiss._binary import (
+        IndexBinaryFlat,
+        IndexBinaryHash,
+        IndexBinaryHNSW,
+        IndexBinaryIDMap,
+        IndexBinaryIDMap2,
+        IndexBinaryIVF,
+        IndexBinaryMultiHash,
+    )
+
     parts = _parts(description)
     for at, rest in ((0, parts[1:]), (-1, parts[:-1])):
         if parts[at] in ("IDMap", "IDMap2") and rest:

@@ -1,9 +1,11 @@
 """Graphs over stored vectors: IndexHNSW and IndexNSG in Faiss's layout, and what their storages are."""
 
+import copy
 from typing import Any, ClassVar
 
 import numpy as np
 
+from steep import _steep
 from steep.faiss._arrays import Pointer
 from steep.faiss._base import (
     METRIC_INNER_PRODUCT,
@@ -17,12 +19,14 @@ from steep.faiss._base import (
     selected,
 )
 from steep.faiss._codes import IndexFlatCodes, IndexPQ, IndexScalarQuantizer
-from steep.faiss._flat import IndexFlat, IndexFlatL2
+from steep.faiss._flat import IndexFlat, IndexFlatL2, _tame
 from steep.faiss._hnsw import HNSW, NSG, refused
 from steep.faiss._simd import cvar, threads
 
 #: Vectors from which on a graph is built at once rather than one after the other.
 MANY = 1000
+#: Vectors from which on `IndexHNSWFlat` is searched by the core's own graph, which is faster.
+LARGE = 20_000
 #: Lengths of vectors differ by no more than this part where inner products can be built for at once.
 ALIKE = 0.1
 
@@ -98,9 +102,7 @@ class IndexHNSW(IndexGraph):
             d, metric = storage.d, storage.metric_type
         # Faiss's default index is one of no dimensions, to be filled in by a file.
         super().__init__(d or 1, metric)
-        self._begin(
-            hnsw=HNSW(M), init_level0=True, keep_max_size_level0=False, use_visited_hashset=None, _bulk=True
-        )
+        self._begin(hnsw=HNSW(M), init_level0=True, keep_max_size_level0=False, use_visited_hashset=None)
         self.hnsw.is_similarity = metric == METRIC_INNER_PRODUCT
         self._begin_graph(storage, False, True)
 
@@ -195,7 +197,7 @@ class IndexHNSW(IndexGraph):
         search_type: int = 1,
         params: Any = None,
     ) -> None:
-        """Search the lowest level from nprobe vectors a query: a walk from each, or from all (search_type 2)."""
+        """Search the lowest level from nprobe vectors a query: from one by one, or all (search_type 2)."""
         require(k > 0, "k > 0")
         require(nprobe > 0, "nprobe > 0")
         require(search_type in (1, 2), "search_type == 1 || search_type == 2")
@@ -237,9 +239,7 @@ class IndexHNSW(IndexGraph):
         index = cls._of_record(record)
         hnsw = HNSW.from_record(record["hnsw"])
         hnsw.is_similarity = index.metric_type == METRIC_INNER_PRODUCT
-        index._begin(
-            hnsw=hnsw, init_level0=True, keep_max_size_level0=False, use_visited_hashset=None, _bulk=False
-        )
+        index._begin(hnsw=hnsw, init_level0=True, keep_max_size_level0=False, use_visited_hashset=None)
         index._begin_graph(_storage_of(record), True, bool(record["is_trained"]))
         index.ntotal = int(record["ntotal"])
         if len(hnsw.levels) != index.ntotal:
@@ -276,6 +276,64 @@ class IndexHNSWFlat(IndexHNSW):
             return
         super().__init__(IndexFlatL2(d) if metric == METRIC_L2 else IndexFlat(d, metric), M)
         self.own_fields = True
+
+    # While there are few vectors, and where the graph came from a file, a walk is Faiss's. From LARGE on the
+    # core's own graph is built and searched: that is several times as fast, and finds no less.
+
+    def _add(self, x: Floats, ids: Labels | None) -> None:
+        hnsw, first, n = self.hnsw, self.ntotal, len(x)
+        native = hnsw._native
+        if native is None and (first or n < LARGE or not self._unset(n) or not self._at_once(x)):
+            super()._add(x, ids)
+            return
+        if native is not None and (not n or not native.holds(x)):
+            hnsw._graph()
+            hnsw._begin(_native=None)
+            super()._add(x, ids)
+            return
+        store = self._storage()._store
+        store.add(x)
+        self.ntotal = len(store)
+        try:
+            if n >= first:
+                native = _steep.NativeGraph(
+                    store, self._metric(), 64 if self._slots() > 64 else 32, threads()
+                )
+            else:
+                native.add(x, threads())
+        except BaseException:
+            self._take_back(first)
+            raise
+        ef = max(int(hnsw.efConstruction), 1)
+        hnsw._begin(_native=native, _pending=lambda graph: graph.take(native, store, ef, threads()))
+
+    def _slots(self) -> int:
+        return self.hnsw.nb_neighbors(0)
+
+    def _unset(self, n: int) -> bool:
+        """Whether everything is as it was made."""
+        storage, hnsw = self.storage, self.hnsw
+        plain = isinstance(storage, IndexFlat) and storage.ntotal == 0 and hnsw._loose is None
+        return plain and self.init_level0 and not self.keep_max_size_level0 and self._slots() >= 16
+
+    def _search(self, x: Floats, k: int, params: Any) -> tuple[Floats, Labels]:
+        native = self.hnsw._native
+        ef, check, bounded = self._asked(params)
+        plain = check and bounded and getattr(params, "sel", None) is None
+        if native is None or not plain or len(native) != self._storage().ntotal:
+            return super()._search(x, k, params)
+        x, wild = _tame(x)
+        # A walk by codes needs a few more nodes in view for what it errs.
+        ef = max(ef, k) * 5 // 4 + 8
+        labels, distances, costs = native.search(self.storage._store, x, k, ef, threads())
+        if wild is not None:
+            labels[wild], distances[wild] = -1, np.inf
+        return self._told(distances, costs), labels
+
+    def _copy_to(self, other: Any) -> None:
+        hnsw = self.hnsw
+        if hnsw._native is not None:
+            other.hnsw._begin(_native=copy.copy(hnsw._native))
 
 
 class IndexHNSWPQ(IndexHNSW):
@@ -359,7 +417,7 @@ class IndexNSG(IndexGraph):
         self.is_built = True
 
     def build(self, x: Any, graph: Any) -> None:
-        """Add vectors whose nearest neighbours are known: graph is (n, K). It is checked; links are our own."""
+        """Add vectors whose neighbours are known: graph, (n, K), is checked; links are our own."""
         n, d = x.shape
         assert d == self.d
         assert graph.ndim == 2

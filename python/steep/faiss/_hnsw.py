@@ -40,11 +40,22 @@ class HNSW(Sealed):
             is_similarity=False,
             use_visited_hashset=None,
             search_method=0,
-            _core=_core(int(M)),
+            _made=_core(int(M)),
             _loose=None,
+            _native=None,
+            _pending=None,
         )
 
     SM_DEFAULT, SM_PANORAMA, SM_RABITQ = range(3)
+
+    @property
+    def _core(self) -> _steep.Hnsw:
+        """The core's graph, which is made of the native one when somebody asks for it."""
+        if self._pending is not None:
+            self._pending(self._made)
+            self._begin(_pending=None)
+        made: _steep.Hnsw = self._made
+        return made
 
     def _graph(self) -> _steep.Hnsw:
         if self._loose is not None:
@@ -52,7 +63,7 @@ class HNSW(Sealed):
                 core = _steep.Hnsw.of(*self._loose.values())
             except ValueError as error:
                 raise refused(str(error)) from None
-            self._begin(_core=core, _loose=None)
+            self._begin(_made=core, _loose=None)
         return self._core
 
     def _get(self, name: str) -> Any:
@@ -62,7 +73,8 @@ class HNSW(Sealed):
         if self._loose is None:
             entry, top = self._core.entry()
             arrays = {array: self._core.part(array) for array in _ARRAYS}
-            self._begin(_loose=arrays | {"entry_point": entry, "max_level": top})
+            # Whoever writes to the graph wants what was written to be searched.
+            self._begin(_native=None, _loose=arrays | {"entry_point": entry, "max_level": top})
         kind = _ARRAYS.get(name)
         self._loose[name] = int(values) if kind is None else np.array(values, kind).reshape(-1)
 
@@ -208,11 +220,14 @@ class HNSW(Sealed):
             for name in ("levels", "neighbors"):
                 self._loose[name] = self._loose[name][:0]
             self._loose |= {"offsets": np.zeros(1, np.uint64), "entry_point": -1, "max_level": -1}
+        self._begin(_native=None, _pending=None)
         self._graph().clear()
 
     def permute_entries(self, map: Any) -> None:
         """Put vector map[i] in place i."""
-        self._graph().permute(np.ascontiguousarray(getattr(map, "array", map), np.int64))
+        graph = self._graph()
+        self._begin(_native=None)
+        graph.permute(np.ascontiguousarray(getattr(map, "array", map), np.int64))
 
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the graph."""
@@ -234,7 +249,7 @@ class HNSW(Sealed):
             core = _steep.Hnsw.of(*arrays, record["entry_point"], record["max_level"])
         except ValueError as error:
             raise refused(str(error)) from None
-        hnsw._begin(_core=core, efConstruction=record["efConstruction"], efSearch=record["efSearch"])
+        hnsw._begin(_made=core, efConstruction=record["efConstruction"], efSearch=record["efSearch"])
         return hnsw
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from steep import _steep
 from steep.faiss._arrays import pointed
 from steep.faiss._base import METRIC_L2, Floats, Index, Labels, require
-from steep.faiss._codes import FastScan, packed, unpacked
+from steep.faiss._codes import FastScan
 from steep.faiss._ivf import IndexIVF
 from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuantizer
 
@@ -160,7 +160,7 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the index."""
         plain = self.invlists.to_record()
-        blocks = [packed(self.invlists._codes(at), self.M, self.bbs) for at in range(self.nlist)]
+        blocks = [_steep.faiss_pack(self.invlists._codes(at), self.M, self.bbs) for at in range(self.nlist)]
         return self._ivf_header() | {
             "bbs": self.bbs,
             "M2": self.M2,
@@ -196,7 +196,7 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
         codes, at = [], 0
         for size in np.asarray(lists["sizes"]).tolist():
             length = -(-size // lists["n_per_block"]) * lists["block_size"]
-            codes.append(unpacked(lists["codes"][at : at + length], size, pq["M"], record["bbs"]))
+            codes.append(_steep.faiss_unpack(lists["codes"][at : at + length], size, pq["M"], record["bbs"]))
             at += length
         plain = {"sizes": lists["sizes"], "ids": lists["ids"], "codes": np.concatenate(codes)}
         index._ivf_restore(record | {"invlists": plain})

@@ -150,8 +150,9 @@ impl RaBitQ {
     fn levels(&self, residual: &[f32], center: &[f32]) -> (Vec<u32>, [f32; 2]) {
         let extra = self.bits - 1;
         let top = (1 << extra) - 1;
-        let square: f32 = residual.iter().map(|r| r * r).sum();
-        let norm = square.sqrt();
+        // There its last bit depends on the processor.
+        let square: f64 = residual.iter().map(|&r| f64::from(r) * f64::from(r)).sum();
+        let norm = (square as f32).sqrt();
         if norm < 1e-10 {
             return (vec![0; self.dim], [0.0; 2]);
         }

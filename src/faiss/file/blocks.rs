@@ -23,7 +23,7 @@ pub struct Layout {
 impl Layout {
     /// Blocks without anything else in them.
     pub fn new(m: usize, bbs: usize) -> Self {
-        Self { m, bbs, stride: bbs * m.div_ceil(2) }
+        Self { m, bbs, stride: bbs.saturating_mul(m.div_ceil(2)) }
     }
 
     /// Bytes of a code that lies by itself: the first nibble of each byte is the lower.
@@ -87,8 +87,9 @@ impl Layout {
     pub fn pack(&self, codes: &[u8], first: usize, blocks: &mut [u8]) -> Result<()> {
         let size = self.code_size();
         let n = codes.len() / size.max(1);
-        self.check(n, blocks.len(), codes.len())?;
-        self.check(first + n, blocks.len(), (first + n) * size)?;
+        self.check(n, usize::MAX, codes.len())?;
+        let end = first.saturating_add(n);
+        self.check(end, blocks.len(), end.saturating_mul(size))?;
         for row in 0..n {
             for (pair, &code) in codes[row * size..][..size].iter().enumerate() {
                 let (at, upper) = self.place(first + row, pair);

@@ -16,7 +16,7 @@
 //! |---|---|
 //! | every index | `d`, `ntotal`, `is_trained`, `metric_type`, `metric_arg` |
 //! | every index of bits (`IB..`) | `d`, `code_size`, `ntotal`, `is_trained`, `metric_type` |
-//! | every inverted file (`Iw..`, `IBwF`) | those, `nlist`, `nprobe`, `quantizer` (an index), `direct_map` {`type` 0 none, 1 array, 2 hashtable; `array` i64; with type 2 `hashtable` i64: id, place, id, place …}, `invlists` (below, or null) |
+//! | every inverted file (`Iw..`, `IBwF`) | those, `nlist`, `nprobe`, `quantizer` (an index), `direct_map` {`type` 0 none, 1 array, 2 hashtable; `array` i64; with type 2 `hashtable` i64: id, place, id, place …}, `invlists` (below; `il00` without fields where there are none) |
 //! | `ilar` lists | `nlist`, `code_size`, `sizes` u64, `codes` u8 and `ids` i64 of all lists, list after list |
 //! | `ilbl` lists in blocks | `nlist`, `code_size` (−1), `n_per_block`, `block_size`, `sizes` u64, `ids` i64, `codes` u8: ⌈size / n_per_block⌉ blocks a list |
 //! | `ilod` lists on disk | `nlist`, `code_size`, `lists` u64: size, capacity, offset of each; `slots` u64, `filename` u8, `totsize`; [`read`] makes `ilar` of it |
@@ -115,12 +115,18 @@ impl Root {
     }
 }
 
-/// True where a file that begins with these bytes may be one of Faiss's.
+/// True where a file that begins with these bytes is one of Faiss's, whether it can be read here or not.
 pub fn is_faiss(begin: &[u8]) -> bool {
-    match begin.first_chunk::<4>() {
-        Some(fourcc) => layout::known(Fourcc(*fourcc)),
-        None => false,
-    }
+    begin.first_chunk::<4>().is_some_and(|fourcc| layout::known(Fourcc(*fourcc)))
+}
+
+/// The same of the regular file `path`; false where it cannot be read.
+pub fn is_faiss_file(path: impl AsRef<Path>) -> bool {
+    let mut begin = [0; 4];
+    let path = path.as_ref();
+    path.is_file()
+        && File::open(path).is_ok_and(|mut file| file.read_exact(&mut begin).is_ok())
+        && is_faiss(&begin)
 }
 
 /// Reads the file `path`. Lists that lie in a file of their own are read from there: beside `path`, where `beside` says so.

@@ -364,7 +364,8 @@ impl<R: Read> Io for Reader<'_, R> {
         let missing = matches!(&fourcc.0, b"null" | b"il00");
         if missing {
             self.check(optional, || format!("{name} is missing: it was written without"))?;
-            self.note(name, Value::Null);
+            let lists = Record { fourcc, fields: Vec::new() };
+            self.note(name, if &fourcc.0 == b"il00" { Value::Record(lists) } else { Value::Null });
         } else {
             let record = self.inner(fourcc, body)?;
             self.note(name, Value::Record(record));

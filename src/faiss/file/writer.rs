@@ -267,11 +267,11 @@ impl<'r, W: Write> Io for Writer<'r, W> {
         body: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<bool> {
         match self.get(name)? {
-            Value::Record(record) => self.inner(name, record, true, body).map(|()| true),
-            Value::Null if optional => {
-                self.put(if name == "invlists" { b"il00" } else { b"null" })?;
-                Ok(false)
+            Value::Null if optional => self.put(b"null").map(|()| false),
+            Value::Record(record) if optional && matches!(&record.fourcc.0, b"null" | b"il00") => {
+                self.put(&record.fourcc.0).map(|()| false)
             }
+            Value::Record(record) => self.inner(name, record, true, body).map(|()| true),
             _ => Err(self.fail(format!("{name} is not a record"))),
         }
     }

@@ -3,11 +3,11 @@
 //! The builder takes pairs of near vectors from many overlapping leaves rather than from one walk a node, which is several times as
 //! fast. The other levels hold one node in M.
 
+use super::Hnsw;
 use super::insert::{Adding, Pruner};
 use super::points::Points;
 use super::search::with_scratch;
 use super::walk::{Scratch, Stop, Wanted, node};
-use super::{Hnsw, Parts};
 use crate::error::{Error, Result};
 use crate::graph::{self, GraphParams, NONE};
 use crate::kernels::Isa;
@@ -31,49 +31,22 @@ impl Hnsw {
         threads: Option<usize>,
         monitor: Option<&dyn Monitor>,
     ) -> Result<()> {
-        let threads = threads::resolve(threads)?;
-        let parts = self.parts();
-        let empty = Parts {
-            levels: Vec::new(),
-            offsets: vec![0],
-            neighbors: Vec::new(),
-            entry_point: -1,
-            max_level: -1,
-            assign_probas: parts.assign_probas.clone(),
-            cum_nneighbor_per_level: parts.cum_nneighbor_per_level.clone(),
-        };
-        let mut new = Self::from_parts(empty)?;
-        new.check(adding)?;
-        new.generator = self.generator.clone();
-        new.grow(adding.x.len(), adding.levels)?;
-        new.ground(adding, threads, monitor)?;
-        new.connect(adding, (0, 1), &mut Default::default(), threads, monitor)?;
-        new.reach(adding, monitor)?;
-        *self = new;
-        Ok(())
-    }
-
-    /// Fills the lowest level.
-    fn ground(&mut self, adding: &Adding, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
-        let room = self.room(0);
-        if self.is_empty() || room == 0 {
-            return Ok(());
-        }
-        let (metric, degree) = (adding.points.metric(), room.next_multiple_of(STEP));
-        let params = GraphParams { metric, degree, seed: SEED, threads, monitor };
-        let built = graph::neighbours(adding.x, &params)?;
-        for (row, &from) in built.lists.chunks_exact(degree).zip(&built.order) {
-            let list =
-                row.iter().take(room).take_while(|&&to| to != NONE).map(|&to| built.order[to as usize]);
-            self.link(from, 0, &list.collect::<Vec<_>>());
-        }
-        // Where no node is on another level.
-        if let Some(&entry) =
-            built.entries.first().filter(|_| self.parts.levels.iter().all(|&level| level == 1))
-        {
-            (self.parts.entry_point, self.parts.max_level) = (built.order[entry as usize] as i32, 0);
-        }
-        Ok(())
+        let cores = threads::resolve(threads)?;
+        self.ground_on(adding, threads, monitor, |graph| {
+            let room = graph.room(0);
+            if graph.is_empty() || room == 0 {
+                return Ok(None);
+            }
+            let (metric, degree) = (adding.points.metric(), room.next_multiple_of(STEP));
+            let params = GraphParams { metric, degree, seed: SEED, threads: cores, monitor };
+            let built = graph::neighbours(adding.x, &params)?;
+            for (row, &from) in built.lists.chunks_exact(degree).zip(&built.order) {
+                let list =
+                    row.iter().take(room).take_while(|&&to| to != NONE).map(|&to| built.order[to as usize]);
+                graph.link(from, 0, &list.collect::<Vec<_>>());
+            }
+            Ok(built.entries.first().map(|&entry| built.order[entry as usize]))
+        })
     }
 
     /// Makes every node reachable from the entry on the lowest level; `adding.x` are all nodes.
@@ -88,7 +61,7 @@ impl Hnsw {
         self.reach(adding, monitor)
     }
 
-    fn reach(&mut self, adding: &Adding, monitor: Option<&dyn Monitor>) -> Result<()> {
+    pub(super) fn reach(&mut self, adding: &Adding, monitor: Option<&dyn Monitor>) -> Result<()> {
         let Some((entry, _)) = self.entry() else { return Ok(()) };
         let mut reach = Reach { from: vec![NONE; self.len()], open: Vec::new() };
         reach.flood(self, entry, entry);

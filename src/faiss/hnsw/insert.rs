@@ -271,6 +271,9 @@ impl<'a> Pruner<'a> {
 
     /// At most `room` of the candidates `near`, which ascend. With `fill`, hidden ones follow.
     pub fn prune(&mut self, near: &[(f32, u32)], room: usize, fill: bool) -> Vec<u32> {
+        if room == 0 {
+            return Vec::new();
+        }
         self.points.copy(&ids(near), &mut self.vectors);
         let mut kept = Vec::with_capacity(room);
         let mut hidden = Vec::new();

@@ -6,12 +6,14 @@
 //! search    many queries
 //! insert    new nodes, each linked to what a walk finds near it
 //! bulk      all nodes at once, by the crate's own graph builder
+//! native    the crate's own graph beside Faiss's
 //! ```
 //!
 //! The arrays are checked once, when they come in: a walk cannot leave them.
 
 mod bulk;
 mod insert;
+mod native;
 mod points;
 mod search;
 #[cfg(test)]
@@ -24,6 +26,7 @@ use super::random::Generator;
 use crate::error::{Error, Result};
 
 pub use insert::Adding;
+pub use native::Native;
 pub use points::Points;
 pub use search::{Effort, Found, Start};
 pub use walk::Stats;
@@ -31,7 +34,7 @@ pub use walk::Stats;
 /// Levels that a hierarchy can have; Faiss's own have ten at most.
 const MOST_LEVELS: usize = 256;
 /// The seed that Faiss draws levels from.
-const SEED: i64 = 12345;
+const LEVELS: i64 = 12345;
 /// The least probability of a level.
 const RARE: f32 = 1e-9;
 
@@ -163,7 +166,7 @@ impl Hnsw {
     /// # Errors
     /// As [`Parts::new`].
     pub fn new(m: usize) -> Result<Self> {
-        Ok(Self { parts: Parts::new(m, 1.0 / (m as f32).ln())?, generator: Generator::new(SEED) })
+        Ok(Self { parts: Parts::new(m, 1.0 / (m as f32).ln())?, generator: Generator::new(LEVELS) })
     }
 
     /// From arrays that may come from anywhere.
@@ -173,7 +176,7 @@ impl Hnsw {
     pub fn from_parts(parts: Parts) -> Result<Self> {
         let expected = "Faiss's HNSW arrays, whole: every neighbour a node on that level";
         parts.check().map_err(|problem| Error::argument("graph", problem, expected))?;
-        Ok(Self { parts, generator: Generator::new(SEED) })
+        Ok(Self { parts, generator: Generator::new(LEVELS) })
     }
 
     /// The arrays.

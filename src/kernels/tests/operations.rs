@@ -260,6 +260,71 @@ fn special() -> impl Strategy<Value = f32> {
     ]
 }
 
+proptest! {
+    #![proptest_config(config(128))]
+    #[test]
+    fn eight_lanes_are_taken_one_by_one(
+        a in proptest::array::uniform8(any::<f64>()),
+        b in proptest::array::uniform8(prop::num::f64::NORMAL),
+    ) {
+        let (any, a) = (a, a.map(|v| if v.is_nan() { 1.5 } else { v }));
+        for isa in Isa::available() {
+            let got = on!(isa, |s: S, a: [f64; 8], b: [f64; 8], any: [f64; 8]| -> [[f64; 8]; 6] {
+                let [known, ones] = s.known_f64(s.load_f64(&any));
+                let (a, b) = (s.load_f64(&a), s.load_f64(&b));
+                let some = [s.div_f64(a, b), s.abs_f64(a), s.min_f64(a, b), s.max_f64(a, b), known, ones];
+                [
+                    s.lanes_f64(some[0]),
+                    s.lanes_f64(some[1]),
+                    s.lanes_f64(some[2]),
+                    s.lanes_f64(some[3]),
+                    s.lanes_f64(some[4]),
+                    s.lanes_f64(some[5]),
+                ]
+            });
+            for i in 0..8 {
+                let (x, y) = (a[i], b[i]);
+                let there = !any[i].is_nan();
+                let want = [x / y, x.abs(), x.min(y), x.max(y), if there { any[i] } else { 0.0 }, f64::from(u8::from(there))];
+                for (got, want) in got.iter().zip(want) {
+                    prop_assert!(got[i] == want, "{} {} {}: {} not {}", isa.name(), x, y, got[i], want);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn magnitudes_of_differences_are_added(
+        acc in proptest::array::uniform16(0f32..1e6),
+        a in proptest::array::uniform16(-1e6f32..1e6),
+        b in proptest::array::uniform16(-1e6f32..1e6),
+    ) {
+        for isa in Isa::available() {
+            let got = on!(isa, |s: S, acc: [f32; 16], a: [f32; 16], b: [f32; 16]| -> [f32; 16] {
+                s.lanes_f32(s.add_apart_f32(s.load_f32(&acc), s.load_f32(&a), s.load_f32(&b)))
+            });
+            prop_assert_eq!(got, from_fn(|i| acc[i] + (a[i] - b[i]).abs()), "{}", isa.name());
+        }
+    }
+
+    #[test]
+    fn bits_that_differ_are_added(seed: u64, rounds in 0usize..9) {
+        let mut rng = Rng(seed);
+        let (a, b): ([u8; 32], [u8; 32]) = (from_fn(|_| rng.next() as u8), from_fn(|_| rng.next() as u8));
+        let want: u32 = a.iter().zip(&b).map(|(a, b)| (a ^ b).count_ones()).sum::<u32>() * rounds as u32;
+        for isa in Isa::available() {
+            let got = on!(isa, |s: S, a: [u8; 32], b: [u8; 32], rounds: usize| -> i64 {
+                let mut acc = s.zero_i32();
+                for _ in 0..rounds {
+                    acc = s.add_differing(acc, &a, &b);
+                }
+                s.sum_i32(acc)
+            });
+            prop_assert_eq!(got, i64::from(want), "{}", isa.name());
+        }
+    }
+}
+
 #[test]
 fn integer_lanes_sum_to_64_bits() {
     // 255² · 2 a lane and step: enough steps for 16 lanes to pass 2³¹ together, as none of them does alone.

@@ -22,7 +22,7 @@ pub(super) fn body<I: Io>(io: &mut I) -> Result<()> {
             } else {
                 io.supply("search_type", Value::Int(0));
                 io.supply("encode_signs", Value::Flag(false));
-                io.supply("polysemous_ht", Value::Int(0));
+                io.supply("polysemous_ht", Value::Int(1));
             }
             // They say inner product and mean L2.
             io.supply("metric_type", Value::Int(1));

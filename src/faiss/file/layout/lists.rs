@@ -13,7 +13,7 @@ pub(super) enum Codes {
     Blocks(usize, usize),
 }
 
-/// The lists of an inverted file of `count` of them; they may be missing.
+/// The lists of an inverted file of `count` of them; they may be missing (`il00`).
 pub(super) fn lists(io: &mut impl Io, count: usize, codes: Codes) -> Result<()> {
     io.object("invlists", true, |io| match (&io.fourcc().0, codes) {
         (b"ilar", Codes::Plain(size)) => array(io, count, size),

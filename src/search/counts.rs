@@ -1,11 +1,13 @@
-//! Which rows of bits are near enough? Counted exactly, for one query after the other or for many at once.
+//! Which rows are near enough where no products tell? Bits are counted exactly, for one query after the other or for many at once; sums of
+//! |qⱼ − xⱼ| are taken in f32, which is off by little.
 
 use std::ops::Range;
 
 use super::screen::{Screened, Screening};
 use crate::kernels::Isa;
+use crate::kernels::formulas::may_be_within;
 use crate::kernels::hamming::{self, LONGEST, Planes};
-use crate::vectors::Vectors;
+use crate::vectors::{DtypeVisitor, Element, Vectors};
 
 /// Rows below which turning a block costs more than it saves.
 const TURNED: usize = 64;
@@ -74,6 +76,64 @@ impl Screened for BitBlock<'_> {
             if let Ok(limit) = u32::try_from(*limit) {
                 hamming::within(self.isa, query, self.rows.bytes(), limit, list);
             }
+        }
+    }
+}
+
+/// Some queries and the rows of f32 they are screened against under l1.
+pub(crate) struct SumScreen<'a> {
+    isa: Isa,
+    dim: usize,
+    rows: &'a [f32],
+    /// As f32, which holds the values of every type.
+    queries: Vec<f32>,
+    limits: Vec<f32>,
+}
+
+impl<'a> SumScreen<'a> {
+    /// Nothing where rows are of another type: their exact sums are the faster ones.
+    pub fn new(isa: Isa, rows: Vectors<'a>, queries: Vectors) -> Option<Self> {
+        struct Floats<'a>(Vectors<'a>);
+        impl DtypeVisitor for Floats<'_> {
+            type Out = Vec<f32>;
+            fn visit<E: Element>(self) -> Vec<f32> {
+                let values = self.0.as_slice::<E>().unwrap_or_default();
+                values.iter().map(|v| v.to_f64() as f32).collect()
+            }
+        }
+        let (dim, limits) = (rows.dim(), vec![f32::INFINITY; queries.len()]);
+        let rows = rows.as_slice()?;
+        Some(Self { isa, dim, rows, queries: queries.dtype().visit(Floats(queries)), limits })
+    }
+}
+
+impl Screening for SumScreen<'_> {
+    fn group(&self) -> usize {
+        self.limits.len().max(1)
+    }
+
+    fn block(&mut self, range: Range<usize>) -> impl Screened {
+        let Self { isa, dim, rows, ref queries, ref mut limits } = *self;
+        SumBlock { isa, dim, rows: &rows[range.start * dim..range.end * dim], queries, limits }
+    }
+}
+
+struct SumBlock<'s> {
+    isa: Isa,
+    dim: usize,
+    rows: &'s [f32],
+    queries: &'s [f32],
+    limits: &'s mut [f32],
+}
+
+impl Screened for SumBlock<'_> {
+    fn aim(&mut self, query: usize, distance: f32) {
+        self.limits[query] = distance;
+    }
+
+    fn keep(&mut self, _group: usize, lists: &mut [Vec<u32>]) {
+        for ((query, &limit), list) in self.queries.chunks_exact(self.dim).zip(&*self.limits).zip(lists) {
+            may_be_within(self.isa, query, self.rows, limit, list);
         }
     }
 }
