@@ -7,7 +7,7 @@ import numpy as np
 
 from steep.faiss._arrays import Int64Vector
 from steep.faiss._base import METRIC_L2, Floats, Index, Labels, require
-from steep.faiss._selectors import IDSelector, IDSelectorBatch, IDSelectorNot
+from steep.faiss._selectors import IDSelector, IDSelectorBatch
 
 
 class IndexIDMap(Index):
