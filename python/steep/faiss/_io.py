@@ -98,9 +98,7 @@ def _class(name: str) -> Any:
     try:
         return getattr(steep.faiss, name)
     except AttributeError:
-        raise RuntimeError(
-            f"{name} in the file: steep.faiss has no such class, convert it with Faiss"
-        ) from None
+        raise RuntimeError(f"{name}: steep.faiss has no such class, convert the file with Faiss") from None
 
 
 class IOReader(Owned):
