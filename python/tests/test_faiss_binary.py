@@ -249,7 +249,6 @@ def test_id_maps(rng):
         lambda m, i, x: m.IndexBinaryIDMap(i),
         lambda m, i, x: m.IndexBinaryHNSW(D).remove_ids(np.array([1])),
         lambda m, i, x: i.merge_from(m.IndexBinaryFlat(D)),
-        lambda m, i, x: setattr(i, "nprob", 3),
     ],
 )
 def test_bad_input_raises_the_same(call, rng):

@@ -40,7 +40,10 @@ def checked(x: Any) -> Codes:
 
 def counts(distances: Floats) -> Counts:
     """Distances as whole numbers, the largest where there is none."""
-    return np.where(np.isfinite(distances), distances, NOWHERE).astype(np.int32)
+    whole = np.full(distances.shape, NOWHERE, np.int32)
+    there = np.isfinite(distances)
+    whole[there] = distances[there]
+    return whole
 
 
 def bits(x: Codes) -> Floats:

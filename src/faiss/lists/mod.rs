@@ -317,7 +317,7 @@ impl Lists {
         let place = |row: usize| row / block * block * size + row % block;
         let (from, to) = (place(from), place(to));
         if block == 1 {
-            codes.copy_within(from * size..(from + 1) * size, to * size);
+            codes.copy_within(from..from + size, to);
             return;
         }
         for byte in 0..size {
