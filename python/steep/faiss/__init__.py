@@ -231,6 +231,8 @@ from steep.faiss._io import (
 )
 from steep.faiss._ivf import (
     IndexIVF,
+    extract_index_ivf,
+    try_extract_index_ivf,
 )
 from steep.faiss._ivf_kinds import (
     IndexIVFFastScan,
@@ -643,6 +645,7 @@ __all__ = [
     "downcast_VectorTransform",
     "downcast_index",
     "eval_intersection",
+    "extract_index_ivf",
     "float_maxheap_array_t",
     "float_minheap_array_t",
     "float_rand",
@@ -750,6 +753,7 @@ __all__ = [
     "swig_version",
     "to_simd_level",
     "to_string",
+    "try_extract_index_ivf",
     "unpack_bitstrings",
     "vector_float_to_array",
     "vector_to_array",

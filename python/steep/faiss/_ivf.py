@@ -545,3 +545,18 @@ def _batch(keys: Labels) -> Any:
     from steep.faiss._selectors import IDSelectorBatch
 
     return IDSelectorBatch(keys)
+
+
+def try_extract_index_ivf(index: Any) -> IndexIVF | None:
+    """The `IndexIVF` within an index, if there is one."""
+    while index is not None and not isinstance(index, IndexIVF):
+        # Of transforms and id maps what they hold, of a refinement what finds the candidates.
+        index = getattr(index, "base_index", None) or getattr(index, "index", None)
+    return index
+
+
+def extract_index_ivf(index: Any) -> IndexIVF:
+    """The `IndexIVF` within an index."""
+    found = try_extract_index_ivf(index)
+    require(found is not None, "index is an IndexIVF, or holds one")
+    return found  # type: ignore[return-value]
