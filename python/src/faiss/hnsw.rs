@@ -6,7 +6,7 @@ use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use steep::faiss::codec::Codec;
-use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Native, Parts, Points, Start, Stats};
+use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Native, Nsg, Parts, Points, Start, Stats};
 use steep::{Dtype, Error, Metric, SearchParams, Vectors};
 
 use super::codec::Codec as Coded;
@@ -275,6 +275,7 @@ impl Hnsw {
         levels: Option<PyReadonlyArray1<'py, i32>>,
         ef_construction: usize,
         keep_max_size_level0: bool,
+        prune_headroom: f32,
         bulk: bool,
         threads: Option<&Any<'py>>,
     ) -> Result<()> {
@@ -284,7 +285,8 @@ impl Hnsw {
         let (x, levels) = (x.vectors()?, levels.as_ref().map(PyReadonlyArray1::as_slice).transpose()?);
         released(py, None, |pulse| {
             stored.with(metric, pulse, |points| {
-                let adding = Adding { points, x, levels, ef_construction, keep_max_size_level0 };
+                let adding =
+                    Adding { points, x, levels, ef_construction, keep_max_size_level0, prune_headroom };
                 let mut core = self.core.write(pulse)?;
                 if bulk {
                     return Ok(core.build(&adding, threads, Some(pulse))?);
@@ -308,22 +310,45 @@ impl Hnsw {
             let (flat, graph) = (flat.core.read(pulse)?, native.core.read(pulse)?);
             let points = Points::Rows(native.metric, flat.rows());
             let x = flat.rows();
-            let adding = Adding { points, x, levels: None, ef_construction, keep_max_size_level0: false };
+            let adding = Adding {
+                points,
+                x,
+                levels: None,
+                ef_construction,
+                keep_max_size_level0: false,
+                prune_headroom: 0.0,
+            };
             Ok(self.core.write(pulse)?.take(&graph, &adding, threads, Some(pulse))?)
         })
     }
 
-    /// Makes every node reachable from the entry on the lowest level; `x` are all vectors.
-    fn mend<'py>(&self, py: Python<'py>, storage: &Any<'py>, metric: &str, x: &Any<'py>) -> Result<()> {
+    /// A graph on one level, of all vectors: `asked` is (R, L, C, GK, whether the crate's builder knows the metric).
+    #[staticmethod]
+    fn nsg<'py>(
+        py: Python<'py>,
+        storage: &Any<'py>,
+        metric: &str,
+        x: &Any<'py>,
+        asked: (usize, usize, usize, usize, bool),
+        threads: Option<&Any<'py>>,
+    ) -> Result<Self> {
         let (metric, storage, x) = (metric.parse()?, Storage::new(storage)?, Matrix::base(x)?);
-        let (stored, x) = (storage.stored()?, x.vectors()?);
-        released(py, None, |pulse| {
+        let (stored, x, threads) = (storage.stored()?, x.vectors()?, optional_count("threads", threads)?);
+        let (r, l, c, gk, at_once) = asked;
+        let core = released(py, None, |pulse| {
             stored.with(metric, pulse, |points| {
-                let adding =
-                    Adding { points, x, levels: None, ef_construction: 1, keep_max_size_level0: false };
-                Ok(self.core.write(pulse)?.mend(&adding, Some(pulse))?)
+                let adding = Adding {
+                    points,
+                    x,
+                    levels: None,
+                    ef_construction: 1,
+                    keep_max_size_level0: false,
+                    prune_headroom: 0.0,
+                };
+                Ok(Nsg { r, l, c, gk, at_once }.build(&adding, threads, Some(pulse))?)
             })
-        })
+        })?;
+        Ok(Self { core: Shared::new(core) })
     }
 
     /// (ids, distances, costs)

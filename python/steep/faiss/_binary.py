@@ -149,11 +149,6 @@ def bitvec_shuffle(n: int, da: int, db: int, order: Any, a: Any, b: Any) -> None
     pointed(b, packed.size, np.uint8, "b")[:] = packed.reshape(-1)
 
 
-def downcast_IndexBinary(index: Any) -> Any:
-    """The index itself: here objects have their own type from the beginning."""
-    return index
-
-
 def clone_binary_index(index: IndexBinary) -> Any:
     """A copy that shares nothing with the index."""
     from steep.faiss._base import clone_index
@@ -177,7 +172,6 @@ __all__ = [
     "bitvecs2fvecs",
     "clone_binary_index",
     "crosshamming_count_thres",
-    "downcast_IndexBinary",
     "fvec2bitvec",
     "fvecs2bitvecs",
     "generalized_hamming_64",
