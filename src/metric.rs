@@ -42,14 +42,15 @@ pub enum Metric {
     Hamming,
 }
 
-/// The exponent of [`Metric::Lp`], a positive number.
+/// The exponent of [`Metric::Lp`], a number of 0 or more; 0⁰ is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Power(u32);
 
 impl Power {
-    /// The exponent `p`; nothing where that is not positive and finite.
+    /// The exponent `p`; nothing where that is below 0 or not finite.
     pub fn new(p: f32) -> Option<Self> {
-        (p.is_finite() && p > 0.0).then(|| Self(p.to_bits()))
+        // 0 + p, for −0 is the same exponent.
+        (p.is_finite() && p >= 0.0).then(|| Self((0.0 + p).to_bits()))
     }
 
     /// The number.
@@ -171,7 +172,7 @@ impl FromStr for Metric {
         let named = Self::ALL.into_iter().find(|metric| metric.to_string() == s);
         let power = || Power::new(s.strip_prefix("lp")?.parse().ok()?).map(Self::Lp);
         named.or_else(power).ok_or_else(|| {
-            let expected = "\"l2\", \"ip\", \"cosine\", \"l1\", \"linf\", \"lp\" with a positive exponent (\"lp3\", \"lp0.5\"), \
+            let expected = "\"l2\", \"ip\", \"cosine\", \"l1\", \"linf\", \"lp\" with an exponent (\"lp3\", \"lp0.5\"), \
                             \"canberra\", \"braycurtis\", \"jensenshannon\", \"jaccard\", \"nan-euclidean\", \"gower\" or \"hamming\"";
             Error::argument("metric", format_args!("{s:?}"), expected)
         })
@@ -187,11 +188,13 @@ mod tests {
         for metric in Metric::ALL {
             assert_eq!(metric.to_string().parse::<Metric>().unwrap(), metric);
         }
-        for (text, power) in [("lp3", 3.0), ("lp0.5", 0.5), ("lp1", 1.0), ("lp2.25", 2.25), ("lp0.1", 0.1)] {
+        for (text, power) in
+            [("lp3", 3.0), ("lp0.5", 0.5), ("lp1", 1.0), ("lp2.25", 2.25), ("lp0.1", 0.1), ("lp0", 0.0)]
+        {
             let metric: Metric = text.parse().unwrap();
             assert_eq!((metric, metric.to_string().as_str()), (Metric::Lp(Power::new(power).unwrap()), text));
         }
-        for text in ["", "L2", "lp", "lp0", "lp-1", "lpinf", "lpnan", "lp3 ", "l3", "hamming2"] {
+        for text in ["", "L2", "lp", "lp-1", "lpinf", "lpnan", "lp3 ", "l3", "hamming2"] {
             assert!(matches!(text.parse::<Metric>(), Err(Error::Argument { name: "metric", .. })), "{text}");
         }
     }

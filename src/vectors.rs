@@ -300,7 +300,7 @@ impl<'a> Vectors<'a> {
             fn visit<E: Element>(self) -> Self::Out {
                 let values = self.0.as_slice::<E>()?;
                 // Chunks without an early exit vectorise; the exact place is sought only on failure.
-                let wrong = |v: &E| !v.is_finite() && !(self.1 && v.to_f64().is_nan());
+                let wrong = |v: &E| !(v.is_finite() || self.1 && v.to_f64().is_nan());
                 let all = |c: &[E]| c.iter().fold(true, |ok, v| ok & v.is_finite());
                 values.chunks(4096).zip((0..).step_by(4096)).filter(|(c, _)| !all(c)).find_map(
                     |(c, first)| {

@@ -337,7 +337,7 @@ fn transforms(
 fn power(file: &Sections) -> Result<Power> {
     let bytes = file.small(POWER)?;
     let power = bytes.bytes().try_into().ok().and_then(|bytes| Power::new(f32::from_le_bytes(bytes)));
-    power.ok_or_else(|| file.error(POWER, "not a positive number"))
+    power.ok_or_else(|| file.error(POWER, "not a number of 0 or more"))
 }
 
 /// The description that an index has as a text.

@@ -36,9 +36,10 @@ pub fn distances(
                 Metric::Linf => isa.run(Formula(list, Linf)),
                 Metric::Lp(power) => {
                     let p = power.get();
-                    match p.fract() == 0.0 && p <= WHOLE {
-                        true => isa.run(Formula(list, Whole(p as u32))),
-                        false => isa.run(Formula(list, Lp(p.into()))),
+                    match p {
+                        0.0 => list.out.resize(list.out.len() + list.list.len(), dim as f32),
+                        _ if p.fract() == 0.0 && p <= WHOLE => isa.run(Formula(list, Whole(p as u32))),
+                        _ => isa.run(Formula(list, Lp(p.into()))),
                     }
                 }
                 Metric::Canberra => isa.run(Formula(list, Canberra)),

@@ -160,6 +160,9 @@ from steep.faiss._base import (
     downcast_Quantizer as downcast_Quantizer,
 )
 from steep.faiss._binary import (
+    BinaryInvertedListScanner as BinaryInvertedListScanner,
+)
+from steep.faiss._binary import (
     IndexBinary as IndexBinary,
 )
 from steep.faiss._binary import (
@@ -209,6 +212,9 @@ from steep.faiss._binary import (
 )
 from steep.faiss._binary import (
     generalized_hamming_64 as generalized_hamming_64,
+)
+from steep.faiss._binary import (
+    generalized_hammings_knn_hc as generalized_hammings_knn_hc,
 )
 from steep.faiss._binary import (
     hamming_count_thres as hamming_count_thres,

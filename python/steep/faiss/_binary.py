@@ -8,8 +8,9 @@ from steep import _steep
 from steep.faiss._arrays import pointed
 from steep.faiss._base import Codes, Labels, core_selector
 from steep.faiss._binary_hash import IndexBinaryHash, IndexBinaryMultiHash
-from steep.faiss._binary_ivf import IndexBinaryIVF
+from steep.faiss._binary_ivf import BinaryInvertedListScanner, IndexBinaryIVF
 from steep.faiss._bits import (
+    NOWHERE,
     Counts,
     IndexBinary,
     IndexBinaryFlat,
@@ -19,6 +20,7 @@ from steep.faiss._bits import (
     IndexBinaryIDMap2,
     bits,
     counts,
+    far,
 )
 from steep.faiss._simd import threads
 
@@ -30,28 +32,21 @@ def _given(rows: Any, n: int, size: int, name: str) -> Codes:
     return np.ascontiguousarray(pointed(rows, n * size, np.uint8, name).reshape(n, size))
 
 
-def _far(a: Codes, b: Codes) -> Counts:
-    """How many bits differ, of each row and each."""
-    if not len(a) or not len(b):
-        return np.empty((len(a), len(b)), np.int32)
-    return _steep.Codec.binary(8 * a.shape[1]).distances(bits(a), b, "l2", threads()).astype(np.int32)
-
-
 def _near(a: Codes, b: Codes, radius: int) -> tuple[Labels, Labels, Counts]:
     """The rows and their distances, of all that are no farther."""
     found: list[Any] = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))]
     for at in range(0, len(a), ROWS):
-        far = _far(a[at : at + ROWS], b)
-        first, second = np.nonzero(far <= radius)
-        found.append((first + at, second, far[first, second]))
-    first, second, far = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return first, second, far
+        table = far(a[at : at + ROWS], b)
+        first, second = np.nonzero(table <= radius)
+        found.append((first + at, second, table[first, second]))
+    first, second, near = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return first, second, near
 
 
 def hammings(a: Any, b: Any, na: int, nb: int, nbytespercode: int, dis: Any) -> None:
     """Write how many bits differ to a table of na × nb."""
-    far = _far(_given(a, na, nbytespercode, "a"), _given(b, nb, nbytespercode, "b"))
-    pointed(dis, na * nb, np.int32, "dis").reshape(na, nb)[...] = far
+    table = far(_given(a, na, nbytespercode, "a"), _given(b, nb, nbytespercode, "b"))
+    pointed(dis, na * nb, np.int32, "dis").reshape(na, nb)[...] = table
 
 
 def hammings_knn_mc(
@@ -61,9 +56,9 @@ def hammings_knn_mc(
     store = _steep.Flat(8 * ncodes, "hamming")
     store.add(_given(b, nb, ncodes, "b"))
     chosen = None if sel is None else core_selector(sel, lambda: np.arange(nb, dtype=np.int64))
-    ids, far = store.search(_given(a, na, ncodes, "a"), k, chosen, threads())
+    ids, distant = store.search(_given(a, na, ncodes, "a"), k, chosen, threads())
     pointed(labels, na * k, np.int64, "labels")[:] = ids.reshape(-1)
-    pointed(distances, na * k, np.int32, "distances")[:] = counts(far).reshape(-1)
+    pointed(distances, na * k, np.int32, "distances")[:] = counts(distant).reshape(-1)
 
 
 def hammings_knn_hc(ha: Any, a: Any, b: Any, nb: int, ncodes: int, ordered: int = 1, *_: Any) -> None:
@@ -86,9 +81,9 @@ def match_hamming_thres(
     bs1: Any, bs2: Any, n1: int, n2: int, ht: int, ncodes: int, idx: Any, dis: Any
 ) -> int:
     """Write the pairs of rows that differ in ht bits at most, and in how many; how many pairs there are."""
-    first, second, far = _near(_given(bs1, n1, ncodes, "bs1"), _given(bs2, n2, ncodes, "bs2"), ht)
+    first, second, near = _near(_given(bs1, n1, ncodes, "bs1"), _given(bs2, n2, ncodes, "bs2"), ht)
     pointed(idx, 2 * len(first), np.int64, "idx")[:] = np.stack([first, second], 1).reshape(-1)
-    pointed(dis, len(first), np.int32, "dis")[:] = far
+    pointed(dis, len(first), np.int32, "dis")[:] = near
     return len(first)
 
 
@@ -97,6 +92,19 @@ def crosshamming_count_thres(dbs: Any, n: int, ht: int, ncodes: int, nptr: Any) 
     rows = _given(dbs, n, ncodes, "dbs")
     first, second, _ = _near(rows, rows, ht)
     pointed(nptr, 1, np.uint64, "nptr")[0] = int((first < second).sum())
+
+
+def generalized_hammings_knn_hc(ha: Any, a: Any, b: Any, nb: int, code_size: int, ordered: int = 1) -> None:
+    """Fill heaps with the nearest of nb rows to each of theirs, by how many of their bytes differ."""
+    na, k = ha.nh, ha.k
+    queries, rows = _given(a, na, code_size, "a"), _given(b, nb, code_size, "b")
+    distances = pointed(ha.val, na * k, np.int32, "val").reshape(na, k)
+    labels = pointed(ha.ids, na * k, np.int64, "ids").reshape(na, k)
+    distances[...], labels[...] = NOWHERE, -1
+    for query, near, ids in zip(queries, distances, labels, strict=True):
+        differing = (rows != query).sum(1)
+        order = np.argsort(differing, kind="stable")[:k]
+        near[: len(order)], ids[: len(order)] = differing[order], order
 
 
 def generalized_hamming_64(a: int) -> int:
@@ -149,6 +157,7 @@ def clone_binary_index(index: IndexBinary) -> Any:
 
 
 __all__ = [
+    "BinaryInvertedListScanner",
     "IndexBinary",
     "IndexBinaryFlat",
     "IndexBinaryFromFloat",
@@ -166,6 +175,7 @@ __all__ = [
     "fvec2bitvec",
     "fvecs2bitvecs",
     "generalized_hamming_64",
+    "generalized_hammings_knn_hc",
     "hamming_count_thres",
     "hammings",
     "hammings_knn",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from steep import _steep
 from steep.faiss._base import Codes, Floats, Labels, Sealed, require
-from steep.faiss._bits import PIECE, Counts, IndexBinary, IndexBinaryFlat, bits, counts
+from steep.faiss._bits import Counts, IndexBinary, IndexBinaryFlat, bits, counts, pieces
 from steep.faiss._codes import ALL_CODES, asked
 from steep.faiss._simd import cvar, threads
 
@@ -154,8 +154,7 @@ class IndexBinaryHash(IndexBinary):
 
     def _search(self, x: Codes, k: int, params: Any) -> tuple[Counts, Labels]:
         codec, found = _steep.Codec.binary(self.d), []
-        for at in range(0, max(len(x), 1), PIECE):
-            some = x[at : at + PIECE]
+        for some in (x[piece] for piece in pieces(x)):
             found.append(self._buckets().search(codec, bits(some), k, self._looked(some, params)))
         labels, distances = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return counts(distances), labels
@@ -309,3 +308,6 @@ class IndexBinaryMultiHash(IndexBinary):
         tables = [_Table.from_record(one) for one in record["maps"]]
         index._begin(storage=from_record(record["storage"]), nflip=record["nflip"], _tables=tables)
         return index
+
+
+__all__ = ["IndexBinaryHash", "IndexBinaryMultiHash"]

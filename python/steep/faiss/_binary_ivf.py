@@ -6,8 +6,8 @@ import numpy as np
 
 from steep import _steep
 from steep.faiss._arrays import pointed
-from steep.faiss._base import Codes, Floats, Labels, require, selected
-from steep.faiss._bits import PIECE, Counts, IndexBinary, bits, counts, packed, signs
+from steep.faiss._base import Codes, Floats, Labels, Sealed, require, selected
+from steep.faiss._bits import Counts, IndexBinary, bits, counts, far, packed, pieces, signs
 from steep.faiss._codes import ALL_CODES, asked
 from steep.faiss._flat import IndexFlatL2
 from steep.faiss._ivf import IndexIVF
@@ -105,12 +105,12 @@ class IndexBinaryIVF(IndexBinary):
     # Searching.
 
     def _probe(self, x: Codes, params: Any) -> tuple[Labels, int]:
-        nprobe, most = self.nprobe, self.max_codes
+        nprobe, most, coarse = self.nprobe, self.max_codes, None
         if params is not None:
             require(isinstance(params, SearchParametersIVF), "IndexBinaryIVF params have incorrect type")
-            nprobe, most = params.nprobe, params.max_codes
+            nprobe, most, coarse = params.nprobe, params.max_codes, params.quantizer_params
         require(nprobe > 0, "nprobe > 0")
-        keys = self.quantizer.search(x, min(int(nprobe), self.nlist))[1]
+        keys = self.quantizer.search(x, min(int(nprobe), self.nlist), params=coarse)[1]
         return keys, int(most) or ALL_CODES
 
     def _asked(self, keys: Labels, most: int, params: Any, places: bool = False) -> dict[str, Any]:
@@ -123,8 +123,7 @@ class IndexBinaryIVF(IndexBinary):
 
     def _in_lists(self, x: Codes, k: int, keys: Labels, most: int, params: Any) -> tuple[Counts, Labels]:
         codec, distances, labels = _steep.Codec.binary(self.d), [], []
-        for at in range(0, max(len(x), 1), PIECE):
-            some = slice(at, at + PIECE)
+        for some in pieces(x):
             how = self._asked(keys[some], most, params)
             ids, far = self.invlists._core.search(codec, bits(x[some]), k, how)
             distances.append(counts(far))
@@ -165,6 +164,12 @@ class IndexBinaryIVF(IndexBinary):
         most = self.max_codes or ALL_CODES
         lims, distances, labels = self._range_in_lists(x, int(thresh), keys, most, None)
         return lims.astype(np.uint64), distances, labels
+
+    def get_InvertedListScanner(
+        self, store_pairs: bool = False, sel: Any = None
+    ) -> "BinaryInvertedListScanner":
+        """What folds codes into a heap that the caller owns."""
+        return BinaryInvertedListScanner(self.code_size, store_pairs, sel)
 
     # One vector.
 
@@ -239,3 +244,51 @@ class IndexBinaryIVF(IndexBinary):
         index.direct_map._restore(record["direct_map"])
         index._ntotal = record["ntotal"]
         return index
+
+
+class BinaryInvertedListScanner(Sealed):
+    """One query against codes behind pointers."""
+
+    def __init__(self, code_size: int, store_pairs: bool, sel: Any) -> None:
+        self._begin(store_pairs=store_pairs, sel=sel, list_no=-1, _size=code_size, _query=None)
+
+    def set_query(self, query_vector: Any) -> None:
+        """Take the query."""
+        query = pointed(query_vector, self._size, np.uint8, "query_vector")
+        self._begin(_query=np.array(query).reshape(1, -1))
+
+    def set_list(self, list_no: int, coarse_dis: int) -> None:
+        """The codes that follow are of this list."""
+        self.list_no = list_no
+
+    def distance_to_code(self, code: Any) -> int:
+        """How many bits of a code differ."""
+        return int(self._far(1, code)[0])
+
+    def _far(self, n: int, codes: Any) -> Counts:
+        rows = pointed(codes, n * self._size, np.uint8, "codes").reshape(n, self._size)
+        return far(self._query, np.ascontiguousarray(rows))[0]
+
+    def _named(self, n: int, ids: Any) -> Labels:
+        if self.store_pairs:
+            return (self.list_no << 32) + np.arange(n, dtype=np.int64)
+        return np.array(pointed(ids, n, np.int64, "ids"))
+
+    def scan_codes(self, n: int, codes: Any, ids: Any, distances: Any, labels: Any, k: int) -> int:
+        """Put what is nearer than the farthest of a heap of k into it; how many."""
+        heap, names = pointed(distances, k, np.int32, "distances"), pointed(labels, k, np.int64, "labels")
+        if not n:
+            return 0
+        new, numbers = self._far(n, codes), self._named(n, ids)
+        near = new < heap[0] if k else np.zeros(n, np.bool_)
+        if self.sel is not None:
+            near &= self.sel._mask(numbers)
+        all_far = np.concatenate([heap, new[near]])
+        all_names = np.concatenate([names, numbers[near]])
+        # Descending, which is a heap; of equals those that were there stay.
+        order = np.argsort(all_far, kind="stable")[:k][::-1]
+        heap[:], names[:] = all_far[order], all_names[order]
+        return int(near.sum())
+
+
+__all__ = ["BinaryInvertedListScanner", "IndexBinaryIVF"]

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from steep import _steep
 from steep.faiss._arrays import MaybeOwnedVectorUInt8, pointed
 from steep.faiss._base import (
+    METRIC_INNER_PRODUCT,
+    METRIC_L1,
     METRIC_L2,
     Codes,
     Floats,
@@ -17,7 +19,7 @@ from steep.faiss._base import (
     require,
     selected,
 )
-from steep.faiss._graphs import IndexHNSW
+from steep.faiss._graphs import MANY, IndexHNSW
 from steep.faiss._hnsw import HNSW
 from steep.faiss._idmap import IndexIDMap, IndexIDMap2
 from steep.faiss._selectors import IDSelector, IDSelectorBatch
@@ -27,8 +29,14 @@ Counts = npt.NDArray[np.int32]
 
 #: What stands beside the label -1.
 NOWHERE = 2**31 - 1
-#: Vectors whose bits are made floats at a time.
-PIECE = 1 << 14
+#: Bits that are made floats at a time.
+PIECE = 1 << 25
+
+
+def pieces(x: Codes) -> list[slice]:
+    """Rows whose bits are made floats together; one piece of none where there are none."""
+    size = max(PIECE // (8 * x.shape[1]), 1)
+    return [slice(at, at + size) for at in range(0, max(len(x), 1), size)]
 
 
 def checked(x: Any) -> Codes:
@@ -40,7 +48,10 @@ def checked(x: Any) -> Codes:
 
 def counts(distances: Floats) -> Counts:
     """Distances as whole numbers, the largest where there is none."""
-    return np.where(np.isfinite(distances), distances, NOWHERE).astype(np.int32)
+    whole = np.full(distances.shape, NOWHERE, np.int32)
+    there = np.isfinite(distances)
+    whole[there] = distances[there]
+    return whole
 
 
 def bits(x: Codes) -> Floats:
@@ -51,6 +62,13 @@ def bits(x: Codes) -> Floats:
 def signs(x: Codes) -> Floats:
     """Vectors of -1 and 1."""
     return 2 * bits(x) - 1
+
+
+def far(a: Codes, b: Codes) -> Counts:
+    """How many bits differ, of each row and each."""
+    if not len(a) or not len(b):
+        return np.empty((len(a), len(b)), np.int32)
+    return _steep.Codec.binary(8 * a.shape[1]).distances(bits(a), b, "l2", threads()).astype(np.int32)
 
 
 def packed(x: Floats) -> Codes:
@@ -361,11 +379,16 @@ class IndexBinaryHNSW(IndexBinary):
         if not len(x):
             return
         graph, ef = self.hnsw._graph(), max(int(self.hnsw.efConstruction), 1)
+        keep = bool(self.keep_max_size_level0)
+        at_once = first == 0 and levels is None and self.init_level0 and len(x) >= MANY
         try:
-            for at in range(0, len(x), PIECE):
-                some = None if levels is None else levels[at : at + PIECE]
-                piece, keep = bits(x[at : at + PIECE]), bool(self.keep_max_size_level0)
-                graph.add(self._stored(), "l2", piece, some, ef, keep, False, threads())
+            if at_once and len(pieces(x)) == 1:
+                rows = signs(x)
+                graph.add(rows, "l2", rows, None, ef, keep, True, threads())
+                return
+            for some in pieces(x):
+                preset = None if levels is None else levels[some]
+                graph.add(self._stored(), "l2", bits(x[some]), preset, ef, keep, False, threads())
         except BaseException:
             self._take_back(first)
             raise
@@ -401,7 +424,7 @@ class IndexBinaryHNSW(IndexBinary):
 
 
 class IndexBinaryFromFloat(IndexBinary):
-    """Bits in an index of floats: vectors of -1 and 1, whose squared distances are four times the bits'."""
+    """Bits in an index of floats: vectors of -1 and 1, whose distances tell how many bits differ."""
 
     fourcc = "IBFf"
 
@@ -419,14 +442,21 @@ class IndexBinaryFromFloat(IndexBinary):
         self.is_trained = True
 
     def _add(self, x: Codes, ids: Labels | None) -> None:
-        for at in range(0, len(x), PIECE):
-            self.index.add(signs(x[at : at + PIECE]))
+        for some in pieces(x):
+            self.index.add(signs(x[some]))
 
     def _search(self, x: Codes, k: int, params: Any) -> tuple[Counts, Labels]:
         require(params is None, "search params not supported for this index")
-        found = [self.index.search(signs(x[at : at + PIECE]), k) for at in range(0, max(len(x), 1), PIECE)]
+        found = [self.index.search(signs(x[some]), k) for some in pieces(x)]
         distances, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return counts(np.round(distances / 4)), labels
+        return counts(np.round(self._differing(distances))), labels
+
+    def _differing(self, distances: Floats) -> Floats:
+        """How many bits differ, by how far vectors of -1 and 1 are."""
+        metric = self.index.metric_type
+        if metric == METRIC_INNER_PRODUCT:
+            return (self.d - distances) / 2
+        return distances / (2 if metric == METRIC_L1 else 4)
 
     def reset(self) -> None:
         """Forget all vectors."""

@@ -13,6 +13,7 @@ from steep.faiss._base import (
     Floats,
     Index,
     Labels,
+    METRIC_Lp,
     as_faiss,
     core_selector,
     native_metric,
@@ -36,6 +37,19 @@ class IndexFlat(Index):
     def fourcc(self) -> str:  # type: ignore[override]
         """Four letters by which files name the kind of index."""
         return {METRIC_INNER_PRODUCT: "IxFI", METRIC_L2: "IxF2"}.get(self.metric_type, "IxFl")
+
+    @property
+    def metric_arg(self) -> float:
+        """The exponent of ``METRIC_Lp``."""
+        return self.__dict__["metric_arg"]
+
+    @metric_arg.setter
+    def metric_arg(self, value: float) -> None:
+        self._begin(metric_arg=float(value))
+        if self.metric_type == METRIC_Lp:
+            x = self._all()
+            self.reset()
+            self._store.add(x)
 
     @property
     def ntotal(self) -> int:  # type: ignore[override]

@@ -16,11 +16,11 @@ HOMES = {
         UInt8 clone_index downcast_IndexBinary downcast_InvertedLists downcast_Quantizer downcast_index
     """,
     "_binary": """
-        IndexBinary IndexBinaryFlat IndexBinaryFromFloat IndexBinaryHNSW IndexBinaryHash IndexBinaryIDMap
-        IndexBinaryIDMap2 IndexBinaryIVF IndexBinaryMultiHash binary_to_real bitvec_shuffle bitvecs2fvecs
-        clone_binary_index crosshamming_count_thres fvec2bitvec fvecs2bitvecs generalized_hamming_64
-        hamming_count_thres hammings hammings_knn hammings_knn_hc hammings_knn_mc match_hamming_thres
-        real_to_binary
+        BinaryInvertedListScanner IndexBinary IndexBinaryFlat IndexBinaryFromFloat IndexBinaryHNSW
+        IndexBinaryHash IndexBinaryIDMap IndexBinaryIDMap2 IndexBinaryIVF IndexBinaryMultiHash
+        binary_to_real bitvec_shuffle bitvecs2fvecs clone_binary_index crosshamming_count_thres
+        fvec2bitvec fvecs2bitvecs generalized_hamming_64 generalized_hammings_knn_hc hamming_count_thres
+        hammings hammings_knn hammings_knn_hc hammings_knn_mc match_hamming_thres real_to_binary
     """,
     "_codes": """
         IndexFlatCodes IndexPQ IndexPQFastScan IndexRaBitQ IndexRaBitQFastScan IndexScalarQuantizer

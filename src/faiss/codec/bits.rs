@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_unpacked() {
-        for bits in 1..=16 {
+        for bits in 1..=16usize {
             let levels: Vec<u32> = (0..37).map(|i| i * 7919 % (1 << bits)).collect();
             let mut bytes = vec![0; (37 * bits).div_ceil(8)];
             pack(levels.iter().copied(), bits, &mut bytes);

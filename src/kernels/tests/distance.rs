@@ -97,7 +97,7 @@ fn check<Q: Element, R: Element>(case: &Case) {
     let q: Vec<f64> = queries[dim..].iter().map(|v| v.to_f64()).collect();
     let integers = R::DTYPE.size() == 1 && q.iter().all(|v| v.fract() == 0.0);
     let power = |p| Metric::Lp(Power::new(p).expect("a positive number"));
-    let powers = [1.0, 2.0, 8.0, 9.0, 0.5, 2.5].map(power);
+    let powers = [0.0, 1.0, 2.0, 8.0, 9.0, 0.5, 2.5].map(power);
     for metric in Metric::ALL.into_iter().filter(|&metric| metric != Metric::Hamming).chain(powers) {
         let prepared = Query::new(metric, query, 1, R::DTYPE);
         for isa in Isa::available() {
