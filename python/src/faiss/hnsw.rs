@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use steep::faiss::codec::Codec;
 use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Native, Nsg, Parts, Points, Start, Stats};
-use steep::{Error, Metric, SearchParams, Vectors};
+use steep::{Dtype, Error, Metric, SearchParams, Vectors};
 
 use super::codec::Codec as Coded;
 use super::flat::Flat;
@@ -32,6 +32,7 @@ enum Storage<'a, 'py> {
     Flat(&'a Flat),
     Rows(Matrix<'py>),
     Codes(Bound<'py, Lists>, Arc<dyn Codec>),
+    Bits(Bound<'py, Flat>, Arc<dyn Codec>),
 }
 
 /// The same without the interpreter.
@@ -40,13 +41,17 @@ enum Stored<'a> {
     Flat(&'a Flat),
     Rows(Vectors<'a>),
     Codes(&'a Lists, &'a dyn Codec),
+    Bits(&'a Flat, &'a dyn Codec),
 }
 
 impl<'a, 'py> Storage<'a, 'py> {
-    /// A `Flat`, an array of vectors, or (`Lists`, `Codec`) of a single list.
+    /// A `Flat`, an array of vectors, (`Lists`, `Codec`) of a single list, or (`Flat`, `Codec`) where it holds bits.
     fn new(object: &'a Any<'py>) -> Result<Self> {
         if let Ok((lists, codec)) = object.extract::<(Bound<'py, Lists>, Bound<'py, Coded>)>() {
             return Ok(Self::Codes(lists, codec.get().0.clone()));
+        }
+        if let Ok((flat, codec)) = object.extract::<(Bound<'py, Flat>, Bound<'py, Coded>)>() {
+            return Ok(Self::Bits(flat, codec.get().0.clone()));
         }
         match object.cast::<Flat>() {
             Ok(flat) => Ok(Self::Flat(flat.get())),
@@ -59,6 +64,7 @@ impl<'a, 'py> Storage<'a, 'py> {
             Self::Flat(flat) => Stored::Flat(flat),
             Self::Rows(rows) => Stored::Rows(rows.vectors()?),
             Self::Codes(lists, codec) => Stored::Codes(lists.get(), &**codec),
+            Self::Bits(flat, codec) => Stored::Bits(flat.get(), &**codec),
         })
     }
 }
@@ -75,6 +81,14 @@ impl Stored<'_> {
                     return Err(Error::argument("storage", lists.code_size(), expected).into());
                 }
                 work(Points::Codes(metric, codec, lists.blocks(0)))
+            }
+            Self::Bits(flat, codec) => {
+                let flat = flat.core.read(pulse)?;
+                let rows = flat.rows();
+                if rows.dtype() != Dtype::B1 || rows.row_bytes() != codec.code_size() {
+                    return Err(Error::argument("storage", rows.dtype(), "bits of the codec's size").into());
+                }
+                work(Points::Codes(metric, codec, rows.bytes()))
             }
         }
     }

@@ -16,12 +16,25 @@ Values = npt.NDArray[Any]
 T = TypeVar("T")
 
 _POINTABLE = frozenset(
-    "bool float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
+    [
+        "bool",
+        "float16",
+        "float32",
+        "float64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+    ]
 )
 
 
 class Pointer:
-    """Where the elements of an array begin: what `swig_ptr` returns and functions of Faiss's C++ surface take."""
+    """Where the elements of an array begin: what `swig_ptr` returns and Faiss's C++ functions take."""
 
     __slots__ = ("array",)
 
@@ -56,10 +69,12 @@ def rev_swig_ptr(ptr: Pointer, n: int) -> Values:
 
 
 def pointed(pointer: Any, n: int | None, dtype: npt.DTypeLike, name: str = "argument") -> Values:
-    """The array behind an argument that Faiss takes as a pointer: n elements of `dtype`, to read or to write."""
+    """The array behind an argument that Faiss takes as a pointer: n elements of `dtype`."""
     array = pointer.array if isinstance(pointer, Pointer) else pointer
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name} of type {type(pointer).__name__}: pass swig_ptr of an array of {np.dtype(dtype)}")
+        raise TypeError(
+            f"{name} of type {type(pointer).__name__}: pass swig_ptr of an array of {np.dtype(dtype)}"
+        )
     if array.dtype != dtype:
         raise TypeError(f"{name} points to {array.dtype}: it takes {np.dtype(dtype)}")
     array = array.reshape(-1) if array.flags.c_contiguous else np.ravel(array)
@@ -102,7 +117,8 @@ def _dtype(pointer: Any) -> Any:
     return getattr(array, "dtype", np.uint8)
 
 
-def _position(name: str, n: Any) -> int:
+def whole(name: str, n: Any) -> int:
+    """A size or a place: a whole number of 0 or more."""
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
         raise TypeError(f"{name} of type {type(n).__name__}: expected a whole number")
     if n < 0:
@@ -110,10 +126,20 @@ def _position(name: str, n: Any) -> int:
     return int(n)
 
 
-class Vector(Owned):
-    """A std::vector of numbers: an array that grows. NumPy reads it too (`numpy.asarray`)."""
+class Elements(Owned):
+    """What `vector_to_array` copies."""
 
     dtype: ClassVar[np.dtype[Any]]
+
+    @property
+    def array(self) -> Values:
+        """The elements, without a copy where they lie here."""
+        raise NotImplementedError
+
+
+class Vector(Elements):
+    """A std::vector of numbers: an array that grows. NumPy reads it too (`numpy.asarray`)."""
+
     #: What Faiss calls whether the memory is the vector's own.
     is_owned = True
 
@@ -155,7 +181,7 @@ class Vector(Owned):
 
     def at(self, n: int) -> Any:
         """Element n."""
-        n = _position("n", n)
+        n = whole("n", n)
         if n >= self.size():
             raise RuntimeError(f"at(n): n (which is {n}) >= this->size() (which is {self.size()})")
         return self.array[n].item()
@@ -171,7 +197,9 @@ class Vector(Owned):
             self._put(np.append(self.array, self.dtype.type(value)))
             return
         if self._size == self._array.size:
-            self._array = np.resize(self._array, max(8, 2 * self._size)) if self._size else np.empty(8, self.dtype)
+            self._array = (
+                np.resize(self._array, max(8, 2 * self._size)) if self._size else np.empty(8, self.dtype)
+            )
         self._array[self._size] = value
         self._size += 1
 
@@ -179,7 +207,9 @@ class Vector(Owned):
         whole = self.dtype.kind in "iu"
         good = (int, np.integer) if whole else (int, float, np.integer, np.floating)
         if not isinstance(value, good):
-            raise TypeError(f"{type(self).__name__} takes elements of type {self.dtype}, not {type(value).__name__}")
+            raise TypeError(
+                f"{type(self).__name__} takes elements of type {self.dtype}, not {type(value).__name__}"
+            )
         if whole:
             range_ = np.iinfo(self.dtype)
             if not range_.min <= value <= range_.max:
@@ -187,7 +217,7 @@ class Vector(Owned):
 
     def resize(self, n: int) -> None:
         """Keep the first n elements; new ones are 0."""
-        n = _position("n", n)
+        n = whole("n", n)
         new = np.zeros(n, self.dtype)
         kept = self.array[:n]
         new[: kept.size] = kept
@@ -336,7 +366,7 @@ class ObjectVector(Owned, Generic[T]):
 
     def at(self, n: int) -> T:
         """Object n."""
-        n = _position("n", n)
+        n = whole("n", n)
         if n >= len(self._items):
             raise RuntimeError(f"at(n): n (which is {n}) >= this->size() (which is {len(self._items)})")
         return self._items[n]
@@ -351,7 +381,7 @@ class ObjectVector(Owned, Generic[T]):
 
     def resize(self, n: int) -> None:
         """Keep the first n objects; new ones are made where the kind of vector says how."""
-        n = _position("n", n)
+        n = whole("n", n)
         del self._items[n:]
         while len(self._items) < n:
             self._items.append(self._new())
@@ -428,67 +458,9 @@ class RepeatVector(ObjectVector[Any]):
     """Repeats of a lattice."""
 
 
-class _AlignedTable(Owned):
-    """Faiss's aligned array: the plain one here, for NumPy's memory serves as well."""
-
-    dtype: ClassVar[np.dtype[Any]]
-
-    def __init__(self, n: int = 0) -> None:
-        self._array: Values = np.zeros(_position("n", n), self.dtype)
-
-    def size(self) -> int:
-        """Number of elements."""
-        return self._array.size
-
-    def itemsize(self) -> int:
-        """Bytes of an element."""
-        return self.dtype.itemsize
-
-    def nbytes(self) -> int:
-        """Bytes of all elements."""
-        return self._array.nbytes
-
-    def get(self) -> Pointer:
-        """Pointer to the elements."""
-        return Pointer(self._array)
-
-    data = get
-
-    def resize(self, n: int) -> None:
-        """Keep the first n elements; new ones are 0."""
-        new = np.zeros(_position("n", n), self.dtype)
-        kept = self._array[:n]
-        new[: kept.size] = kept
-        self._array = new
-
-    def clear(self) -> None:
-        """Set all elements to 0."""
-        self._array[:] = 0
-
-
-class AlignedTableUint8(_AlignedTable):
-    """Aligned bytes."""
-
-    dtype = np.dtype(np.uint8)
-
-
-class AlignedTableUint16(_AlignedTable):
-    """Aligned 16-bit numbers."""
-
-    dtype = np.dtype(np.uint16)
-
-
-class AlignedTableFloat32(_AlignedTable):
-    """Aligned floats."""
-
-    dtype = np.dtype(np.float32)
-
-
 def vector_to_array(v: Any) -> Values:
     """The elements of a vector as a new array."""
-    if isinstance(v, _AlignedTable):
-        return AlignedTable_to_array(v)
-    assert isinstance(v, Vector), f"{type(v).__name__} is not a vector of numbers"
+    assert isinstance(v, Elements), f"{type(v).__name__} is not a vector of numbers"
     return v.array.copy()
 
 
@@ -503,27 +475,6 @@ def copy_array_to_vector(a: Values, v: Vector) -> None:
     assert isinstance(v, Vector), f"{type(v).__name__} is not a vector of numbers"
     assert v.dtype == a.dtype, f"cannot copy a {a.dtype} array to a {type(v).__name__} (should be {v.dtype})"
     v._put(np.array(a, copy=True, order="C"))
-
-
-def copy_array_to_AlignedTable(a: Values, v: _AlignedTable) -> None:
-    """Make the elements of an aligned table those of an array."""
-    (_,) = a.shape
-    assert v.itemsize() == a.itemsize, f"cannot copy a {a.dtype} array to an {type(v).__name__}"
-    v._array = np.array(a, copy=True, order="C").view(v.dtype)
-
-
-def array_to_AlignedTable(a: Values) -> _AlignedTable:
-    """An aligned table of the elements of an array of uint8 or uint16."""
-    assert a.dtype in (np.uint8, np.uint16), f"an aligned table holds uint8 or uint16, not {a.dtype}"
-    table = AlignedTableUint16() if a.dtype == np.uint16 else AlignedTableUint8()
-    copy_array_to_AlignedTable(a.reshape(-1), table)
-    return table
-
-
-def AlignedTable_to_array(v: _AlignedTable) -> Values:
-    """The elements of an aligned table as a new array."""
-    assert isinstance(v, _AlignedTable), f"{type(v).__name__} is not an AlignedTable"
-    return v._array.copy()
 
 
 def _deprecated(name: str, base: type[Any]) -> type[Any]:
@@ -557,10 +508,6 @@ DEPRECATED: dict[str, type[Any]] = {
 globals().update(DEPRECATED)
 
 __all__ = [
-    "AlignedTableFloat32",
-    "AlignedTableUint8",
-    "AlignedTableUint16",
-    "AlignedTable_to_array",
     "ClusteringIterationStatsVector",
     "Float32Vector",
     "Float32VectorVector",
@@ -587,8 +534,6 @@ __all__ = [
     "UInt32Vector",
     "UInt64Vector",
     "VectorTransformVector",
-    "array_to_AlignedTable",
-    "copy_array_to_AlignedTable",
     "copy_array_to_vector",
     "memcpy",
     "rev_swig_ptr",

@@ -11,34 +11,22 @@ import numpy.typing as npt
 
 from steep import _steep
 from steep.faiss._arrays import pointed
+from steep.faiss._base import (
+    METRIC_GOWER,
+    METRIC_INNER_PRODUCT,
+    METRIC_L1,
+    METRIC_L2,
+    METRIC_BrayCurtis,
+    METRIC_Canberra,
+    METRIC_Jaccard,
+    METRIC_JensenShannon,
+    METRIC_Linf,
+    METRIC_Lp,
+    METRIC_NaNEuclidean,
+    native_metric,
+)
+from steep.faiss._base import is_similarity as is_similarity_metric
 from steep.faiss._simd import threads
-
-METRIC_INNER_PRODUCT = 0
-METRIC_L2 = 1
-METRIC_L1 = 2
-METRIC_Linf = 3
-METRIC_Lp = 4
-METRIC_Canberra = 20
-METRIC_BrayCurtis = 21
-METRIC_JensenShannon = 22
-METRIC_Jaccard = 23
-METRIC_NaNEuclidean = 24
-METRIC_GOWER = 25
-
-#: The core's name of each metric; "lp" is followed by its exponent.
-NAMES = {
-    METRIC_INNER_PRODUCT: "ip",
-    METRIC_L2: "l2",
-    METRIC_L1: "l1",
-    METRIC_Linf: "linf",
-    METRIC_Lp: "lp",
-    METRIC_Canberra: "canberra",
-    METRIC_BrayCurtis: "braycurtis",
-    METRIC_JensenShannon: "jensenshannon",
-    METRIC_Jaccard: "jaccard",
-    METRIC_NaNEuclidean: "nan-euclidean",
-    METRIC_GOWER: "gower",
-}
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -46,28 +34,15 @@ Ids = npt.NDArray[np.int64]
 _MOST = np.finfo(np.float32).max
 
 
-def is_similarity_metric(metric_type: int) -> bool:
-    """Whether larger is nearer."""
-    return metric_type in (METRIC_INNER_PRODUCT, METRIC_Jaccard)
-
-
 def metric_type_from_int(x: int) -> int:
     """The metric of a number."""
-    if x not in NAMES:
-        raise RuntimeError(f"metric type {x} is none of Faiss's: {', '.join(map(str, NAMES))}")
+    native_metric(x, 1.0)
     return x
 
 
 def metric_type_count() -> int:
     """How many metrics there are."""
-    return len(NAMES)
-
-
-def metric_name(metric: int, arg: float = 0.0) -> str:
-    """The core's name of a metric."""
-    if metric not in NAMES:
-        raise RuntimeError(f"metric type {metric} is none of Faiss's: {', '.join(map(str, NAMES))}")
-    return f"lp{arg:g}" if metric == METRIC_Lp else NAMES[metric]
+    return 11
 
 
 def _rows(x: Any) -> Floats:
@@ -97,7 +72,7 @@ def knn(xq: Any, xb: Any, k: int, metric: int = METRIC_L2, metric_arg: float = 0
     xq, xb = _rows(xq), _rows(xb)
     assert xq.shape[1] == xb.shape[1], f"xq has {xq.shape[1]} columns, xb has {xb.shape[1]}"
     similar = is_similarity_metric(metric)
-    name = metric_name(metric, metric_arg)
+    name = native_metric(metric, metric_arg)
     nothing = np.float32(-_MOST if similar else _MOST)
     if k <= 0 or not xq.size or not xb.size:
         shape = (xq.shape[0], k)
@@ -124,7 +99,7 @@ def pairwise_distances(xq: Any, xb: Any, metric: int = METRIC_L2, metric_arg: fl
     xq, xb = _rows(xq), _rows(xb)
     assert xq.shape[1] == xb.shape[1], f"xq has {xq.shape[1]} columns, xb has {xb.shape[1]}"
     table = np.empty((xq.shape[0], xb.shape[0]), np.float32)
-    name = metric_name(metric, metric_arg)
+    name = native_metric(metric, metric_arg)
     if not table.size or not xq.shape[1]:
         table.fill(0)
         return table
@@ -197,7 +172,7 @@ def fvec_L1(x: Any, y: Any, d: int) -> float:
 
 
 def fvec_Linf(x: Any, y: Any, d: int) -> float:
-    """max |xⱼ − yⱼ|."""
+    """Max |xⱼ − yⱼ|."""
     return float(np.abs(pointed(x, d, np.float32, "x") - pointed(y, d, np.float32, "y")).max(initial=0))
 
 
@@ -274,24 +249,24 @@ def fvec_inner_products_by_idx(ip: Any, x: Any, y: Any, ids: Any, d: int, nx: in
 
 
 def fvec_add(d: int, a: Any, b: Any, c: Any) -> None:
-    """c = a + b, where b is a pointer or a number."""
+    """C = a + b, where b is a pointer or a number."""
     b = b if isinstance(b, (int, float)) else pointed(b, d, np.float32, "b")
     pointed(c, d, np.float32, "c")[:] = pointed(a, d, np.float32, "a") + b
 
 
 def fvec_sub(d: int, a: Any, b: Any, c: Any) -> None:
-    """c = a - b."""
+    """C = a - b."""
     pointed(c, d, np.float32, "c")[:] = pointed(a, d, np.float32, "a") - pointed(b, d, np.float32, "b")
 
 
 def fvec_madd(n: int, a: Any, bf: float, b: Any, c: Any) -> None:
-    """c = a + bf · b."""
+    """C = a + bf · b."""
     b = np.float32(bf) * pointed(b, n, np.float32, "b")
     pointed(c, n, np.float32, "c")[:] = pointed(a, n, np.float32, "a") + b
 
 
 def fvec_madd_and_argmin(n: int, a: Any, bf: float, b: Any, c: Any) -> int:
-    """c = a + bf · b, and where it is least."""
+    """C = a + bf · b, and where it is least."""
     fvec_madd(n, a, bf, b, c)
     return int(np.argmin(pointed(c, n, np.float32)))
 
@@ -308,7 +283,7 @@ fvec_argsort_parallel = fvec_argsort
 def pairwise_L2sqr(
     d: int, nq: int, xq: Any, nb: int, xb: Any, dis: Any, ldq: int = -1, ldb: int = -1, ldd: int = -1
 ) -> None:
-    """‖q − x‖² of each query and each row; `ld…` are the lengths of rows where they are longer than they need be."""
+    """‖q − x‖² of each query and each row; `ld…` are the lengths of rows, where they are not d."""
     queries = _strided(xq, nq, d, ldq, "xq")
     rows = _strided(xb, nb, d, ldb, "xb")
     _strided(dis, nq, nb, ldd, "dis")[:] = pairwise_distances(queries, rows)
@@ -345,12 +320,18 @@ def pairwise_indexed_inner_product(d: int, n: int, x: Any, ix: Any, y: Any, iy: 
 
 def _pairs(d: int, n: int, *sides: tuple[Any, Any]) -> list[Floats]:
     return [
-        pointed(rows, None, np.float32, "rows").reshape(-1, d)[pointed(at, n, np.int64, "ids")] for rows, at in sides
+        pointed(rows, None, np.float32, "rows").reshape(-1, d)[pointed(at, n, np.int64, "ids")]
+        for rows, at in sides
     ]
 
 
 def _knn_into(
-    x: Any, y: Any, sizes: tuple[int, int, int, int], outs: tuple[Any, Any], metric: tuple[int, float], sel: Any
+    x: Any,
+    y: Any,
+    sizes: tuple[int, int, int, int],
+    outs: tuple[Any, Any],
+    metric: tuple[int, float],
+    sel: Any,
 ) -> None:
     d, nx, ny, k = sizes
     queries, rows = _table(x, nx, d, "x"), _table(y, ny, d, "y")
@@ -365,7 +346,16 @@ def _knn_into(
 
 
 def knn_L2sqr(
-    x: Any, y: Any, d: int, nx: int, ny: int, k: int, distances: Any, indexes: Any, _y_norm2: Any = None, sel: Any = None
+    x: Any,
+    y: Any,
+    d: int,
+    nx: int,
+    ny: int,
+    k: int,
+    distances: Any,
+    indexes: Any,
+    _y_norm2: Any = None,
+    sel: Any = None,
 ) -> None:
     """The k nearest of ny rows to each of nx."""
     _knn_into(x, y, (d, nx, ny, k), (distances, indexes), (METRIC_L2, 0.0), sel)
@@ -379,13 +369,25 @@ def knn_inner_product(
 
 
 def knn_extra_metrics(
-    x: Any, y: Any, d: int, nx: int, ny: int, mt: int, metric_arg: float, k: int, distances: Any, indexes: Any, sel: Any = None
+    x: Any,
+    y: Any,
+    d: int,
+    nx: int,
+    ny: int,
+    mt: int,
+    metric_arg: float,
+    k: int,
+    distances: Any,
+    indexes: Any,
+    sel: Any = None,
 ) -> None:
     """The k nearest of ny rows to each of nx, by any metric."""
     _knn_into(x, y, (d, nx, ny, k), (distances, indexes), (mt, metric_arg), sel)
 
 
-def _knn_by_idx(x: Any, y: Any, subset: Any, sizes: tuple[int, ...], outs: tuple[Any, Any], square: bool) -> None:
+def _knn_by_idx(
+    x: Any, y: Any, subset: Any, sizes: tuple[int, ...], outs: tuple[Any, Any], square: bool
+) -> None:
     d, nx, ny, nsubset, k = sizes
     table = np.empty((nx, nsubset), np.float32)
     _by_idx(table, x, _table(y, ny, d, "y"), subset, (d, nx, nsubset), square)
@@ -401,14 +403,34 @@ def _knn_by_idx(x: Any, y: Any, subset: Any, sizes: tuple[int, ...], outs: tuple
 
 
 def knn_L2sqr_by_idx(
-    x: Any, y: Any, subset: Any, d: int, nx: int, ny: int, nsubset: int, k: int, vals: Any, ids: Any, _ld_subset: int = -1
+    x: Any,
+    y: Any,
+    subset: Any,
+    d: int,
+    nx: int,
+    ny: int,
+    nsubset: int,
+    k: int,
+    vals: Any,
+    ids: Any,
+    _ld_subset: int = -1,
 ) -> None:
     """The k nearest of nsubset rows of each of nx vectors."""
     _knn_by_idx(x, y, subset, (d, nx, ny, nsubset, k), (vals, ids), True)
 
 
 def knn_inner_products_by_idx(
-    x: Any, y: Any, subset: Any, d: int, nx: int, ny: int, nsubset: int, k: int, vals: Any, ids: Any, _ld_subset: int = -1
+    x: Any,
+    y: Any,
+    subset: Any,
+    d: int,
+    nx: int,
+    ny: int,
+    nsubset: int,
+    k: int,
+    vals: Any,
+    ids: Any,
+    _ld_subset: int = -1,
 ) -> None:
     """The k of nsubset rows of each of nx vectors with the largest inner products."""
     _knn_by_idx(x, y, subset, (d, nx, ny, nsubset, k), (vals, ids), False)

@@ -222,7 +222,7 @@ class IndexHNSW(IndexGraph):
         _flat(labels)[: n * k] = found.reshape(-1)
         _flat(distances)[: n * k] = self._told(dis, costs).reshape(-1)
 
-    def init_level_0_from_knngraph(self, k: int, D: Any, I: Any) -> None:  # noqa: E741
+    def init_level_0_from_knngraph(self, k: int, D: Any, I: Any) -> None:
         """Make the lowest level of the k nearest neighbours of each vector."""
         near, ids = _flat(D).reshape(self.ntotal, k), _flat(I).reshape(self.ntotal, k)
         near = np.ascontiguousarray(-near if self.metric_type == METRIC_INNER_PRODUCT else near, np.float32)

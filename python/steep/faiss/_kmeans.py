@@ -14,7 +14,13 @@ import numpy.typing as npt
 
 from steep import _steep
 from steep.faiss import _random
-from steep.faiss._arrays import ClusteringIterationStatsVector, Float32Vector, Owned, copy_array_to_vector, pointed
+from steep.faiss._arrays import (
+    ClusteringIterationStatsVector,
+    Float32Vector,
+    Owned,
+    copy_array_to_vector,
+    pointed,
+)
 from steep.faiss._distances import METRIC_INNER_PRODUCT, METRIC_L2, normalize_L2
 from steep.faiss._simd import get_num_gpus, threads
 from steep.faiss._starts import (
@@ -57,7 +63,7 @@ class ClusteringParameters(Owned):
 
 
 class ClusteringIterationStats(Owned):
-    """What an iteration did. `imbalance_factor` is 1 for groups of equal size; NaN where it was not counted."""
+    """What an iteration did. `imbalance_factor` is 1 for equal groups; NaN where it was not counted."""
 
     def __init__(self, obj: float = 0.0, imbalance_factor: float = 0.0, nsplit: int = 0) -> None:
         self.obj, self.imbalance_factor, self.nsplit = obj, imbalance_factor, nsplit
@@ -152,14 +158,18 @@ class Clustering(ClusteringParameters):
         if n < k * self.min_points_per_centroid:
             needed = k * self.min_points_per_centroid
             print(
-                f"WARNING clustering {n} points to {k} centroids: please provide at least {needed} training points",
+                f"WARNING clustering {n} points to {k} centroids: "
+                f"please provide at least {needed} training points",
                 file=sys.stderr,
             )
         given = self.centroids.array.reshape(-1, self.d)[:k].copy()
         larger = self._metric(index) == METRIC_INNER_PRODUCT
         best: tuple[Floats, float] | None = None
         if self.verbose:
-            print(f"Clustering {n} points in {self.d}D to {k} clusters, redo {self.nredo} times, {self.niter} iterations")
+            print(
+                f"Clustering {n} points in {self.d}D to {k} clusters, "
+                f"redo {self.nredo} times, {self.niter} iterations"
+            )
         for redo in range(self.nredo):
             began = time.perf_counter()
             first = self._finished(self._first(x, given, redo))
@@ -289,7 +299,7 @@ class Clustering(ClusteringParameters):
 def means(
     x: Floats, labels: Ids, centroids: Floats, weights: Floats | None = None
 ) -> tuple[Floats, npt.NDArray[np.float64]]:
-    """The mean of each group's vectors, by weight, and what the group weighs; empty ones stay where they were."""
+    """The mean of each group's vectors, by weight, and what it weighs; empty ones stay where they were."""
     k = len(centroids)
     begins, order = _steep.faiss_buckets(np.ascontiguousarray(labels, np.int64), k, 1)
     sizes = np.diff(begins).astype(np.float64)
@@ -301,14 +311,16 @@ def means(
     sums = np.add.reduceat(rows, begins[filled], axis=0)
     filled_sizes = sizes[filled, None]
     moved = centroids.copy()
-    moved[filled] = np.where(filled_sizes > 0, sums / np.where(filled_sizes > 0, filled_sizes, 1), centroids[filled])
+    moved[filled] = np.where(
+        filled_sizes > 0, sums / np.where(filled_sizes > 0, filled_sizes, 1), centroids[filled]
+    )
     return moved, sizes
 
 
 class Kmeans:
     """k-means of vectors of `d` coordinates in `k` groups.
 
-    Further keyword arguments are fields of `ClusteringParameters`: niter, nredo, spherical, seed, verbose …;
+    Further keyword arguments are fields of `ClusteringParameters`: niter, nredo, spherical, seed …;
     `progressive_dim_steps` makes it take more dimensions step by step.
 
     Attributes
@@ -336,7 +348,11 @@ class Kmeans:
         self.set_index()
 
     def _parameters(self, kwargs: dict[str, Any]) -> Any:
-        return ProgressiveDimClusteringParameters() if "progressive_dim_steps" in kwargs else ClusteringParameters()
+        return (
+            ProgressiveDimClusteringParameters()
+            if "progressive_dim_steps" in kwargs
+            else ClusteringParameters()
+        )
 
     def set_index(self) -> None:
         """Make the index for assignments."""
@@ -387,7 +403,7 @@ class Kmeans:
         self.centroids = made.centroids.array.reshape(self.k, self.d).copy()
         stats = list(made.iteration_stats)
         self.obj = np.array([stat.obj for stat in stats])
-        fields = "obj time time_search imbalance_factor nsplit".split()
+        fields = ["obj", "time", "time_search", "imbalance_factor", "nsplit"]
         self.iteration_stats = [{field: getattr(stat, field) for field in fields} for stat in stats]
         return float(self.obj[-1]) if self.obj.size else 0.0
 
@@ -410,75 +426,6 @@ def kmeans_clustering(d: int, n: int, k: int, x: Any, centroids: Any) -> float:
     made.train(pointed(x, n * d, np.float32, "x").reshape(n, d), faiss.IndexFlatL2(d))
     pointed(centroids, k * d, np.float32, "centroids")[:] = made.centroids.array
     return made.iteration_stats[-1].obj if made.iteration_stats.size() else 0.0
-
-
-class SuperKMeansParameters(ClusteringParameters):
-    """Faiss's settings of SuperKMeans. Those of its pruning steer nothing: the core has bounds of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.d_prime_fraction, self.d_prime_min, self.d_prime_adjust = 0.125, 16, 0.2
-        self.pruning_target_low, self.pruning_target_high = 0.95, 0.97
-        self.ad_epsilon_factor, self.pdx_block_size, self.omp_chunk = 1.0, 64, 8
-        self.x_batch, self.y_batch = 4096, 1024
-
-
-class SuperKMeans(Owned):
-    """k-means that rules centroids out by bounds: the core's, which does so exactly."""
-
-    def __init__(self, d: int, k: int, cp: SuperKMeansParameters | None = None) -> None:
-        self.d, self.k, self.cp = d, k, SuperKMeansParameters() if cp is None else cp
-        self.centroids, self.gemm_pruning_rates = Float32Vector(), Float32Vector()
-        self.iteration_stats = ClusteringIterationStatsVector()
-
-    def train(self, x: Any, numeric_type: int = 0) -> None:
-        """Cluster vectors of shape (n, d)."""
-        from steep import faiss
-
-        made = Clustering(self.d, self.k, self.cp)
-        made.train(x, faiss.IndexFlatIP(self.d) if self.cp.spherical else faiss.IndexFlatL2(self.d))
-        self.centroids, stats = made.centroids, list(made.iteration_stats)
-        # The core ends where nothing changes any more: from there on iterations are alike.
-        stats += stats[-1:] * (self.cp.niter - len(stats))
-        if self.cp.spherical:
-            norms = float(np.square(np.asarray(x, np.float64)).sum())
-            for stat in {id(s): s for s in stats}.values():
-                stat.obj = norms + len(x) - 2 * stat.obj
-        self.iteration_stats = ClusteringIterationStatsVector(stats)
-        # Faiss counts what its own pruning rules out; the core does not count.
-        rates = np.full(len(stats), np.nan, np.float32)
-        rates[:1] = 0
-        self.gemm_pruning_rates._put(rates)
-
-
-
-
-class SuperKmeans(Kmeans):
-    """`Kmeans` by `SuperKMeans`; `gemm_pruning_rates` beside its attributes."""
-
-    def _parameters(self, kwargs: dict[str, Any]) -> Any:
-        for name in kwargs:
-            if name in ("progressive_dim_steps", "gpu"):
-                raise AttributeError(f"'SuperKMeansParameters' object has no attribute {name!r}")
-        return SuperKMeansParameters()
-
-    def set_index(self) -> None:
-        """Make the index for assignments."""
-        from steep import faiss
-
-        self.index = faiss.IndexFlatL2(self.d)
-
-    def train(self, x: Any, weights: Any = None, init_centroids: Any = None) -> float:
-        """Cluster vectors of shape (n, d); the last objective."""
-        assert weights is None, "SuperKmeans does not support weights"
-        assert init_centroids is None, "SuperKmeans does not support init_centroids"
-        x = np.ascontiguousarray(x, np.float32)
-        _, d = x.shape
-        assert d == self.d, f"vectors have {d} coordinates, the clustering {self.d}"
-        made = SuperKMeans(d, self.k, self.cp)
-        made.train(x)
-        self.gemm_pruning_rates = made.gemm_pruning_rates.array.copy()
-        return self._learned(made)
 
 
 class ProgressiveDimClusteringParameters(ClusteringParameters):
@@ -537,46 +484,8 @@ class ProgressiveDimClustering(ProgressiveDimClusteringParameters):
         self.centroids._put(np.array(centroids, np.float32).reshape(-1))
 
 
-class Clustering1D(Clustering):
-    """k-means of numbers, which can be solved exactly."""
-
-    def __init__(self, k: int, cp: ClusteringParameters | None = None) -> None:
-        super().__init__(1, k, cp)
-
-    def train_exact(self, x: Any) -> None:
-        """Find the centroids of the least objective of all."""
-        from steep.faiss._starts import best_split
-
-        n, d = x.shape
-        assert d == self.d, f"vectors have {d} coordinates: expected 1"
-        if n < self.k:
-            raise RuntimeError(f"Number of training points ({n}) should be at least as large as {self.k} clusters")
-        rows, _ = self._sample(np.ascontiguousarray(x, np.float32), None)
-        centroids, obj, sizes = best_split(rows.reshape(-1), self.k)
-        self._put(centroids)
-        self.iteration_stats.clear()
-        unequal = self.k * float(np.square(sizes.astype(np.float64)).sum()) / len(rows) ** 2
-        self.iteration_stats.push_back(ClusteringIterationStats(obj, unequal))
-
-
-def kmeans1d(x: Any, n: int, nclusters: int, centroids: Any) -> float:
-    """Cluster n numbers exactly; the imbalance factor."""
-    from steep.faiss._starts import best_split
-
-    found, _, sizes = best_split(pointed(x, n, np.float32, "x"), nclusters)
-    pointed(centroids, nclusters, np.float32, "centroids")[:] = found
-    return nclusters * float(np.square(sizes.astype(np.float64)).sum()) / n**2
-
-
-def smawk(nrows: int, ncols: int, x: Any, argmins: Any) -> None:
-    """Where each row of a totally monotone matrix is least."""
-    table = pointed(x, nrows * ncols, np.float32, "x").reshape(nrows, ncols)
-    pointed(argmins, nrows, np.int64, "argmins")[:] = np.argmin(table, axis=1)
-
-
 __all__ = [
     "Clustering",
-    "Clustering1D",
     "ClusteringInitMethod_AFK_MC2",
     "ClusteringInitMethod_KMEANS_PLUS_PLUS",
     "ClusteringInitMethod_RANDOM",
@@ -587,11 +496,6 @@ __all__ = [
     "ProgressiveDimClustering",
     "ProgressiveDimClusteringParameters",
     "ProgressiveDimIndexFactory",
-    "SuperKMeans",
-    "SuperKMeansParameters",
-    "SuperKmeans",
     "imbalance_factor",
-    "kmeans1d",
     "kmeans_clustering",
-    "smawk",
 ]

@@ -1,4 +1,4 @@
-"""How should it search? Faiss's search parameters, and the strings and spaces by which they are set on an index."""
+"""How should it search? Faiss's search parameters, and the strings and spaces that set them on an index."""
 
 import math
 import time
@@ -14,7 +14,7 @@ _FIELD_TYPES = {int: "a whole number", float: "a number", bool: "True or False"}
 
 
 class SearchParameters(Owned):
-    """What one search does differently: keyword arguments are its fields. `sel` says which ids may be found."""
+    """What one search does differently, by its fields. `sel` says which ids may be found."""
 
     #: Each field's default, of its type; None for other search parameters.
     _FIELDS: ClassVar[dict[str, Any]] = {}
@@ -384,7 +384,7 @@ class ParameterSpace(Owned):
         if kinds & {"IndexIDMap", "IndexPreTransform", "IndexBinaryIDMap"}:
             return self._set(index.index, name, val)
         if kinds & {"IndexShards", "IndexReplicas", "IndexBinaryShards", "IndexBinaryReplicas"}:
-            return all([self._set(index.at(i), name, val) for i in range(index.count())])
+            return all(self._set(index.at(i), name, val) for i in range(index.count()))
         if "IndexRefine" in kinds:
             if name == "k_factor_rf":
                 index.k_factor = float(int(val))
@@ -432,7 +432,9 @@ class ParameterSpace(Owned):
 
         Combinations of which it is known that they are neither better nor faster are left out.
         """
-        assert xq.shape == (crit.nq, index.d), f"queries have shape {xq.shape}: expected ({crit.nq}, {index.d})"
+        assert xq.shape == (crit.nq, index.d), (
+            f"queries have shape {xq.shape}: expected ({crit.nq}, {index.d})"
+        )
         xq = np.ascontiguousarray(xq, np.float32)
         points, count = OperatingPoints(), self.n_combinations()
         most = self.n_experiments or count

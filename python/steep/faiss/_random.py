@@ -34,7 +34,9 @@ def _count(shape: Shape) -> tuple[int, ...]:
     return sizes
 
 
-def _array(dtype: Any, n: Shape, seed: Any, *, normal: bool = False, vmax: int | None = None) -> npt.NDArray[Any]:
+def _array(
+    dtype: Any, n: Shape, seed: Any, *, normal: bool = False, vmax: int | None = None
+) -> npt.NDArray[Any]:
     out = np.empty(_count(n), dtype)
     _steep.faiss_random(out.reshape(-1), normal, _seed(seed), vmax, threads())
     return out

@@ -1,4 +1,4 @@
-"""Which ids may be found? Faiss's selectors as plain objects; the core gets them as nested tuples (`spec`)."""
+"""Which ids may be found? Faiss's selectors as plain objects; for the core, nested tuples (`spec`)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,9 @@ class IDSelector(Owned):
         return np.fromiter((self.is_member(int(id)) for id in ids), np.bool_, len(ids))
 
     def _spec(self) -> Spec:
-        raise TypeError(f"{type(self).__name__} has no form that the core knows: spec(selector, ids) asks it id by id")
+        raise TypeError(
+            f"{type(self).__name__} has no form that the core knows: spec(selector, ids) asks it id by id"
+        )
 
 
 def spec(selector: IDSelector, ids: Callable[[], npt.NDArray[np.int64]] | None = None) -> Spec:
@@ -274,7 +276,11 @@ class IDSelectorTranslated(IDSelector):
     def _mask(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         names = np.asarray(self.id_map, np.int64)
         inside = (ids >= 0) & (ids < names.size)
-        return inside & self.sel._mask(names[np.where(inside, ids, 0)]) if names.size else np.zeros(len(ids), np.bool_)
+        return (
+            inside & self.sel._mask(names[np.where(inside, ids, 0)])
+            if names.size
+            else np.zeros(len(ids), np.bool_)
+        )
 
     def _spec(self) -> Spec:
         names = np.asarray(self.id_map, np.int64)

@@ -1,4 +1,4 @@
-"""Who computes, and with which instructions? Threads of the layer, and the core's own choice by Faiss's names."""
+"""Who computes, and with which instructions? The layer's threads; the core's choice by Faiss's names."""
 
 import functools
 import os
@@ -18,7 +18,12 @@ SIMDLevel_AVX512_VPOPCNT = 7
 SIMDLevel_COUNT = 8
 
 _NAMES = ("NONE", "AVX2", "AVX512", "AVX512_SPR", "ARM_NEON", "ARM_SVE", "RISCV_RVV", "AVX512_VPOPCNT")
-_OURS = {"scalar": SIMDLevel_NONE, "avx2": SIMDLevel_AVX2, "avx512": SIMDLevel_AVX512, "neon": SIMDLevel_ARM_NEON}
+_OURS = {
+    "scalar": SIMDLevel_NONE,
+    "avx2": SIMDLevel_AVX2,
+    "avx512": SIMDLevel_AVX512,
+    "neon": SIMDLevel_ARM_NEON,
+}
 
 FAISS_VERSION_MAJOR = 1
 FAISS_VERSION_MINOR = 15
@@ -214,11 +219,12 @@ class _Variables:
 class Stats:
     """Counters of searches. What is not counted here stays 0."""
 
-    _FIELDS: ClassVar[tuple[str, ...]] = (
-        "nq nlist ndis nheap_updates quantization_time search_time n1 n2 n3 nhops ncode n_hamming_pass "
-        "nrefine search_cycles refine_cycles n_dis nlists bissect_cycles compress_cycles total_dims "
-        "total_dims_scanned ratio_dims_scanned"
-    ).split()  # type: ignore[assignment]
+    _FIELDS: ClassVar[list[str]] = [
+        *("nq", "nlist", "ndis", "nheap_updates", "quantization_time", "search_time"),
+        *("n1", "n2", "n3", "nhops", "ncode", "n_hamming_pass", "nrefine", "search_cycles"),
+        *("refine_cycles", "n_dis", "nlists", "bissect_cycles", "compress_cycles"),
+        *("total_dims", "total_dims_scanned", "ratio_dims_scanned"),
+    ]  # type: ignore[assignment]
 
     def __init__(self) -> None:
         self.reset()
@@ -234,10 +240,10 @@ class Stats:
         raise AttributeError(f"the statistics have no counter {name!r}: there are {', '.join(self._FIELDS)}")
 
 
-_STATS = (
-    "indexIVF_stats indexPQ_stats indexIVFPQ_stats indexBinaryHash_stats hnsw_stats IVFFastScan_stats "
-    "FastScan_stats rabitq_stats indexPanorama_stats partition_stats"
-).split()
+_STATS = [
+    *("indexIVF_stats", "indexPQ_stats", "indexIVFPQ_stats", "indexBinaryHash_stats", "hnsw_stats"),
+    *("IVFFastScan_stats", "FastScan_stats", "rabitq_stats", "indexPanorama_stats", "partition_stats"),
+]
 
 cvar = _Variables()
 

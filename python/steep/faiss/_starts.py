@@ -1,4 +1,4 @@
-"""Where does k-means begin? First centroids by Faiss's names, and numbers, whose clustering has a best answer."""
+"""Where does k-means begin? First centroids by Faiss's names; and numbers, which have a best clustering."""
 
 from typing import Any
 
@@ -28,7 +28,9 @@ class ClusteringInitialization(Owned):
     ) -> None:
         """Choose among n vectors behind a pointer, apart from those that are chosen already."""
         if n < self.k:
-            raise RuntimeError(f"Number of training points ({n}) should be at least as large as {self.k} centroids")
+            raise RuntimeError(
+                f"Number of training points ({n}) should be at least as large as {self.k} centroids"
+            )
         rows = pointed(x, n * self.d, np.float32, "x").reshape(n, self.d)
         given = np.empty((0, self.d), np.float32)
         if n_existing_centroids:
@@ -48,7 +50,7 @@ class ClusteringInitialization(Owned):
         raise RuntimeError(f"method = {self.method}: expected 0 (random), 1 (k-means++) or 2 (AFK-MC²)")
 
     def _far(self, x: Floats, given: Floats, random: np.random.Generator) -> Floats:
-        """k-means++ (Arthur, Vassilvitskii 2007): each as likely as its squared distance from those before."""
+        """k-means++ (Arthur, Vassilvitskii 2007): by the squared distance from those before."""
         chosen = np.empty((self.k, self.d), np.float32)
         nearest = _squares(x, given).min(axis=1) if len(given) else None
         for at in range(self.k):
@@ -58,7 +60,7 @@ class ClusteringInitialization(Owned):
         return chosen
 
     def _chains(self, x: Floats, given: Floats, random: np.random.Generator) -> Floats:
-        """AFK-MC² (Bachem et al. 2016): the same, approximately, by a Markov chain of candidates for each."""
+        """AFK-MC² (Bachem et al. 2016): the same, approximately, by a chain of candidates for each."""
         chosen = np.empty((self.k, self.d), np.float32)
         first = 0
         if not len(given):
@@ -98,8 +100,9 @@ def _drawn(weights: Floats | None, n: int, random: np.random.Generator) -> int:
 def best_split(values: Floats, k: int) -> tuple[Floats, float, npt.NDArray[np.int64]]:
     """The k means of numbers that have the least objective of all, that, and the sizes of their groups.
 
-    Groups of sorted numbers are intervals. The best ends of j of them follow from those of j - 1, and the place
-    where the last begins moves only forward with its end: divide and conquer over the ends, all of a level at once.
+    Groups of sorted numbers are intervals. The best ends of j of them follow from those of j - 1, and the
+    place where the last begins moves only forward with its end: divide and conquer over the ends, all of a
+    level at once.
     """
     x = np.sort(values.astype(np.float64))
     n = len(x)
@@ -141,7 +144,7 @@ def best_split(values: Floats, k: int) -> tuple[Floats, float, npt.NDArray[np.in
 
 
 def _least(before: Any, cost: Any, ends: Any, lows: Any, highs: Any) -> tuple[Any, Any]:
-    """For each end the least cost over where the last group begins, lows to highs, and the first such place."""
+    """For each end the least cost over where the last group begins, and the first such place."""
     counts = highs - lows + 1
     starts = np.r_[0, np.cumsum(counts)[:-1]]
     places = np.arange(counts.sum()) - np.repeat(starts - lows, counts)

@@ -1,4 +1,4 @@
-"""What is least, where does it go, and which bits? Faiss's helpers on tables: buckets, heaps, maps, bit strings."""
+"""What is least, where does it go, and which bits? Faiss's buckets, heaps, maps and bit strings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -362,11 +362,15 @@ def pack_bitstrings(a: Any, nbit: Any) -> npt.NDArray[np.uint8]:
     return np.packbits(bits, axis=1, bitorder="little")
 
 
-def unpack_bitstrings(b: npt.NDArray[np.uint8], M_or_nbits: Any, nbit: int | None = None) -> npt.NDArray[np.int32]:
+def unpack_bitstrings(
+    b: npt.NDArray[np.uint8], M_or_nbits: Any, nbit: int | None = None
+) -> npt.NDArray[np.int32]:
     """Unpack what `pack_bitstrings` made: of M columns of `nbit` bits, or of ``M_or_nbits[j]`` bits each."""
     n, code_size = b.shape
     widths = _bits(M_or_nbits, len(M_or_nbits)) if nbit is None else _bits(nbit, M_or_nbits)
-    assert code_size >= (sum(widths) + 7) // 8, f"codes of {code_size} bytes hold less than {sum(widths)} bits"
+    assert code_size >= (sum(widths) + 7) // 8, (
+        f"codes of {code_size} bytes hold less than {sum(widths)} bits"
+    )
     bits = np.unpackbits(np.ascontiguousarray(b), axis=1, bitorder="little")
     out = np.zeros((n, len(widths)), np.uint32)
     at = 0
@@ -381,8 +385,8 @@ _STEP, _START, _FACTOR = 65713, 112909, 1686049
 
 
 def _checksum(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """Faiss's checksum of each row of bytes: words from the last to the first, then the bytes that are left."""
-    n, d = rows.shape
+    """Faiss's checksum of each row of bytes: words from the last to the first, then bytes."""
+    _, d = rows.shape
     words = np.ascontiguousarray(rows[:, : d // 4 * 4]).view(np.uint32) * np.uint32(_FACTOR)
     powers = np.cumprod(np.r_[np.uint64(1), np.full(words.shape[1], _STEP, np.uint64)], dtype=np.uint64)
     sums = (words.astype(np.uint64) * powers[:-1]).sum(axis=1, dtype=np.uint64)
@@ -438,7 +442,9 @@ def ivec_hist(n: int, v: Any, vmax: int, hist: Any) -> int:
     return n - inside.size
 
 
-def _partition(vals: Any, ids: Any, sizes: tuple[int, int, int], q_out: Any, dtype: Any, largest: bool) -> float:
+def _partition(
+    vals: Any, ids: Any, sizes: tuple[int, int, int], q_out: Any, dtype: Any, largest: bool
+) -> float:
     n, q_min, _q_max = sizes
     values, names = pointed(vals, n, dtype, "vals"), pointed(ids, n, np.int64, "ids")
     wide = values.astype(np.float64)
@@ -499,7 +505,9 @@ class MatrixStats(Owned):
         self.n_valid = int(fine.sum())
         norms = np.einsum("ij,ij->i", m[fine], m[fine], dtype=np.float64)
         self.n0 = int((norms == 0).sum())
-        self.min_norm2, self.max_norm2 = (float(norms.min()), float(norms.max())) if norms.size else (0.0, 0.0)
+        self.min_norm2, self.max_norm2 = (
+            (float(norms.min()), float(norms.max())) if norms.size else (0.0, 0.0)
+        )
         self.hash_value = int(_checksum(m.view(np.uint8).reshape(1, -1))[0]) if m.size else 0
         self.comments = "\n".join(self._remarks(m[fine], first, counts)) + "\n"
 
@@ -526,7 +534,11 @@ class MatrixStats(Owned):
         wide = m.astype(np.float64)
         mean, deviation = wide.mean(axis=0), wide.std(axis=0)
         constant = int((m.min(axis=0) == m.max(axis=0)).sum())
-        said.append(f"{constant} dimensions are constant: they can be removed" if constant else "no constant dimensions")
+        said.append(
+            f"{constant} dimensions are constant: they can be removed"
+            if constant
+            else "no constant dimensions"
+        )
         rogue = int(((np.abs(mean) > 1000 * deviation) & (deviation > 0)).sum())
         said.append(
             f"{rogue} dimensions are too large wrt. their variance, may lose precision"

@@ -1,4 +1,4 @@
-"""Many queries against an inverted file, list by list: each list's vectors are decoded once for all its queries."""
+"""Many queries against an inverted file, list by list: each is decoded once for all its queries."""
 
 import os
 import pickle
@@ -25,13 +25,17 @@ def _decoder(index: Any) -> tuple[Callable[[Any], Any], bool]:
         return index.pq.decode, bool(index.by_residual)
     if kind == "IndexIVFScalarQuantizer":
         return index.sq.decode, bool(index.by_residual)
-    raise RuntimeError(f"index type {kind} not supported: take IndexIVFFlat, IndexIVFPQ or IndexIVFScalarQuantizer")
+    raise RuntimeError(
+        f"index type {kind} not supported: take IndexIVFFlat, IndexIVFPQ or IndexIVFScalarQuantizer"
+    )
 
 
 class _Search:
     """Queries, the lists that they go to, and their results."""
 
-    def __init__(self, index: Any, xq: Any, k: int, method: str, q_assign: Any, functions: tuple[Any, Any]) -> None:
+    def __init__(
+        self, index: Any, xq: Any, k: int, method: str, q_assign: Any, functions: tuple[Any, Any]
+    ) -> None:
         self.index, self.k, self.method = index, k, method
         self.xq = np.ascontiguousarray(xq, np.float32)
         self.pairwise, self.knn = functions

@@ -1,4 +1,4 @@
-"""Variants of k-means: in two levels, balanced, of sparse vectors, and of whatever can be assigned to centroids."""
+"""Variants of k-means: in two levels, balanced, of sparse vectors, and of whatever can be assigned."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -154,7 +154,13 @@ def sparse_assign_to_dense(xq: Any, xb: Any, xq_norms: Any = None, xb_norms: Any
 
 
 def sparse_assign_to_dense_blocks(
-    xq: Any, xb: Any, xq_norms: Any = None, xb_norms: Any = None, qbs: int = 16384, bbs: int = 16384, nt: Any = None
+    xq: Any,
+    xb: Any,
+    xq_norms: Any = None,
+    xb_norms: Any = None,
+    qbs: int = 16384,
+    bbs: int = 16384,
+    nt: Any = None,
 ) -> tuple[Any, Any]:
     """The same, so many of each side at a time, on `nt` threads."""
     nq = xq.shape[0]
@@ -280,7 +286,8 @@ def kmeans(
                 "nsplit": split,
             }
         )
-        log(f"  Iteration {at}: objective={obj:g} imbalance={stats[-1]['imbalance_factor']:.3f} nsplit={split}")
+        unequal = stats[-1]["imbalance_factor"]
+        log(f"  Iteration {at}: objective={obj:g} imbalance={unequal:.3f} nsplit={split}")
         if checkpoint is not None:
             np.save(checkpoint, centroids.cpu().numpy() if torch else centroids)
     return (centroids, stats) if return_stats else centroids

@@ -113,7 +113,9 @@ class _FromFiles(Dataset):
     def _path(self, name: str) -> str:
         path = self.basedir + name
         if not os.path.exists(path):
-            raise FileNotFoundError(f"{path} is not there: download the data set, and set_dataset_basedir(path)")
+            raise FileNotFoundError(
+                f"{path} is not there: download the data set, and set_dataset_basedir(path)"
+            )
         return path
 
     def _vectors(self, name: str, most: int | None = None) -> Any:
@@ -252,7 +254,9 @@ def dataset_from_name(dataset: str = "deep1M", download: bool = False) -> Datase
         if size != dataset and size[:-1].isdigit() and size[-1] in "kMB":
             nb = int(size[:-1]) * {"k": 10**3, "M": 10**6, "B": 10**9}[size[-1]]
             return DatasetBigANN(nb // 10**6) if prefix == "bigann" else DatasetDeep1B(nb)
-    raise RuntimeError(f"unknown dataset {dataset!r}: there are sift1M, gist1M, bigann…, deep…, music-100 and glove")
+    raise RuntimeError(
+        f"unknown dataset {dataset!r}: there are sift1M, gist1M, bigann…, deep…, music-100 and glove"
+    )
 
 
 __all__ = [

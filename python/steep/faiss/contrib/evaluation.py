@@ -1,5 +1,6 @@
-"""How good are results? Intersections, precision and recall, comparisons with a reference, operating points."""
+"""How good are results? Precision and recall, comparisons with a reference, operating points."""
 
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -24,13 +25,15 @@ def _per_query(lims: Any, mask: Any) -> Any:
 
 def filter_range_results(lims: Any, D: Any, I: Any, thresh: float) -> tuple[Any, Any, Any]:
     """Results of a range search that are nearer than a threshold."""
-    mask = D < thresh
+    mask = thresh > D
     new = np.zeros_like(lims)
     new[1:] = np.cumsum(_per_query(lims, mask))
     return new, D[mask], I[mask]
 
 
-def range_PR(lims_ref: Any, Iref: Any, lims_new: Any, Inew: Any, mode: str = "overall") -> tuple[float, float]:
+def range_PR(
+    lims_ref: Any, Iref: Any, lims_new: Any, Inew: Any, mode: str = "overall"
+) -> tuple[float, float]:
     """Precision and recall of a range search, whatever the distances."""
     nq = lims_ref.size - 1
     assert lims_new.size - 1 == nq, f"{lims_new.size - 1} queries for {nq}"
@@ -129,7 +132,7 @@ def check_ref_knn_with_draws(
 def check_ref_range_results(Lref: Any, Dref: Any, Iref: Any, Lnew: Any, Dnew: Any, Inew: Any) -> None:
     """Raise where results of a range search are not those of a reference, up to their order."""
     np.testing.assert_array_equal(Lref, Lnew)
-    for low, high in zip(Lref[:-1], Lref[1:], strict=True):
+    for low, high in itertools.pairwise(Lref):
         ref, new = np.argsort(Iref[low:high], kind="stable"), np.argsort(Inew[low:high], kind="stable")
         np.testing.assert_array_equal(Iref[low:high][ref], Inew[low:high][new])
         np.testing.assert_array_almost_equal(Dref[low:high][ref], Dnew[low:high][new], decimal=5)

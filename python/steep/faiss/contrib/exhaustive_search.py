@@ -19,7 +19,12 @@ def _no_gpus(ngpu: int) -> None:
 
 
 def knn_ground_truth(
-    xq: Any, db_iterator: Iterable[Any], k: int, metric_type: int = faiss.METRIC_L2, shard: bool = False, ngpu: int = -1
+    xq: Any,
+    db_iterator: Iterable[Any],
+    k: int,
+    metric_type: int = faiss.METRIC_L2,
+    shard: bool = False,
+    ngpu: int = -1,
 ) -> tuple[Any, Any]:
     """The k nearest vectors of a base that comes in parts: D and I of shape (nq, k)."""
     _no_gpus(ngpu)
@@ -75,7 +80,9 @@ def _within(dis: Any, thresh: float, keep_max: bool) -> Any:
     return dis > thresh if keep_max else dis < thresh
 
 
-def threshold_radius_nres(nres: Any, dis: Any, ids: Any, thresh: float, keep_max: bool = False) -> tuple[Any, Any, Any]:
+def threshold_radius_nres(
+    nres: Any, dis: Any, ids: Any, thresh: float, keep_max: bool = False
+) -> tuple[Any, Any, Any]:
     """Results within a radius, where `nres` says how many each query has."""
     mask = _within(dis, thresh, keep_max)
     ends = np.concatenate([[0], np.cumsum(np.asarray(nres).astype(np.int64))])
@@ -83,7 +90,9 @@ def threshold_radius_nres(nres: Any, dis: Any, ids: Any, thresh: float, keep_max
     return np.diff(kept[ends]).astype(np.asarray(nres).dtype), dis[mask], ids[mask]
 
 
-def threshold_radius(lims: Any, dis: Any, ids: Any, thresh: float, keep_max: bool = False) -> tuple[Any, Any, Any]:
+def threshold_radius(
+    lims: Any, dis: Any, ids: Any, thresh: float, keep_max: bool = False
+) -> tuple[Any, Any, Any]:
     """Results within a radius, where `lims` says where each query's begin."""
     nres, dis, ids = threshold_radius_nres(np.diff(lims), dis, ids, thresh, keep_max)
     new = np.zeros_like(lims)

@@ -80,7 +80,7 @@ def _product(index: Any) -> str:
     return f"PQ{index.pq.M}x{index.pq.nbits}"
 
 
-#: What follows the lists of an inverted file, and what a plain index is called: by class, the special one first.
+#: What follows the lists of an inverted file, and what a plain index is called: special classes first.
 _CODES: list[tuple[str, Any]] = [
     ("Flat", lambda index: "Flat"),
     ("PQFastScan", lambda index: _product(index) + "fs"),
@@ -113,7 +113,9 @@ def reverse_index_factory(index: Any) -> str:
         inner = "" if plain else "," + reverse_index_factory(storage)
         return f"HNSW{get_hnsw_M(index)}{inner}"
     elif "IndexRefine" in names:
-        return f"{reverse_index_factory(index.base_index)},Refine({reverse_index_factory(index.refine_index)})"
+        return (
+            f"{reverse_index_factory(index.base_index)},Refine({reverse_index_factory(index.refine_index)})"
+        )
     elif "IndexIDMap" in names:
         return f"IDMap{2 if 'IndexIDMap2' in names else ''},{reverse_index_factory(index.index)}"
     elif (code := _coded(index, "Index")) is not None:

@@ -7,7 +7,7 @@ import numpy as np
 from steep import faiss
 
 
-def get_invlist(invlists: Any, l: int) -> tuple[Any, Any]:  # noqa: E741
+def get_invlist(invlists: Any, l: int) -> tuple[Any, Any]:
     """The ids and the codes of a list; those of lists in blocks as (blocks, bytes, vectors of a block)."""
     size = invlists.list_size(l)
     ids = faiss.rev_swig_ptr(invlists.get_ids(l), size).copy()
@@ -57,7 +57,10 @@ def make_LinearTransform_matrix(A: Any, b: Any = None) -> Any:
 
 def get_additive_quantizer_codebooks(aq: Any) -> list[Any]:
     """The codebooks of an additive quantizer."""
-    books, ends = faiss.vector_to_array(aq.codebooks).reshape(-1, aq.d), faiss.vector_to_array(aq.codebook_offsets)
+    books, ends = (
+        faiss.vector_to_array(aq.codebooks).reshape(-1, aq.d),
+        faiss.vector_to_array(aq.codebook_offsets),
+    )
     return [books[ends[at] : ends[at + 1]] for at in range(aq.M)]
 
 

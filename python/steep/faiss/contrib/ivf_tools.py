@@ -39,7 +39,9 @@ def _coarse(index: Any, n: int, list_nos: Any, coarse_dis: Any) -> Any:
     return coarse_dis
 
 
-def search_preassigned(index_ivf: Any, xq: Any, k: int, list_nos: Any, coarse_dis: Any = None) -> tuple[Any, Any]:
+def search_preassigned(
+    index_ivf: Any, xq: Any, k: int, list_nos: Any, coarse_dis: Any = None
+) -> tuple[Any, Any]:
     """Search the lists that are given, also of an index behind one transform."""
     if isinstance(index_ivf, faiss.IndexPreTransform):
         assert index_ivf.chain.size() == 1, "chain must have only one component"
@@ -66,7 +68,9 @@ def replace_ivf_quantizer(index_ivf: Any, new_quantizer: Any) -> Any:
         new_quantizer.train(centroids)
         new_quantizer.add(centroids)
     else:
-        assert new_quantizer.ntotal == index_ivf.nlist, f"{new_quantizer.ntotal} centroids, {index_ivf.nlist} lists"
+        assert new_quantizer.ntotal == index_ivf.nlist, (
+            f"{new_quantizer.ntotal} centroids, {index_ivf.nlist} lists"
+        )
     index_ivf.quantizer = new_quantizer
     _forget(index_ivf)
     return old

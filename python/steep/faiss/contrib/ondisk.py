@@ -8,7 +8,9 @@ from steep import faiss
 LOG = logging.getLogger(__name__)
 
 
-def merge_ondisk(trained_index: Any, shard_fnames: list[str], ivfdata_fname: str, shift_ids: bool = False) -> None:
+def merge_ondisk(
+    trained_index: Any, shard_fnames: list[str], ivfdata_fname: str, shift_ids: bool = False
+) -> None:
     """Put the vectors of the indexes in files into a trained, empty one.
 
     Faiss leaves them in the file `ivfdata_fname`. Here they are in memory, and `ivfdata_fname` is not

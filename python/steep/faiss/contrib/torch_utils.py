@@ -1,4 +1,4 @@
-"""Torch tensors in and out: after this is imported, methods of indexes take CPU tensors and return tensors for them.
+"""Torch tensors in and out: with this imported, methods of indexes take CPU tensors and return tensors.
 
 Arrays go in and come out as before. Tensors on other devices are refused.
 """
@@ -12,10 +12,11 @@ import numpy as np
 
 from steep import faiss
 
-_METHODS = (
-    "add add_with_ids train assign search search_and_reconstruct search_preassigned range_search remove_ids "
-    "reconstruct reconstruct_n update_vectors sa_encode sa_decode apply apply_py reverse_transform"
-).split()
+_METHODS = [
+    *("add", "add_with_ids", "train", "assign", "search", "search_and_reconstruct", "search_preassigned"),
+    *("range_search", "remove_ids", "reconstruct", "reconstruct_n", "update_vectors"),
+    *("sa_encode", "sa_decode", "apply", "apply_py", "reverse_transform"),
+]
 _FUNCTIONS = ("knn", "pairwise_distances", "normalize_L2", "kmin", "kmax")
 
 
@@ -51,7 +52,9 @@ def torch_wrap(function: Any) -> Any:
         tensors = any(map(_is_tensor, args)) or any(map(_is_tensor, kwargs.values()))
         if not tensors:
             return function(*args, **kwargs)
-        return _tensor(function(*map(_array, args), **{name: _array(value) for name, value in kwargs.items()}))
+        return _tensor(
+            function(*map(_array, args), **{name: _array(value) for name, value in kwargs.items()})
+        )
 
     wrapped.__torch_wrapped__ = True  # type: ignore[attr-defined]
     return wrapped
@@ -60,7 +63,9 @@ def torch_wrap(function: Any) -> Any:
 def _install() -> None:
     for name in dir(faiss):
         cls = getattr(faiss, name, None)
-        if not inspect.isclass(cls) or not issubclass(cls, (faiss.Index, faiss.IndexBinary, faiss.VectorTransform)):
+        if not inspect.isclass(cls) or not issubclass(
+            cls, (faiss.Index, faiss.IndexBinary, faiss.VectorTransform)
+        ):
             continue
         for base in cls.__mro__:
             for method in _METHODS:
