@@ -178,9 +178,9 @@ def test_threads_leave_no_trace(n):
         store, core = _steep.Flat(16, "l2"), _steep.Hnsw(16)
         for part in np.array_split(x, 3):
             store.add(part)
-            core.add(store, "l2", part, None, 40, False, 0.2, False, threads)
+            core.add(store, "l2", part, None, 40, False, False, threads)
         whole = _steep.Hnsw(16)
-        whole.add(store, "l2", x, None, 40, False, 0.2, True, threads)
+        whole.add(store, "l2", x, None, 40, False, True, threads)
         graphs.append([core.part("neighbors"), core.entry(), whole.part("neighbors"), whole.entry()])
     for a, b in zip(*graphs, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -265,6 +265,7 @@ impl Hnsw {
     }
 
     /// Adds nodes for `x`, which the storage holds already; `bulk` makes the graph anew, for all that is stored.
+    #[pyo3(signature = (storage, metric, x, levels, ef_construction, keep_max_size_level0, bulk, threads, prune_headroom=0.2))]
     #[expect(clippy::too_many_arguments, reason = "Faiss's own knobs")]
     fn add<'py>(
         &self,
@@ -275,9 +276,9 @@ impl Hnsw {
         levels: Option<PyReadonlyArray1<'py, i32>>,
         ef_construction: usize,
         keep_max_size_level0: bool,
-        prune_headroom: f32,
         bulk: bool,
         threads: Option<&Any<'py>>,
+        prune_headroom: f32,
     ) -> Result<()> {
         let (metric, threads) = (metric.parse()?, optional_count("threads", threads)?);
         let (storage, x) = (Storage::new(storage)?, Matrix::base(x)?);

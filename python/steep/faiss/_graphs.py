@@ -124,9 +124,9 @@ class IndexHNSW(IndexGraph):
                 levels,
                 max(int(hnsw.efConstruction), 1),
                 bool(self.keep_max_size_level0),
-                float(hnsw.prune_headroom),
                 bulk,
                 threads(),
+                float(hnsw.prune_headroom),
             )
         except BaseException:
             self._take_back(first)
