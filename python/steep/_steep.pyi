@@ -1,7 +1,7 @@
 # The compiled module, from python/src. It takes all arguments by place; the *.py files hold the public names.
 
 import builtins
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,14 @@ from steep._types import Array, Counts, Distances, Dtype, Ids, Metric, Path, Pro
 __all__ = [
     "Index",
     "Memory",
+    "Twister",
+    "faiss_buckets",
+    "faiss_linear",
+    "faiss_normalize",
+    "faiss_random",
+    "faiss_rotate",
+    "faiss_select",
+    "faiss_squares",
     "ground_truth",
     "info",
     "kmeans",

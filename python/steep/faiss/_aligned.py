@@ -1,6 +1,5 @@
 """Faiss's aligned tables: arrays of NumPy's, whose memory serves as well."""
 
-
 import numpy as np
 
 from steep.faiss._arrays import Elements, Pointer, Values, whole
