@@ -134,7 +134,7 @@ impl Metric {
     ///
     /// # Errors
     /// [`Error::Argument`] where they are of a type that the metric has no distance for, or of too many bits.
-    pub(crate) fn read(self, vectors: Vectors) -> Result<Vectors> {
+    pub fn read(self, vectors: Vectors) -> Result<Vectors> {
         let vectors = match (self, vectors.dtype()) {
             (Self::Hamming, Dtype::U8) => vectors.bits()?,
             _ => vectors,

@@ -67,7 +67,7 @@ fn names_that_stand_for_nothing_are_refused() {
     refused(
         "euclid".parse::<Metric>(),
         argument("metric"),
-        "\"euclid\": expected \"l2\", \"ip\" or \"cosine\"",
+        "\"euclid\": expected \"l2\", \"ip\", \"cosine\"",
     );
     refused("".parse::<Metric>(), argument("metric"), "\"\"");
     refused("f64".parse::<Dtype>(), argument("dtype"), "\"f64\": expected \"f32\"");

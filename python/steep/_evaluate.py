@@ -27,8 +27,8 @@ def ground_truth(
         The queries.
     k : int
         How many to find, at least 1.
-    metric : {"l2", "ip", "cosine"}
-        What is near.
+    metric : str
+        What is near, as in `Index`.
     threads, progress : optional
         As in `Index.search`.
 

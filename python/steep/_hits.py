@@ -53,7 +53,7 @@ class Hits(tuple[Ids, Distances]):
     distances : float32 array of the same shape
         Ascending, in the metric's own unit; inf beside -1.
     metric : str
-        What the distances mean: "l2", "ip" or "cosine".
+        What the distances mean: "l2", "ip", "cosine" …
     stats : Stats or None
         What each query cost, where it was asked for (``stats=True``) and the index is a graph or of codes.
 
@@ -94,16 +94,18 @@ class Hits(tuple[Ids, Distances]):
 
     @property
     def scores(self) -> Distances:
-        """The similarity: inner product or cosine, descending; -inf where there is no vector.
+        """The similarity: inner product, cosine or Jaccard's, descending; -inf where there is no vector.
 
         Raises
         ------
         AttributeError
-            Under "l2", which has distances only.
+            Under "l2" and others that have distances only.
         """
-        if self.metric == "l2":
-            raise AttributeError('metric "l2" has no scores: use .distances, squared Euclidean, ascending')
-        return np.negative(self.distances) if self.metric == "ip" else np.subtract(1, self.distances)
+        if self.metric == "cosine":
+            return np.subtract(1, self.distances)
+        if self.metric in ("ip", "jaccard"):
+            return np.negative(self.distances)
+        raise AttributeError(f'metric "{self.metric}" has no scores: use .distances, ascending')
 
     def __repr__(self) -> str:
         return _show(self, ids=self.ids, distances=self.distances)

@@ -21,8 +21,14 @@ class Index:
     ----------
     dim : int
         Coordinates of a vector, 1 to 65536.
-    metric : {"l2", "ip", "cosine"}
-        What is near: squared Euclidean distance, inner product or cosine.
+    metric : str
+        What is near: "l2", squared Euclidean distance; "ip", inner product; "cosine".
+
+        For exact search there are also "l1"; "linf"; "lp3", "lp0.5" …, without the root; "canberra";
+        "braycurtis"; "jensenshannon", squared, of weights that are not negative; "jaccard", the negative of
+        min over max of such weights; "nan-euclidean", squared, where NaN stands for what is missing; "gower",
+        of numbers from 0 to 1, and negative integers that name categories; and "hamming", of bits. Vectors
+        that have no distance, for it would be 0/0, are not found.
     spec : str
         How to search: "flat" compares every vector, exactly, with small codes that spare most of the work;
         "flat-raw" does so without the codes, in less memory; "graph" walks a graph of near vectors, which
@@ -46,8 +52,9 @@ class Index:
         them at random, "pca64" keeps the 64 directions of the largest variance, "pcaw64" makes these vary
         alike, "opq16_64" deals them out to 16 groups of equal worth: "norm,pca64,graph". Distances are then
         those of what comes out, of type float32.
-    dtype : {"f32", "f16", "bf16", "i8", "u8"}
-        How a coordinate is kept.
+    dtype : {"f32", "f16", "bf16", "i8", "u8", "b1"}
+        How a coordinate is kept. Under "hamming" it is "b1", one bit: dim counts bits, a multiple of 8, and
+        vectors are uint8 of shape (n, dim / 8), as `numpy.packbits` makes them, in any order of bits.
 
     Raises
     ------
@@ -226,7 +233,7 @@ class Index:
             The queries.
         radius : float
             The largest distance, itself included, in the metric's own unit: squared for "l2",
-            ``-score`` for "ip", ``1 - score`` for "cosine".
+            ``-score`` for "ip", ``1 - score`` for "cosine", bits for "hamming".
         nprobe : int, optional
             Under "ivf": how many lists a search looks at; what is in others is not found.
         threads, progress : optional
@@ -287,7 +294,7 @@ class Index:
 
     @property
     def metric(self) -> Metric:
-        """What is near: "l2", "ip" or "cosine"."""
+        """What is near: "l2", "ip", "cosine" …"""
         return self._core.metric
 
     @property
@@ -297,7 +304,7 @@ class Index:
 
     @property
     def dtype(self) -> Dtype:
-        """How a coordinate is kept: "f32", "f16", "bf16", "i8" or "u8"."""
+        """How a coordinate is kept: "f32", "f16", "bf16", "i8", "u8" or "b1"."""
         return self._core.dtype
 
     @property
@@ -341,8 +348,9 @@ def build(
     x : array of shape (n, dim)
         The vectors. Their type becomes the index's: float32, float16, bfloat16, int8 and uint8 are kept as
         they are, other numbers as float32.
-    metric : {"l2", "ip", "cosine"}
-        What is near: squared Euclidean distance, inner product or cosine.
+    metric : str
+        What is near: "l2", squared Euclidean distance; "ip", inner product; "cosine"; or another one for
+        exact search, see `Index`: "hamming" takes each byte for eight bits.
     spec : str
         How to search: "auto", "flat", "flat-raw", "graph" with or without a degree ("graph64"), "ivf" with or
         without a number of lists and a code ("ivf4096,rabitq4"), or a code; transforms before it ("pca64,");

@@ -178,9 +178,9 @@ def test_threads_leave_no_trace(n):
         store, core = _steep.Flat(16, "l2"), _steep.Hnsw(16)
         for part in np.array_split(x, 3):
             store.add(part)
-            core.add(store, "l2", part, None, 40, False, False, threads)
+            core.add(store, "l2", part, None, 40, False, 0.2, False, threads)
         whole = _steep.Hnsw(16)
-        whole.add(store, "l2", x, None, 40, False, True, threads)
+        whole.add(store, "l2", x, None, 40, False, 0.2, True, threads)
         graphs.append([core.part("neighbors"), core.entry(), whole.part("neighbors"), whole.entry()])
     for a, b in zip(*graphs, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -322,9 +322,12 @@ def test_levels_may_be_set_beforehand():
 def test_nsg_graphs(metric):
     x, q = vectors(1500, 32, 11), vectors(300, 32, 12)
     truth = real.knn(q, x, 1, metric)[1]
+    theirs = real.IndexNSGFlat(32, 16, metric)
+    theirs.add(x)
+    enough = recall(theirs.search(q, 1)[1], truth) - 0.02
     index = ours.IndexNSGFlat(32, 16, metric)
     index.add(x)
-    assert recall(index.search(q, 1)[1], truth) > 0.95
+    assert recall(index.search(q, 1)[1], truth) > enough
     assert index.nsg.dfs(VisitedTable(1500), index.nsg.enterpoint, 0) == 1500
     assert index.search(q, 2000)[1].shape == (300, 2000)
     with pytest.raises(RuntimeError):
@@ -335,7 +338,7 @@ def test_nsg_graphs(metric):
     with pytest.raises(RuntimeError):
         index.search(q, 1)
     index.build(x, np.tile(np.arange(1, 9), (1500, 1)))
-    assert recall(index.search(q, 1)[1], truth) > 0.95
+    assert recall(index.search(q, 1)[1], truth) > enough
     with pytest.raises(RuntimeError):
         ours.IndexNSGFlat(32, 16).build(x, np.full((1500, 8), -1))
 

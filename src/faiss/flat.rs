@@ -16,12 +16,12 @@ use crate::rows::{Kept, Rows};
 use crate::search::{Collector, Hits, List, RangeHits, SearchParams, Searched, TopK};
 use crate::storage::Buffer;
 use crate::threads::{self, Monitor};
-use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors, check_dim};
+use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
 
 /// Queries whose work, without codes, is about as much as making them.
 const MANY: u64 = 1000;
 
-/// Vectors of f32, in rows of the smallest type that holds them exactly.
+/// Vectors of f32, or of bits under `hamming`, in rows of the smallest type that holds them exactly.
 pub struct Flat {
     metric: Metric,
     rows: Rows,
@@ -38,8 +38,9 @@ impl Flat {
     /// # Errors
     /// [`Error::Argument`](crate::Error::Argument) for a dimension of 0 or above 65,536.
     pub fn new(dim: usize, metric: Metric) -> Result<Self> {
-        check_dim(dim)?;
-        let rows = Rows::new(dim, Dtype::F32, Kept::Exact);
+        let dtype = if metric == Metric::Hamming { Dtype::B1 } else { Dtype::F32 };
+        dtype.check_dim(dim)?;
+        let rows = Rows::new(dim, dtype, Kept::Exact);
         Ok(Self { metric, rows, codes: None, fitted: 0, wild: false })
     }
 
@@ -73,6 +74,8 @@ impl Flat {
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Interrupted`](crate::Error::Interrupted); nothing is then appended.
     pub fn add(&mut self, x: Vectors, monitor: Option<&dyn Monitor>) -> Result<()> {
+        let x = self.metric.read(x)?;
+        Error::check_dim("vectors", self.rows.declared(), self.dim(), &x)?;
         self.wild |= x.check_finite("vectors").is_err();
         if self.wild {
             self.codes = None;
@@ -136,7 +139,7 @@ impl Flat {
         selector: Option<&Selector>,
         params: &SearchParams,
     ) -> Result<Hits> {
-        self.searched(selector, |searched| searched.nearest(queries, k, params))
+        self.searched(queries, selector, |searched, queries| searched.nearest(queries, k, params))
     }
 
     /// All that are no farther than `radius` from each query, of those that `selector` has.
@@ -150,14 +153,21 @@ impl Flat {
         selector: Option<&Selector>,
         params: &SearchParams,
     ) -> Result<RangeHits> {
-        self.searched(selector, |searched| searched.within(queries, radius, params))
+        self.searched(queries, selector, |searched, queries| searched.within(queries, radius, params))
     }
 
-    fn searched<T>(&self, selector: Option<&Selector>, search: impl Fn(Searched) -> Result<T>) -> Result<T> {
+    fn searched<T>(
+        &self,
+        queries: Vectors,
+        selector: Option<&Selector>,
+        search: impl Fn(Searched, Vectors) -> Result<T>,
+    ) -> Result<T> {
         let metric = self.metric;
+        let queries = metric.read(queries)?;
         let Some(selector) = selector else {
             let list = List { rows: self.rows.view(), ids: &Ids::Rows };
-            return search(Searched { metric, list, codes: self.codes.as_ref(), graph: None, ivf: None });
+            let codes = self.codes.as_ref();
+            return search(Searched { metric, list, codes, graph: None, ivf: None }, queries);
         };
         let chosen: Vec<usize> = (0..self.len()).filter(|&row| selector.has(row as i64)).collect();
         let rows = self.rows.view().gathered(&chosen)?;
@@ -165,7 +175,8 @@ impl Flat {
         let mut ids = Buffer::new();
         ids.extend("ids", bytemuck::cast_slice(&chosen))?;
         let ids = Ids::Given(ids);
-        search(Searched { metric, list: List { rows, ids: &ids }, codes: None, graph: None, ivf: None })
+        let list = List { rows, ids: &ids };
+        search(Searched { metric, list, codes: None, graph: None, ivf: None }, queries)
     }
 
     /// The `k` nearest of each query's candidates, row after row an equal number of row numbers each, −1 for none.
@@ -187,9 +198,8 @@ impl Flat {
         if let Some(row) = candidates.iter().find(|&&row| row >= self.len() as i64) {
             return Err(Error::argument("candidate", row, "the number of a vector, or -1 for none"));
         }
-        if queries.dim() != self.dim() {
-            return Err(Error::Dimension { what: "queries", expected: self.dim(), got: queries.dim() });
-        }
+        let queries = self.metric.read(queries)?;
+        Error::check_dim("queries", self.rows.declared(), self.dim(), &queries)?;
         let (width, rows) = (candidates.len() / n, self.rows.view());
         let mut hits =
             Hits { k, ids: vec![-1; n * k], distances: vec![f32::INFINITY; n * k], stats: Vec::new() };
@@ -246,7 +256,7 @@ impl Flat {
     pub fn choose(&mut self, rows: &[usize]) -> Result<()> {
         let values = self.rows.view().gathered(rows)?;
         let sizes = (self.dim(), rows.len());
-        self.rows = Rows::from_parts(sizes, Dtype::F32, self.rows.stored(), Kept::Exact, values);
+        self.rows = Rows::from_parts(sizes, self.rows.declared(), self.rows.stored(), Kept::Exact, values);
         (self.codes, self.fitted) = (None, 0);
         Ok(())
     }

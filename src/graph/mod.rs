@@ -126,6 +126,11 @@ impl Graph {
         self.vectors.as_slice()
     }
 
+    /// Neighbours of a node, at most.
+    pub fn degree(&self) -> usize {
+        self.rows.layout.degree
+    }
+
     /// The nodes that are a node's neighbours.
     pub fn neighbours_of(&self, node: usize) -> impl Iterator<Item = u32> {
         let nodes = self.nodes;

@@ -37,6 +37,9 @@ pub(crate) fn fit(
     threads: usize,
     monitor: Option<&dyn Monitor>,
 ) -> Result<Option<HeadCodes>> {
+    if !metric.is_of_products() {
+        return Ok(None);
+    }
     let (n, dim) = (rows.len(), rows.dim());
     let row_bytes = rows.stored().row_bytes(dim);
     // The projection itself is part of the bytes: so many rows of d floats over n vectors.

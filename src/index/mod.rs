@@ -266,9 +266,6 @@ impl Index {
             }
             Kind::Auto | Kind::Flat => {}
         }
-        if !self.metric.is_of_products() {
-            return Ok(());
-        }
         if anew {
             self.codes = flat::fit(&self.rows, self.metric, self.seed, threads, monitor)?;
             self.fitted = self.len();

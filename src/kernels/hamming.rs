@@ -63,6 +63,35 @@ pub fn distances(isa: Isa, query: &[u8], rows: &[u8], list: &[u32], out: &mut Ve
     isa.run(Listed(query, rows, list, out));
 }
 
+/// Fills `out` with the distances of `query` to `rows`, one after the other.
+pub fn all(isa: Isa, query: &[u8], rows: &[u8], out: &mut [f32]) {
+    struct Rows<'a>(&'a [u8], &'a [u8], &'a mut [f32]);
+    impl Kernel for Rows<'_> {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(query, rows, mut out) = self;
+            let bytes = query.len();
+            let (lines, rest) = query.as_chunks::<32>();
+            let mut done = 0;
+            if rest.is_empty() {
+                let (fours, others) = out.as_chunks_mut::<4>();
+                for (out, four) in fours.iter_mut().zip(rows.chunks_exact(4 * bytes)) {
+                    let sums = four_sums(s, lines, four.as_chunks().0);
+                    for i in 0..4 {
+                        out[i] = sums[i] as f32;
+                    }
+                }
+                (done, out) = (4 * fours.len(), others);
+            }
+            for (out, row) in out.iter_mut().zip(rows[done * bytes..].chunks_exact(bytes)) {
+                *out = differing(query, row) as f32;
+            }
+        }
+    }
+    isa.run(Rows(query, rows, out));
+}
+
 /// Appends to `list` the numbers of those of `rows` that are no farther than `limit` from `query`.
 pub fn within(isa: Isa, query: &[u8], rows: &[u8], limit: u32, list: &mut Vec<u32>) {
     struct Rows<'a>(&'a [u8], &'a [u8], u32, &'a mut Vec<u32>);

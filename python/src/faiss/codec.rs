@@ -33,6 +33,12 @@ impl Codec {
         Ok(Self(Arc::new(core::Flat::new(count("d", dim)?)?)))
     }
 
+    /// Of zeros and ones.
+    #[staticmethod]
+    fn binary(dim: &Any) -> Result<Self> {
+        Ok(Self(Arc::new(core::Binary::new(count("d", dim)?)?)))
+    }
+
     #[staticmethod]
     fn scalar(dim: &Any, qtype: &Any, trained: Values) -> Result<Self> {
         let layout = Layout::from_number(count("qtype", qtype)?)?;

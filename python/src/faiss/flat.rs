@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use steep::SearchParams;
 use steep::faiss::flat::Flat as Core;
+use steep::{Dtype, SearchParams};
 
 use super::selector::Selector;
 use crate::arrays::{Matrix, count, optional_count, table};
@@ -48,17 +48,28 @@ impl Flat {
         released(py, None, |pulse| Ok(self.core.write(pulse)?.add(vectors, Some(pulse))?))
     }
 
-    /// Rows from..to, of f32.
+    /// Rows from..to, of f32, or the bytes of bits.
     fn vectors<'py>(&self, py: Python<'py>, from: usize, to: usize) -> Result<Any<'py>> {
-        let (rows, dim) = released(py, None, |pulse| {
+        enum Rows {
+            Floats(Vec<f32>, usize),
+            Bits(Vec<u8>, usize),
+        }
+        let rows = released(py, None, |pulse| {
             let core = self.core.read(pulse)?;
             if from > to || to > core.len() {
                 let text = format!("rows {from} to {to} of {}", core.len());
                 return Err(PyIndexError::new_err(text).into());
             }
-            Ok((core.vectors(from, to), core.dim()))
+            let rows = core.rows();
+            Ok(match rows.dtype() {
+                Dtype::B1 => Rows::Bits(rows.rows(from..to).bytes().to_vec(), rows.row_bytes()),
+                _ => Rows::Floats(core.vectors(from, to), core.dim()),
+            })
         })?;
-        table(py, rows, dim, false)
+        match rows {
+            Rows::Floats(rows, dim) => table(py, rows, dim, false),
+            Rows::Bits(rows, bytes) => table(py, rows, bytes, false),
+        }
     }
 
     /// (ids, distances)

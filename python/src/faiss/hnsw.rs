@@ -6,8 +6,8 @@ use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use steep::faiss::codec::Codec;
-use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Native, Parts, Points, Start, Stats};
-use steep::{Error, Metric, SearchParams, Vectors};
+use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Native, Nsg, Parts, Points, Start, Stats};
+use steep::{Dtype, Error, Metric, SearchParams, Vectors};
 
 use super::codec::Codec as Coded;
 use super::flat::Flat;
@@ -32,6 +32,7 @@ enum Storage<'a, 'py> {
     Flat(&'a Flat),
     Rows(Matrix<'py>),
     Codes(Bound<'py, Lists>, Arc<dyn Codec>),
+    Bits(Bound<'py, Flat>, Arc<dyn Codec>),
 }
 
 /// The same without the interpreter.
@@ -40,13 +41,17 @@ enum Stored<'a> {
     Flat(&'a Flat),
     Rows(Vectors<'a>),
     Codes(&'a Lists, &'a dyn Codec),
+    Bits(&'a Flat, &'a dyn Codec),
 }
 
 impl<'a, 'py> Storage<'a, 'py> {
-    /// A `Flat`, an array of vectors, or (`Lists`, `Codec`) of a single list.
+    /// A `Flat`, an array of vectors, (`Lists`, `Codec`) of a single list, or (`Flat`, `Codec`) where it holds bits.
     fn new(object: &'a Any<'py>) -> Result<Self> {
         if let Ok((lists, codec)) = object.extract::<(Bound<'py, Lists>, Bound<'py, Coded>)>() {
             return Ok(Self::Codes(lists, codec.get().0.clone()));
+        }
+        if let Ok((flat, codec)) = object.extract::<(Bound<'py, Flat>, Bound<'py, Coded>)>() {
+            return Ok(Self::Bits(flat, codec.get().0.clone()));
         }
         match object.cast::<Flat>() {
             Ok(flat) => Ok(Self::Flat(flat.get())),
@@ -59,6 +64,7 @@ impl<'a, 'py> Storage<'a, 'py> {
             Self::Flat(flat) => Stored::Flat(flat),
             Self::Rows(rows) => Stored::Rows(rows.vectors()?),
             Self::Codes(lists, codec) => Stored::Codes(lists.get(), &**codec),
+            Self::Bits(flat, codec) => Stored::Bits(flat.get(), &**codec),
         })
     }
 }
@@ -75,6 +81,14 @@ impl Stored<'_> {
                     return Err(Error::argument("storage", lists.code_size(), expected).into());
                 }
                 work(Points::Codes(metric, codec, lists.blocks(0)))
+            }
+            Self::Bits(flat, codec) => {
+                let flat = flat.core.read(pulse)?;
+                let rows = flat.rows();
+                if rows.dtype() != Dtype::B1 || rows.row_bytes() != codec.code_size() {
+                    return Err(Error::argument("storage", rows.dtype(), "bits of the codec's size").into());
+                }
+                work(Points::Codes(metric, codec, rows.bytes()))
             }
         }
     }
@@ -261,6 +275,7 @@ impl Hnsw {
         levels: Option<PyReadonlyArray1<'py, i32>>,
         ef_construction: usize,
         keep_max_size_level0: bool,
+        prune_headroom: f32,
         bulk: bool,
         threads: Option<&Any<'py>>,
     ) -> Result<()> {
@@ -270,7 +285,8 @@ impl Hnsw {
         let (x, levels) = (x.vectors()?, levels.as_ref().map(PyReadonlyArray1::as_slice).transpose()?);
         released(py, None, |pulse| {
             stored.with(metric, pulse, |points| {
-                let adding = Adding { points, x, levels, ef_construction, keep_max_size_level0 };
+                let adding =
+                    Adding { points, x, levels, ef_construction, keep_max_size_level0, prune_headroom };
                 let mut core = self.core.write(pulse)?;
                 if bulk {
                     return Ok(core.build(&adding, threads, Some(pulse))?);
@@ -294,22 +310,45 @@ impl Hnsw {
             let (flat, graph) = (flat.core.read(pulse)?, native.core.read(pulse)?);
             let points = Points::Rows(native.metric, flat.rows());
             let x = flat.rows();
-            let adding = Adding { points, x, levels: None, ef_construction, keep_max_size_level0: false };
+            let adding = Adding {
+                points,
+                x,
+                levels: None,
+                ef_construction,
+                keep_max_size_level0: false,
+                prune_headroom: 0.0,
+            };
             Ok(self.core.write(pulse)?.take(&graph, &adding, threads, Some(pulse))?)
         })
     }
 
-    /// Makes every node reachable from the entry on the lowest level; `x` are all vectors.
-    fn mend<'py>(&self, py: Python<'py>, storage: &Any<'py>, metric: &str, x: &Any<'py>) -> Result<()> {
+    /// A graph on one level, of all vectors: `asked` is (R, L, C, GK, whether the crate's builder knows the metric).
+    #[staticmethod]
+    fn nsg<'py>(
+        py: Python<'py>,
+        storage: &Any<'py>,
+        metric: &str,
+        x: &Any<'py>,
+        asked: (usize, usize, usize, usize, bool),
+        threads: Option<&Any<'py>>,
+    ) -> Result<Self> {
         let (metric, storage, x) = (metric.parse()?, Storage::new(storage)?, Matrix::base(x)?);
-        let (stored, x) = (storage.stored()?, x.vectors()?);
-        released(py, None, |pulse| {
+        let (stored, x, threads) = (storage.stored()?, x.vectors()?, optional_count("threads", threads)?);
+        let (r, l, c, gk, at_once) = asked;
+        let core = released(py, None, |pulse| {
             stored.with(metric, pulse, |points| {
-                let adding =
-                    Adding { points, x, levels: None, ef_construction: 1, keep_max_size_level0: false };
-                Ok(self.core.write(pulse)?.mend(&adding, Some(pulse))?)
+                let adding = Adding {
+                    points,
+                    x,
+                    levels: None,
+                    ef_construction: 1,
+                    keep_max_size_level0: false,
+                    prune_headroom: 0.0,
+                };
+                Ok(Nsg { r, l, c, gk, at_once }.build(&adding, threads, Some(pulse))?)
             })
-        })
+        })?;
+        Ok(Self { core: Shared::new(core) })
     }
 
     /// (ids, distances, costs)

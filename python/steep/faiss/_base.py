@@ -205,7 +205,7 @@ class Index(Sealed):
         params: Any = None,
         D: Any = None,
         I: Any = None,
-        numeric_type: int = Float32,  # noqa: E741
+        numeric_type: int = Float32,
     ) -> tuple[Floats, Labels]:
         """Find the k nearest vectors of each query: distances and labels of shape (n, k), the nearest first.
 
@@ -239,7 +239,7 @@ class Index(Sealed):
         params: Any = None,
         D: Any = None,
         I: Any = None,
-        R: Any = None,  # noqa: E741
+        R: Any = None,
     ) -> tuple[Floats, Labels, Floats]:
         """As `search`, and the vectors found, of shape (n, k, d): NaN where the label is -1."""
         x = self._vectors(x)
@@ -421,6 +421,9 @@ def clone_index(index: Any) -> Any:
 def downcast_index(index: Any) -> Any:
     """The index itself: here objects have their own type from the beginning."""
     return index
+
+
+downcast_IndexBinary = downcast_Quantizer = downcast_InvertedLists = downcast_index
 
 
 def _bytes(codes: Any) -> Codes:

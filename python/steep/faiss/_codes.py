@@ -377,3 +377,49 @@ class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
         if orig is not None:
             self._begin(rabitq=orig.rabitq, _center=orig._center, is_trained=orig.is_trained)
             self._append(orig._all())
+
+    @property
+    def ntotal2(self) -> int:
+        """Number of codes, in whole blocks."""
+        return -(-self.ntotal // self.bbs) * self.bbs
+
+    def to_record(self) -> dict[str, Any]:
+        """What a file holds of the index."""
+        return super().to_record() | {
+            "fourcc": "Irfn",
+            "bbs": self.bbs,
+            "ntotal2": self.ntotal2,
+            "M2": self.M2,
+            "code_size": self.code_size,
+            "codes": sign_blocks(self._all(), self.d, self.bbs),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "IndexRaBitQFastScan":
+        """The index that a file holds."""
+        rabitq = RaBitQuantizer.from_record(record["rabitq"])
+        index = cls(record["d"], record["metric_type"], record["bbs"], rabitq.nb_bits)
+        index._begin(rabitq=rabitq, _center=record["center"], qb=record["qb"])
+        codes = sign_rows(record["codes"], record["ntotal"], record["d"], index.code_size, record["bbs"])
+        return index._restored(record | {"codes": codes})
+
+
+def sign_blocks(codes: Codes, d: int, bbs: int) -> Codes:
+    """RaBitQ codes in Faiss's blocks: the signs as nibbles, then what is beside them, vector after vector."""
+    signs, half = -(-d // 8), -(-d // 8) * bbs
+    stride = half + bbs * (codes.shape[1] - signs)
+    blocks = _steep.faiss_pack(np.ascontiguousarray(codes[:, :signs]), -(-d // 4), bbs, stride)
+    padded = np.zeros((len(blocks) // stride * bbs, codes.shape[1] - signs), np.uint8)
+    padded[: len(codes)] = codes[:, signs:]
+    blocks.reshape(-1, stride)[:, half:] = padded.reshape(-1, stride - half)
+    return blocks
+
+
+def sign_rows(blocks: Codes, n: int, d: int, code_size: int, bbs: int) -> Codes:
+    """The first n RaBitQ codes out of Faiss's blocks."""
+    signs, half = -(-d // 8), -(-d // 8) * bbs
+    stride = half + bbs * (code_size - signs)
+    rows = np.empty((n, code_size), np.uint8)
+    rows[:, :signs] = _steep.faiss_unpack(blocks, n, -(-d // 4), bbs, stride).reshape(n, signs)
+    rows[:, signs:] = blocks.reshape(-1, stride)[:, half:].reshape(-1, code_size - signs)[:n]
+    return rows

@@ -124,6 +124,7 @@ class IndexHNSW(IndexGraph):
                 levels,
                 max(int(hnsw.efConstruction), 1),
                 bool(self.keep_max_size_level0),
+                float(hnsw.prune_headroom),
                 bulk,
                 threads(),
             )
@@ -221,7 +222,7 @@ class IndexHNSW(IndexGraph):
         _flat(labels)[: n * k] = found.reshape(-1)
         _flat(distances)[: n * k] = self._told(dis, costs).reshape(-1)
 
-    def init_level_0_from_knngraph(self, k: int, D: Any, I: Any) -> None:  # noqa: E741
+    def init_level_0_from_knngraph(self, k: int, D: Any, I: Any) -> None:
         """Make the lowest level of the k nearest neighbours of each vector."""
         near, ids = _flat(D).reshape(self.ntotal, k), _flat(I).reshape(self.ntotal, k)
         near = np.ascontiguousarray(-near if self.metric_type == METRIC_INNER_PRODUCT else near, np.float32)
@@ -323,8 +324,8 @@ class IndexHNSWFlat(IndexHNSW):
         if native is None or not plain or len(native) != self._storage().ntotal:
             return super()._search(x, k, params)
         x, wild = _tame(x)
-        # A walk by codes needs a few more nodes in view for what it errs.
-        ef = max(ef, k) * 5 // 4 + 8
+        # A walk by codes errs, so a few nodes more are in view; its graph leads to more of the nearest by fewer.
+        ef = max(ef * 3 // 4 + 12, k * 5 // 4 + 8)
         labels, distances, costs = native.search(self.storage._store, x, k, ef, threads())
         if wild is not None:
             labels[wild], distances[wild] = -1, np.inf
@@ -413,7 +414,7 @@ class IndexNSG(IndexGraph):
         require(self.build_type in (0, 1), "build_type should be 0 or 1")
         storage._add(x, None)
         self.ntotal = storage.ntotal
-        self.nsg._build(stored(storage), self._metric(), x, self._at_once(x))
+        self.nsg._build(stored(storage), self._metric(), x, int(self.GK), self._at_once(x))
         self.is_built = True
 
     def build(self, x: Any, graph: Any) -> None:

@@ -323,16 +323,9 @@ class NSG(Sealed):
             _starts=None,
         )
 
-    def _empty(self) -> _steep.Hnsw:
-        none = np.zeros(0, np.int32)
-        ends = np.array([0, self.R], np.int32)
-        return _steep.Hnsw.of(np.ones(1), ends, none, np.zeros(1, np.uint64), none, -1, -1)
-
-    def _build(self, storage: Any, metric: str, x: Floats, at_once: bool) -> None:
-        core = self._empty()
-        levels, ef = np.ones(len(x), np.int32), max(self.L, self.R, 1)
-        core.add(storage, metric, x, levels, ef, False, at_once, threads())
-        core.mend(storage, metric, x)
+    def _build(self, storage: Any, metric: str, x: Floats, GK: int, at_once: bool) -> None:
+        asked = self.R, max(self.L, 1), max(self.C, 1), max(GK, self.R), at_once
+        core = _steep.Hnsw.nsg(storage, metric, x, asked, threads())
         entry = max(core.entry()[0], 0)
         self._begin(_core=core, _starts=None, is_built=True, ntotal=len(x), enterpoint=entry)
 

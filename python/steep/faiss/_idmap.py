@@ -1,12 +1,13 @@
 """Ids of the user's choice for an index that numbers its vectors."""
 
+import copy
 from typing import Any
 
 import numpy as np
 
 from steep.faiss._arrays import Int64Vector
 from steep.faiss._base import METRIC_L2, Floats, Index, Labels, require
-from steep.faiss._selectors import IDSelector, IDSelectorBatch, IDSelectorNot
+from steep.faiss._selectors import IDSelector, IDSelectorBatch
 
 
 class IndexIDMap(Index):
@@ -74,7 +75,9 @@ class IndexIDMap(Index):
         """The parameters for the index within: a selector there is of its own numbers."""
         if getattr(params, "sel", None) is None:
             return params
-        return params._replaced(sel=self._translated(params.sel))
+        inner = copy.copy(params)
+        inner.sel = self._translated(params.sel)
+        return inner
 
     def _translated(self, selector: IDSelector) -> IDSelector:
         return IDSelectorBatch(np.flatnonzero(selector._mask(self._ids)))

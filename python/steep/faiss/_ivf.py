@@ -247,8 +247,13 @@ class IndexIVF(Index):
         return np.concatenate([core.ids(at) for at in range(self.nlist)])
 
     def _search(self, x: Floats, k: int, params: Any, places: bool = False) -> tuple[Floats, Labels]:
-        keys, coarse, max_codes = self._probe(x, params)
-        how = self._asked(keys, coarse, max_codes, params, places)
+        keys, coarse, _ = self._probe(x, params)
+        return self._search_lists(x, k, keys, coarse, params, places)
+
+    def _search_lists(
+        self, x: Floats, k: int, keys: Labels, coarse: Floats, params: Any, places: bool = False
+    ) -> tuple[Floats, Labels]:
+        how = self._asked(keys, coarse, self._knobs(params)[1], params, places)
         labels, distances = self.invlists._core.search(self._codec(params), x, k, how)
         return as_faiss(self.metric_type, distances), labels
 
@@ -284,14 +289,13 @@ class IndexIVF(Index):
         *,
         params: Any = None,
         D: Any = None,
-        I: Any = None,  # noqa: E741
+        I: Any = None,
     ) -> tuple[Floats, Labels]:
         """As `search`, in lists that are given, (n, nprobe), beside their distances."""
         x, keys, coarse = self._assigned(x, Iq, Dq, params)
         assert k > 0
-        how = self._asked(keys, coarse, self.max_codes or ALL_CODES, None, False)
-        labels, distances = self.invlists._core.search(self._codec(), x, int(k), how)
-        return into(D, as_faiss(self.metric_type, distances)), into(I, labels)
+        distances, labels = self._search_lists(x, int(k), keys, coarse, None)
+        return into(D, distances), into(I, labels)
 
     def range_search_preassigned(
         self, x: Any, thresh: float, Iq: Any, Dq: Any, *, params: Any = None
@@ -328,7 +332,7 @@ class IndexIVF(Index):
         include_listnos: bool = False,
         params: Any = None,
         D: Any = None,
-        I: Any = None,  # noqa: E741
+        I: Any = None,
         codes: Any = None,
     ) -> tuple[Floats, Labels, Codes]:
         """As `search`, and the codes found, (n, k, code size), behind their list's number where asked for."""

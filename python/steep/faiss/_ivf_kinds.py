@@ -1,13 +1,14 @@
 """The kinds of IndexIVF: whole vectors, product, scalar and RaBitQ codes in lists."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from steep import _steep
 from steep.faiss._arrays import pointed
-from steep.faiss._base import METRIC_L2, Floats, Index, Labels, require
-from steep.faiss._codes import FastScan
+from steep.faiss._base import METRIC_L2, Codes, Floats, Index, Labels, require
+from steep.faiss._codes import FastScan, sign_blocks, sign_rows
 from steep.faiss._ivf import IndexIVF
 from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuantizer
 
@@ -16,6 +17,31 @@ def _quantizer_of(record: dict[str, Any]) -> Index:
     from steep.faiss._io import from_record
 
     return from_record(record["quantizer"])
+
+
+def _in_blocks(index: Any, blocks: list[Codes], block_size: int) -> dict[str, Any]:
+    """What a file holds of lists whose codes are in blocks."""
+    plain = index.invlists.to_record()
+    return {
+        "fourcc": "ilbl",
+        "nlist": index.nlist,
+        "code_size": -1,
+        "n_per_block": index.bbs,
+        "block_size": block_size,
+        "sizes": plain["sizes"],
+        "ids": plain["ids"],
+        "codes": np.concatenate(blocks),
+    }
+
+
+def _out_of_blocks(lists: dict[str, Any], unpack: Callable[[Codes, int], Codes]) -> dict[str, Any]:
+    """The same with codes one after the other, as `unpack` makes them of a list's blocks."""
+    codes, at = [], 0
+    for size in np.asarray(lists["sizes"]).tolist():
+        length = -(-size // lists["n_per_block"]) * lists["block_size"]
+        codes.append(unpack(lists["codes"][at : at + length], size).reshape(-1))
+        at += length
+    return {"sizes": lists["sizes"], "ids": lists["ids"], "codes": np.concatenate(codes)}
 
 
 class IndexIVFFlat(IndexIVF):
@@ -159,7 +185,6 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
 
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the index."""
-        plain = self.invlists.to_record()
         blocks = [_steep.faiss_pack(self.invlists._codes(at), self.M, self.bbs) for at in range(self.nlist)]
         return self._ivf_header() | {
             "bbs": self.bbs,
@@ -167,16 +192,7 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
             "implem": self.implem,
             "qbs2": self.qbs2,
             "pq": self.pq.to_record(),
-            "invlists": {
-                "fourcc": "ilbl",
-                "nlist": self.nlist,
-                "code_size": -1,
-                "n_per_block": self.bbs,
-                "block_size": self.bbs * self.M2 // 2,
-                "sizes": plain["sizes"],
-                "ids": plain["ids"],
-                "codes": np.concatenate(blocks),
-            },
+            "invlists": _in_blocks(self, blocks, self.bbs * self.M2 // 2),
         }
 
     @classmethod
@@ -193,12 +209,7 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
             record["bbs"],
         )
         index._begin(pq=ProductQuantizer.from_record(pq), implem=record["implem"], qbs2=record["qbs2"])
-        codes, at = [], 0
-        for size in np.asarray(lists["sizes"]).tolist():
-            length = -(-size // lists["n_per_block"]) * lists["block_size"]
-            codes.append(_steep.faiss_unpack(lists["codes"][at : at + length], size, pq["M"], record["bbs"]))
-            at += length
-        plain = {"sizes": lists["sizes"], "ids": lists["ids"], "codes": np.concatenate(codes)}
+        plain = _out_of_blocks(lists, lambda part, n: _steep.faiss_unpack(part, n, pq["M"], record["bbs"]))
         index._ivf_restore(record | {"invlists": plain})
         return index
 
@@ -314,3 +325,31 @@ class IndexIVFRaBitQFastScan(FastScan, IndexIVFRaBitQ):
                 rabitq=orig.rabitq, is_trained=orig.is_trained, nprobe=orig.nprobe, _ntotal=orig.ntotal
             )
             self.invlists._fill(orig.invlists.to_record())
+
+    def to_record(self) -> dict[str, Any]:
+        """What a file holds of the index."""
+        core = self.invlists
+        blocks = [sign_blocks(core._codes(at), self.d, self.bbs) for at in range(self.nlist)]
+        stride = self.bbs * (self.M2 // 2 + self.code_size - -(-self.d // 8))
+        return super().to_record() | {
+            "fourcc": "Iwrn",
+            "bbs": self.bbs,
+            "qbs2": self.qbs2,
+            "M2": self.M2,
+            "implem": self.implem,
+            "centered": bool(self.centered),
+            "invlists": _in_blocks(self, blocks, stride),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "IndexIVFRaBitQFastScan":
+        """The index that a file holds."""
+        rabitq = RaBitQuantizer.from_record(record["rabitq"])
+        d, nlist, metric, bbs = record["d"], record["nlist"], record["metric_type"], record["bbs"]
+        index = cls(_quantizer_of(record), d, nlist, metric, bbs, True, rabitq.nb_bits)
+        index._begin(rabitq=rabitq, qb=record["qb"], implem=record["implem"], qbs2=record["qbs2"])
+        index._begin(centered=bool(record["centered"]))
+        size = index.code_size
+        plain = _out_of_blocks(record["invlists"], lambda part, n: sign_rows(part, n, d, size, bbs))
+        index._ivf_restore(record | {"invlists": plain})
+        return index

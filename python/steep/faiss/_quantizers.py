@@ -385,10 +385,7 @@ class ProductQuantizer(_Learned):
 
 
 #: What of `ClusteringParameters` only `Clustering` itself knows to do.
-_DECISIVE = (
-    "nredo spherical int_centroids update_index frozen_centroids init_method use_faster_subsampling "
-    "early_stop_threshold"
-).split()
+_DECISIVE = ["nredo", "spherical", "int_centroids", "update_index", "frozen_centroids", "init_method", "use_faster_subsampling", "early_stop_threshold"]
 
 
 class ScalarQuantizer(_Learned):

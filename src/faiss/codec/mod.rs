@@ -1,6 +1,7 @@
 //! What do the bytes of a code mean? One codec for each layout of Faiss's.
 
 mod batch;
+mod binary;
 mod bits;
 mod books;
 mod estimate;
@@ -18,6 +19,7 @@ use crate::metric::Metric;
 use crate::vectors::MAX_DIM;
 
 pub use batch::{decode, distances, encode};
+pub use binary::Binary;
 pub use books::{BookParams, train_books};
 pub use fastscan::FastScan;
 pub use flat::Flat;

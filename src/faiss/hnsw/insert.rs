@@ -21,8 +21,6 @@ use crate::vectors::Vectors;
 const ORDER: i64 = 789;
 /// Nodes of a batch, as a part of all.
 const PART: usize = 50;
-/// The part of a full list that is freed when it is cut, so that not every link back cuts it again.
-const HEADROOM: f32 = 0.2;
 
 /// What is added, and how.
 #[derive(Clone, Copy)]
@@ -37,10 +35,12 @@ pub struct Adding<'a> {
     pub ef_construction: usize,
     /// Whether lists on the lowest level are filled with neighbours that others hide.
     pub keep_max_size_level0: bool,
+    /// The part of a full list that is freed when it is cut, up to a half, so that not every link back cuts it again.
+    pub prune_headroom: f32,
 }
 
 /// A list of neighbours as it was, to be put back.
-type Undo = HashMap<(u32, usize), Vec<u32>>;
+pub(super) type Undo = HashMap<(u32, usize), Vec<u32>>;
 
 impl Hnsw {
     /// Adds nodes after the present ones, as Faiss does: each finds its neighbours by a walk. `threads` at most, all cores where
@@ -155,6 +155,18 @@ impl Hnsw {
                 back.extend(list.iter().map(|&to| (level, to, new)));
             }
         }
+        self.link_back(adding, back, before, undo, threads)
+    }
+
+    /// Adds links (level, node, to).
+    pub(super) fn link_back(
+        &mut self,
+        adding: &Adding,
+        mut back: Vec<(usize, u32, u32)>,
+        before: usize,
+        undo: &mut Undo,
+        threads: usize,
+    ) -> Result<()> {
         back.sort_unstable();
         let graph = &*self;
         let groups: Vec<&[(usize, u32, u32)]> = back.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).collect();
@@ -236,7 +248,8 @@ impl Hnsw {
         let fill = adding.keep_max_size_level0 && level == 0;
         let mut pruner = Pruner::new(adding.points, query);
         let near = pruner.around(node, &all);
-        let kept = if fill { room } else { (room - (room as f32 * HEADROOM) as usize).max(1) };
+        let free = if fill { 0.0 } else { adding.prune_headroom.clamp(0.0, 0.5) };
+        let kept = (room as f32 * (1.0 - free)).max(1.0) as usize;
         pruner.prune(&near, kept, fill)
     }
 }

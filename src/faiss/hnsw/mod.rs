@@ -7,6 +7,7 @@
 //! insert    new nodes, each linked to what a walk finds near it
 //! bulk      all nodes at once, by the crate's own graph builder
 //! native    the crate's own graph beside Faiss's
+//! nsg       a graph on one level
 //! ```
 //!
 //! The arrays are checked once, when they come in: a walk cannot leave them.
@@ -14,6 +15,7 @@
 mod bulk;
 mod insert;
 mod native;
+mod nsg;
 mod points;
 mod search;
 #[cfg(test)]
@@ -27,6 +29,7 @@ use crate::error::{Error, Result};
 
 pub use insert::Adding;
 pub use native::Native;
+pub use nsg::Nsg;
 pub use points::Points;
 pub use search::{Effort, Found, Start};
 pub use walk::Stats;

@@ -104,12 +104,19 @@ impl Hnsw {
         }
         let vectors = native.graph.vectors();
         let start = vectors.first().copied();
+        let cores = threads::resolve(threads)?;
         self.ground_on(adding, threads, monitor, |graph| {
             let room = graph.room(0);
+            let mut back = Vec::new();
             for (node, &from) in vectors.iter().enumerate() {
                 let list: Vec<u32> =
                     native.graph.neighbours_of(node).take(room).map(|to| vectors[to as usize]).collect();
                 graph.link(from, 0, &list);
+                back.extend(list.iter().map(|&to| (0, to, from)));
+            }
+            // Where Faiss would have room for more: it finds more by links that go both ways.
+            if room >= 2 * native.graph.degree() {
+                graph.link_back(adding, back, 0, &mut Default::default(), cores)?;
             }
             Ok(start)
         })

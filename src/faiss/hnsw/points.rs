@@ -129,7 +129,7 @@ impl Ruler<'_> {
         out.clear();
         match self {
             Self::Rows(query, rows) => {
-                isa.run(Ask { bytes: rows.bytes(), size: rows.dim() * rows.dtype().size(), nodes });
+                isa.run(Ask { bytes: rows.bytes(), size: rows.row_bytes(), nodes });
                 query.distances(isa, *rows, nodes, out);
             }
             Self::Floats(sum, query, rows) => {

@@ -21,7 +21,7 @@ fn vectors(values: &[f32]) -> Vectors<'_> {
 
 fn adding<'a>(metric: Metric, all: &'a [f32], first: usize) -> Adding<'a> {
     let (points, x) = (Points::Rows(metric, vectors(all)), vectors(&all[first * DIM..]));
-    Adding { points, x, levels: None, ef_construction: 40, keep_max_size_level0: false }
+    Adding { points, x, levels: None, ef_construction: 40, keep_max_size_level0: false, prune_headroom: 0.2 }
 }
 
 fn inserted(metric: Metric, all: &[f32], parts: usize, threads: usize) -> Hnsw {

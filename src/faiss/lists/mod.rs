@@ -314,12 +314,12 @@ impl Lists {
         let (size, block) = (self.code_size, self.block);
         let List { ids, codes } = &mut self.lists[list];
         ids[to] = ids[from];
-        let place = |row: usize| row / block * block * size + row % block;
-        let (from, to) = (place(from), place(to));
         if block == 1 {
             codes.copy_within(from * size..(from + 1) * size, to * size);
             return;
         }
+        let place = |row: usize| row / block * block * size + row % block;
+        let (from, to) = (place(from), place(to));
         for byte in 0..size {
             codes[to + byte * block] = codes[from + byte * block];
         }

@@ -1,7 +1,7 @@
 //! Bits that differ: against a loop over bits.
 
 use super::{Rng, config};
-use crate::kernels::hamming::{LONGEST, Planes, distances, within};
+use crate::kernels::hamming::{LONGEST, Planes, all, distances, within};
 use crate::kernels::{Isa, Kernel, Simd};
 use proptest::prelude::*;
 
@@ -51,6 +51,9 @@ fn check(bytes: usize, rows: usize, queries: usize, seed: u64) {
             distances(isa, query, &rows, &list, &mut out);
             let want: Vec<f32> = truth[at].iter().rev().map(|&far| far as f32).collect();
             assert_eq!(out, want, "{} {bytes} bytes", isa.name());
+            let mut every = vec![f32::NAN; truth[at].len()];
+            all(isa, query, &rows, &mut every);
+            assert_eq!(every, want.iter().rev().copied().collect::<Vec<_>>(), "{} {bytes} bytes", isa.name());
             if let Ok(limit) = u32::try_from(limits[at]) {
                 let mut list = Vec::new();
                 within(isa, query, &rows, limit, &mut list);

@@ -269,7 +269,7 @@ fn pre_transform(io: &mut impl Io) -> Result<()> {
     io.check((0..=1024).contains(&count), || format!("a chain of {count} transforms: expected 0 to 1024"))?;
     io.objects("chain", count as usize, true, transforms::body)?;
     io.object("index", false, body)?;
-    let (mut d, mut n) = (head.d as i64, head.n as i64);
+    let mut d = head.d as i64;
     for transform in io.seen().records("chain").unwrap_or_default() {
         let d_in = transform.int("d_in");
         io.check(d_in == Some(d), || {
@@ -280,7 +280,7 @@ fn pre_transform(io: &mut impl Io) -> Result<()> {
     if let Some(inner) = io.seen().record("index") {
         let own = inner.int("d").unwrap_or(-1);
         io.check(own == d, || format!("index has d = {own}, not {d}"))?;
-        std::mem::swap(&mut n, &mut inner.int("ntotal").unwrap_or(-1));
+        let n = inner.int("ntotal").unwrap_or(-1);
         io.check(n == head.n as i64, || format!("index has {n} vectors, but ntotal is {}", head.n))?;
     }
     Ok(())

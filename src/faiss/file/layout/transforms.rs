@@ -80,7 +80,10 @@ fn pca<I: Io>(io: &mut I) -> Result<()> {
     let trained = io.seen().int("is_trained") == Some(1);
     full(io, "mean", mean, d_in, trained)?;
     full(io, "eigenvalues", values, d_in, trained)?;
-    full(io, "PCAMat", matrix, io.product("PCAMat", &[d_in, d_in])?, trained)
+    let most = io.product("PCAMat", &[d_in, d_in])?;
+    // Learned from fewer vectors than dimensions, it has a row for each vector.
+    let few = matrix > 0 && matrix < most && matrix.is_multiple_of(d_in.max(1));
+    full(io, "PCAMat", matrix, if few { matrix } else { most }, trained)
 }
 
 fn itq(io: &mut impl Io) -> Result<()> {

@@ -1,0 +1,121 @@
+"""Several indexes that answer as one: parts of the vectors, or copies of all."""
+
+from typing import Any
+
+import numpy as np
+
+from steep.faiss._base import Floats, Index, Labels, is_similarity, require
+
+
+class _Several(Index):
+    """What parts and copies have in common."""
+
+    def __init__(self, d: Any = None, *_: Any) -> None:
+        super().__init__(d if isinstance(d, (int, np.integer)) and not isinstance(d, bool) and d > 1 else 1)
+        self._begin(_parts=[], own_indices=False, _dimension_known=self.d > 1)
+
+    def at(self, i: int) -> Any:
+        """Index i."""
+        return self._parts[i]
+
+    def count(self) -> int:
+        """How many indexes there are."""
+        return len(self._parts)
+
+    def addIndex(self, index: Any) -> None:
+        """Add an index."""
+        if not self._parts and not self._dimension_known:
+            self._begin(d=index.d)
+        require(index.d == self.d, "addIndex: dimension mismatch for newly added index")
+        if self._parts:
+            require(
+                index.metric_type == self.metric_type, "addIndex: newly added index is of a different metric"
+            )
+        self._parts.append(index)
+        self._begin(metric_type=index.metric_type)
+        self.syncWithSubIndexes()
+
+    def removeIndex(self, index: Any) -> None:
+        """Remove an index."""
+        require(any(part is index for part in self._parts), "index is one of those that were added")
+        self._begin(_parts=[part for part in self._parts if part is not index])
+
+    def syncWithSubIndexes(self) -> None:
+        """Take over whether the indexes are trained."""
+        self.is_trained = all(part.is_trained for part in self._parts)
+
+    def _train(self, x: Floats) -> None:
+        for part in self._parts:
+            part.train(x)
+        self.syncWithSubIndexes()
+
+    def reset(self) -> None:
+        """Forget all vectors."""
+        for part in self._parts:
+            part.reset()
+
+
+class IndexShards(_Several):
+    """Parts of the vectors in an index each; with `successive_ids` labels count on from one to the next."""
+
+    def __init__(self, d: Any = None, threaded: Any = False, successive_ids: bool = True) -> None:
+        super().__init__(d)
+        self._begin(successive_ids=successive_ids)
+
+    @property
+    def ntotal(self) -> int:  # type: ignore[override]
+        """Number of vectors."""
+        return sum(part.ntotal for part in self._parts)
+
+    add_shard, remove_shard = _Several.addIndex, _Several.removeIndex
+
+    def _takes_ids(self) -> bool:
+        return True
+
+    def _add(self, x: Floats, ids: Labels | None) -> None:
+        require(
+            not (ids is not None and self.successive_ids),
+            "it makes no sense to pass in ids and request them to be shifted",
+        )
+        if not self.successive_ids and ids is None:
+            ids = np.arange(self.ntotal, self.ntotal + len(x), dtype=np.int64)
+        parts = len(self._parts)
+        for at, part in enumerate(self._parts):
+            some = slice(at * len(x) // parts, (at + 1) * len(x) // parts)
+            part.add(x[some]) if ids is None else part.add_with_ids(x[some], ids[some])
+
+    def _search(self, x: Floats, k: int, params: Any) -> tuple[Floats, Labels]:
+        from steep.faiss._tables import merge_knn_results
+
+        require(self._parts, "there is an index")
+        found = [part.search(x, k, params=params) for part in self._parts]
+        distances, labels = np.stack([d for d, _ in found]), np.stack([i for _, i in found])
+        if self.successive_ids:
+            first = np.cumsum([0] + [part.ntotal for part in self._parts[:-1]])
+            labels = np.where(labels >= 0, labels + first[:, None, None], -1)
+        return merge_knn_results(distances, labels, keep_max=is_similarity(self.metric_type))
+
+
+class IndexReplicas(_Several):
+    """Copies of all vectors. One index serves any number of threads, so the first answers."""
+
+    def __init__(self, d: Any = None, threaded: Any = True) -> None:
+        super().__init__(d)
+
+    @property
+    def ntotal(self) -> int:  # type: ignore[override]
+        """Number of vectors."""
+        return self._parts[0].ntotal if self._parts else 0
+
+    add_replica, remove_replica = _Several.addIndex, _Several.removeIndex
+
+    def _add(self, x: Floats, ids: Labels | None) -> None:
+        for part in self._parts:
+            part.add(x)
+
+    def _search(self, x: Floats, k: int, params: Any) -> tuple[Floats, Labels]:
+        require(self._parts, "there is an index")
+        return self._parts[0].search(x, k, params=params)
+
+    def _reconstruct(self, keys: Labels) -> Floats:
+        return self._parts[0].reconstruct_batch(keys)
