@@ -1,6 +1,7 @@
 # The compiled module, from python/src. It takes all arguments by place; the *.py files hold the public names.
 
-from typing import final
+import builtins
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,14 @@ from steep._types import Array, Counts, Distances, Dtype, Ids, Metric, Path, Pro
 __all__ = [
     "Index",
     "Memory",
+    "Twister",
+    "faiss_buckets",
+    "faiss_linear",
+    "faiss_normalize",
+    "faiss_random",
+    "faiss_rotate",
+    "faiss_select",
+    "faiss_squares",
     "ground_truth",
     "info",
     "kmeans",
@@ -114,3 +123,26 @@ def kmeans_assign(
     threads: int | None,
     progress: Progress | None,
 ) -> tuple[Ids, Distances]: ...
+
+# Faiss's numbers, products and tables: what steep.faiss builds on.
+
+class Twister:
+    def __init__(self, seed: builtins.int) -> None: ...
+    def int(self) -> builtins.int: ...
+    def int64(self) -> builtins.int: ...
+    def word(self) -> builtins.int: ...
+    def float(self) -> builtins.float: ...
+    def double(self) -> builtins.float: ...
+    def permutation(self, n: builtins.int) -> npt.NDArray[np.int32]: ...
+
+def faiss_random(
+    out: npt.NDArray[Any], normal: bool, seed: int, vmax: int | None, threads: int | None
+) -> None: ...
+def faiss_linear(
+    x: Distances, a: Distances, b: Distances | None, out: Distances, threads: int | None
+) -> None: ...
+def faiss_squares(q: Distances, x: Distances, out: Distances, threads: int | None) -> None: ...
+def faiss_rotate(x: Distances, signs: Distances, out: Distances, threads: int | None) -> None: ...
+def faiss_normalize(x: Distances, threads: int | None) -> None: ...
+def faiss_select(values: Distances, k: int, largest: bool, threads: int | None) -> tuple[Distances, Ids]: ...
+def faiss_buckets(entries: Ids, buckets: int, width: int) -> tuple[Ids, Ids]: ...

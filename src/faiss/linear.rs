@@ -3,13 +3,16 @@
 use std::sync::Mutex;
 
 use crate::error::{Error, Result};
-use crate::kernels::product::{Panels, Products};
+use crate::kernels::product::{Few, Panels, Products};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::threads::{self, Monitor};
 use crate::transform::hadamard;
 
 /// Vectors that a thread takes at a time: with their results they stay in L2 for the dimensions that are common.
 const BLOCK: usize = 192;
+
+/// So few vectors on one side are not worth packing the other.
+const HANDFUL: usize = 16;
 
 /// Values that a thread takes at a time where it does little with each.
 const PIECE: usize = 1 << 15;
@@ -38,6 +41,15 @@ pub fn apply(
         return Err(Error::Dimension { what: "the results", expected: n * width, got: out.len() });
     }
     if out.is_empty() {
+        return Ok(());
+    }
+    if n < HANDFUL {
+        few::<false>(x, a, dim, out, (threads, monitor))?;
+        if let Some(b) = b {
+            for y in out.chunks_exact_mut(width) {
+                y.iter_mut().zip(b).for_each(|(y, b)| *y += b);
+            }
+        }
         return Ok(());
     }
     let (panels, isa) = (Panels::new(a, dim), Isa::active());
@@ -73,6 +85,9 @@ pub fn squares(
 ) -> Result<()> {
     check(q, dim)?;
     check(x, dim)?;
+    if q.len() / dim < HANDFUL && out.len() == q.len() / dim * (x.len() / dim) {
+        return few::<true>(q, x, dim, out, (threads::resolve(call.0)?, call.1));
+    }
     let longer = |rows: &[f32], factor: f32, norm_first: bool| {
         let mut long = Vec::new();
         let len = rows.len() / dim * (dim + 2);
@@ -86,6 +101,39 @@ pub fn squares(
         Ok::<_, Error>(long)
     };
     apply(&longer(q, -2.0, true)?, dim + 2, (&longer(x, 1.0, false)?, None), out, call)
+}
+
+/// A row of `out` for each of a handful of rows: what they come to with each of `others`.
+fn few<const SQUARES: bool>(
+    rows: &[f32],
+    others: &[f32],
+    dim: usize,
+    out: &mut [f32],
+    (threads, monitor): (usize, Option<&dyn Monitor>),
+) -> Result<()> {
+    let (count, width, isa) = (rows.len() / dim, others.len() / dim, Isa::active());
+    if out.is_empty() {
+        return Ok(());
+    }
+    let piece = PIECE.div_ceil(dim);
+    let parts = width.div_ceil(piece);
+    if parts < 4 || threads == 1 {
+        isa.run(Few::<SQUARES> { rows, others, dim, out });
+        return threads::pause(monitor, "multiply", 1, 1);
+    }
+    let out = Mutex::new(out);
+    threads::run(threads, monitor, "multiply", (parts, width as u64), |at, worker| {
+        let (from, to) = (at * piece, (at * piece + piece).min(width));
+        let mut part = vec![0.0; count * (to - from)];
+        isa.run(Few::<SQUARES> { rows, others: &others[from * dim..to * dim], dim, out: &mut part });
+        if let Ok(mut out) = out.lock() {
+            for (out, part) in out.chunks_exact_mut(width).zip(part.chunks_exact(to - from)) {
+                out[from..to].copy_from_slice(part);
+            }
+        }
+        worker.advance((to - from) as u64);
+        Ok(())
+    })
 }
 
 /// Makes each vector of `x` one of length 1, in place; those of zeros stay.

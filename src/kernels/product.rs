@@ -1,6 +1,7 @@
 //! Many vectors against many vectors: plain inner products, as a table.
 //!
-//! Both sides are packed, so that the loop over coordinates reads two streams from end to end: of one side [`TOGETHER`] vectors a step, of
+//! Where one side is a handful, packing the other would cost more than it saves: [`Few`] reads rows where they lie. Otherwise
+//! both sides are packed, so that the loop over coordinates reads two streams from end to end: of one side [`TOGETHER`] vectors a step, of
 //! the other one or two panels of [`LANES`]. A panel stays in L1 while all groups of a block meet it.
 
 use super::simd::{Kernel, Simd};
@@ -32,11 +33,6 @@ impl Panels {
             }
         }
         Self { dim, count, lines }
-    }
-
-    /// How many vectors.
-    pub fn len(&self) -> usize {
-        self.count
     }
 }
 
@@ -126,6 +122,98 @@ fn tile<S: Simd, const P: usize>(
                 out.iter_mut().zip(&found).for_each(|(out, found)| *out += found);
             } else {
                 out.iter_mut().zip(&found).for_each(|(out, found)| *out = *found);
+            }
+        }
+    }
+}
+
+/// A handful of rows against many, neither of them packed: inner products, or the squares of differences.
+pub struct Few<'a, const SQUARES: bool> {
+    /// The handful.
+    pub rows: &'a [f32],
+    /// The many, of as many coordinates.
+    pub others: &'a [f32],
+    /// Coordinates.
+    pub dim: usize,
+    /// A value for each of the handful and each of the many, which is overwritten.
+    pub out: &'a mut [f32],
+}
+
+impl<const SQUARES: bool> Kernel for Few<'_, SQUARES> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { rows, others, dim, out } = self;
+        let width = others.len() / dim;
+        for (at, other) in others.chunks_exact(dim).enumerate() {
+            let (lines, rest) = other.as_chunks::<LANES>();
+            for (row, out) in rows.chunks_exact(dim).zip(out.chunks_exact_mut(width)) {
+                let (row, tail) = row.as_chunks::<LANES>();
+                let mut sums = [s.zero_f32(); 2];
+                let (pairs, last) = lines.as_chunks::<2>();
+                let (row_pairs, row_last) = row.as_chunks::<2>();
+                for (pair, row) in pairs.iter().zip(row_pairs) {
+                    for k in 0..2 {
+                        sums[k] = step::<S, SQUARES>(s, &row[k], &pair[k], sums[k]);
+                    }
+                }
+                for (line, row) in last.iter().zip(row_last) {
+                    sums[0] = step::<S, SQUARES>(s, row, line, sums[0]);
+                }
+                let lanes = s.lanes_f32(s.mul_add_f32(sums[0], s.splat_f32(1.0), sums[1]));
+                let mut sum: f32 = lanes.iter().sum();
+                for (a, b) in tail.iter().zip(rest) {
+                    sum += if SQUARES { (a - b) * (a - b) } else { a * b };
+                }
+                out[at] = sum;
+            }
+        }
+    }
+}
+
+/// Sixteen coordinates more.
+#[inline(always)]
+fn step<S: Simd, const SQUARES: bool>(s: S, a: &[f32; LANES], b: &[f32; LANES], sum: S::F32) -> S::F32 {
+    let (a, b) = (s.load_f32(a), s.load_f32(b));
+    if SQUARES {
+        let difference = s.mul_add_f32(b, s.splat_f32(-1.0), a);
+        s.mul_add_f32(difference, difference, sum)
+    } else {
+        s.mul_add_f32(a, b, sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Isa;
+
+    /// Whole numbers, so that every order of summation gives the same.
+    fn numbers(count: usize, dim: usize, seed: usize) -> Vec<f32> {
+        (0..count * dim).map(|i| ((i * 37 + seed * 11) % 17) as f32 - 8.0).collect()
+    }
+
+    #[test]
+    fn products_are_those_of_the_plain_loop_on_every_instruction_set() {
+        for (n, m, dim) in [(1, 1, 1), (3, 40, 5), (6, 32, 192), (13, 33, 193), (20, 65, 400), (7, 15, 16)] {
+            let (x, y) = (numbers(n, dim, 1), numbers(m, dim, 2));
+            let mut want = [vec![0f32; n * m], vec![0f32; n * m]];
+            for (i, a) in x.chunks_exact(dim).enumerate() {
+                for (j, b) in y.chunks_exact(dim).enumerate() {
+                    want[0][i * m + j] = a.iter().zip(b).map(|(a, b)| a * b).sum();
+                    want[1][i * m + j] = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
+                }
+            }
+            let panels = Panels::new(&y, dim);
+            for isa in Isa::available() {
+                let mut out = vec![f32::NAN; n * m];
+                isa.run(Products { rows: &x, panels: &panels, out: &mut out });
+                assert_eq!(out, want[0], "{} {n} {m} {dim}", isa.name());
+                out.fill(f32::NAN);
+                isa.run(Few::<false> { rows: &x, others: &y, dim, out: &mut out });
+                assert_eq!(out, want[0], "{} {n} {m} {dim}", isa.name());
+                isa.run(Few::<true> { rows: &x, others: &y, dim, out: &mut out });
+                assert_eq!(out, want[1], "{} {n} {m} {dim}", isa.name());
             }
         }
     }

@@ -307,7 +307,7 @@ def means(
     rows = x[order].astype(np.float64)
     if weights is not None:
         rows *= weights[order, None]
-        sizes = np.bincount(labels, weights, k)
+        sizes = np.bincount(labels, weights, k).astype(np.float64)
     sums = np.add.reduceat(rows, begins[filled], axis=0)
     filled_sizes = sizes[filled, None]
     moved = centroids.copy()
@@ -334,7 +334,8 @@ class Kmeans:
     """
 
     def __init__(self, d: int, k: int, **kwargs: Any) -> None:
-        self.d, self.gpu = d, False
+        self.d = d
+        self.gpu: int = False
         self.reset(k)
         self.cp: Any = self._parameters(kwargs)
         for name, value in kwargs.items():

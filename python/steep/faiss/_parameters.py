@@ -291,11 +291,13 @@ class ParameterSpace(Owned):
 
     def add_range(self, name: str) -> ParameterRange:
         """The range of a parameter, a new one where there was none."""
+        known: ParameterRange
         for known in self.parameter_ranges:
             if known.name == name:
                 return known
-        self.parameter_ranges.push_back(ParameterRange(name))
-        return self.parameter_ranges[self.parameter_ranges.size() - 1]
+        new = ParameterRange(name)
+        self.parameter_ranges.push_back(new)
+        return new
 
     def _add(self, name: str, values: Any) -> None:
         self.add_range(name).values._put(np.array(list(values), np.float64))
@@ -370,7 +372,7 @@ class ParameterSpace(Owned):
 
     def set_index_parameter(self, index: Any, name: str, val: float) -> None:
         """Set one parameter on an index, or on what it is made of."""
-        if not isinstance(name, str) or isinstance(val, str) or not np.isscalar(val):
+        if not isinstance(name, str) or not isinstance(val, (int, float, np.number)):
             raise TypeError(f"{name!r} = {val!r}: expected a name and a number")
         if self.verbose > 1:
             print(f"    set_index_parameter {name}={val:g}")
@@ -400,7 +402,9 @@ class ParameterSpace(Owned):
         elif ivf and name == "max_codes":
             index.max_codes = int(val) if math.isfinite(val) else 0
         elif name in ("efSearch", "efConstruction", "prune_headroom"):
-            graph = index if kinds & {"IndexHNSW", "IndexBinaryHNSW"} else index.quantizer if ivf else None
+            graph: Any = (
+                index if kinds & {"IndexHNSW", "IndexBinaryHNSW"} else index.quantizer if ivf else None
+            )
             if not _kinds(graph) & {"IndexHNSW", "IndexBinaryHNSW"}:
                 return False
             setattr(graph.hnsw, name, val if name == "prune_headroom" else int(val))

@@ -23,7 +23,7 @@ def _seed(seed: Any) -> int:
 
 def _count(shape: Shape) -> tuple[int, ...]:
     try:
-        sizes = (operator.index(shape),)  # type: ignore[arg-type]
+        sizes: tuple[int, ...] = (operator.index(shape),)  # type: ignore[arg-type]
     except TypeError:
         try:
             sizes = tuple(operator.index(n) for n in shape)  # type: ignore[union-attr]

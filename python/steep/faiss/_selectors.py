@@ -168,7 +168,8 @@ class IDSelectorBitmap(IDSelector):
         inside = (ids >= 0) & (ids < 8 * self._bits.size)
         at = np.where(inside, ids, 0)
         bits = self._bits if self._bits.size else np.zeros(1, np.uint8)
-        return inside & ((bits[at >> 3] >> (at & 7).astype(np.uint8) & 1) == 1)
+        kept: npt.NDArray[np.bool_] = (bits[at >> 3] >> (at & 7).astype(np.uint8) & 1) == 1
+        return inside & kept
 
     def _spec(self) -> Spec:
         return ("bitmap", self._bits)

@@ -224,7 +224,7 @@ class Stats:
         *("n1", "n2", "n3", "nhops", "ncode", "n_hamming_pass", "nrefine", "search_cycles"),
         *("refine_cycles", "n_dis", "nlists", "bissect_cycles", "compress_cycles"),
         *("total_dims", "total_dims_scanned", "ratio_dims_scanned"),
-    ]  # type: ignore[assignment]
+    ]
 
     def __init__(self) -> None:
         self.reset()

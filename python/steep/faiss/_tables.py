@@ -327,15 +327,13 @@ class CodeSet(Owned):
         assert d == self.d, f"codes of {d} bytes in a set of codes of {self.d}"
         if codes.dtype != np.uint8:
             raise TypeError(f"codes have dtype {codes.dtype}: expected uint8")
-        if inserted is None:
-            inserted = np.empty(n, np.bool_)
-        else:
-            assert inserted.shape == (n,), f"inserted has shape {inserted.shape}, there are {n} codes"
+        new: npt.NDArray[np.bool_] = np.empty(n, np.bool_) if inserted is None else inserted
+        assert new.shape == (n,), f"inserted has shape {new.shape}, there are {n} codes"
         for at, code in enumerate(np.ascontiguousarray(codes)):
             before = len(self._codes)
             self._codes.add(code.tobytes())
-            inserted[at] = len(self._codes) > before
-        return inserted
+            new[at] = len(self._codes) > before
+        return new
 
 
 def _bits(nbit: Any, M: int) -> list[int]:
@@ -389,7 +387,7 @@ def _checksum(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     _, d = rows.shape
     words = np.ascontiguousarray(rows[:, : d // 4 * 4]).view(np.uint32) * np.uint32(_FACTOR)
     powers = np.cumprod(np.r_[np.uint64(1), np.full(words.shape[1], _STEP, np.uint64)], dtype=np.uint64)
-    sums = (words.astype(np.uint64) * powers[:-1]).sum(axis=1, dtype=np.uint64)
+    sums: npt.NDArray[np.uint64] = (words.astype(np.uint64) * powers[:-1]).sum(axis=1, dtype=np.uint64)
     sums += powers[-1:] * np.uint64(_START)
     for column in rows[:, d // 4 * 4 :].T:
         sums = sums * np.uint64(_STEP) + column.astype(np.uint64) * np.uint64(_FACTOR)

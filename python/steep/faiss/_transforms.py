@@ -171,7 +171,7 @@ class HadamardRotation(VectorTransform):
         HadamardRotation.__init__(self, self.d_in, int(record["seed"]))
 
 
-def _nearest_rotation(cross: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _nearest_rotation(cross: npt.NDArray[Any]) -> Any:
     """The orthogonal matrix of the largest product with this one (Schönemann 1966)."""
     u, _, v = np.linalg.svd(cross, full_matrices=False)
     return u @ v

@@ -112,11 +112,11 @@ class DatasetAssign:
 
     def count(self) -> int:
         """How many vectors."""
-        return self.x.shape[0]
+        return int(self.x.shape[0])
 
     def dim(self) -> int:
         """Of how many coordinates."""
-        return self.x.shape[1]
+        return int(self.x.shape[1])
 
     def get_subset(self, indices: Any) -> Any:
         """Some of them."""

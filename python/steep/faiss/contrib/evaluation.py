@@ -13,7 +13,7 @@ from steep import faiss
 def knn_intersection_measure(I1: Any, I2: Any) -> float:
     """Which part of the ids of two tables their rows have in common."""
     assert I2.shape == I1.shape, f"tables of shapes {I1.shape} and {I2.shape}"
-    return sum(np.intersect1d(a, b).size for a, b in zip(I1, I2, strict=True)) / I1.size
+    return float(sum(np.intersect1d(a, b).size for a, b in zip(I1, I2, strict=True)) / I1.size)
 
 
 def _per_query(lims: Any, mask: Any) -> Any:
@@ -103,7 +103,7 @@ def range_PR_multiple_thresholds(
         within = np.searchsorted(far, thresholds)
         right = np.concatenate([[0], np.cumsum(np.isin(found, truth))])
         counts[:, :, q] = np.full_like(within, truth.size), within, right[within]
-    pairs = [counts_to_PR(*counts[:, t], mode) for t in range(len(thresholds))]
+    pairs = [counts_to_PR(*counts[:, t], mode=mode) for t in range(len(thresholds))]
     return np.array([p for p, _ in pairs]), np.array([r for _, r in pairs])
 
 

@@ -10,7 +10,7 @@ def get_code_size(d: int, indexkey: str) -> int:
     """Bytes of a vector in the index of a factory string; those of graphs roughly."""
     for pattern, size in _SIZES:
         if found := re.fullmatch(pattern, indexkey):
-            return size(d, *found.groups())
+            return int(size(d, *found.groups()))
     raise RuntimeError(f"cannot parse {indexkey}")
 
 
@@ -73,7 +73,7 @@ def _rabitq(index: Any) -> str:
 
 def get_hnsw_M(index: Any) -> int:
     """Links of a node above the lowest level."""
-    return index.hnsw.cum_nneighbor_per_level.at(1) // 2
+    return int(index.hnsw.cum_nneighbor_per_level.at(1)) // 2
 
 
 def _product(index: Any) -> str:
