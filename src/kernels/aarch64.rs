@@ -12,7 +12,7 @@ use std::arch::asm;
 
 use half::{bf16, f16};
 
-use super::simd::{IN_ORDER, Simd};
+use super::simd::{IN_ORDER, Simd, Spread};
 
 /// Proof of NEON.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +60,19 @@ fn widen_half(v: uint16x4_t) -> float32x4_t {
             options(pure, nomem, nostack, preserves_flags));
     }
     wide
+}
+
+/// Sixteen numbers as f32.
+#[inline(always)]
+fn widen_numbers(v: [uint16x8_t; 2]) -> [float32x4_t; 4] {
+    unsafe {
+        [
+            vcvtq_f32_u32(vmovl_u16(vget_low_u16(v[0]))),
+            vcvtq_f32_u32(vmovl_high_u16(v[0])),
+            vcvtq_f32_u32(vmovl_u16(vget_low_u16(v[1]))),
+            vcvtq_f32_u32(vmovl_high_u16(v[1])),
+        ]
+    }
 }
 
 /// Four bf16 as f32: its upper half.
@@ -234,9 +247,22 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
-    fn load_f16(self, v: &[f16; 16]) -> Self::F32 {
+    fn read_f32(self, v: &[u8; 64]) -> Self::F32 {
+        let v = v.as_ptr();
         unsafe {
-            let (low, high) = (vld1q_u16(v.as_ptr().cast()), vld1q_u16(v.as_ptr().add(8).cast()));
+            [
+                vreinterpretq_f32_u8(vld1q_u8(v)),
+                vreinterpretq_f32_u8(vld1q_u8(v.add(16))),
+                vreinterpretq_f32_u8(vld1q_u8(v.add(32))),
+                vreinterpretq_f32_u8(vld1q_u8(v.add(48))),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn read_f16(self, v: &[u8; 32]) -> Self::F32 {
+        unsafe {
+            let low = vreinterpretq_u16_u8(vld1q_u8(v.as_ptr()));
+            let high = vreinterpretq_u16_u8(vld1q_u8(v.as_ptr().add(16)));
             [
                 widen_half(vget_low_u16(low)),
                 widen_half(vget_high_u16(low)),
@@ -246,17 +272,51 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
-    fn load_u8(self, v: &[u8; 16]) -> Self::F32 {
+    fn read_bf16(self, v: &[u8; 32]) -> Self::F32 {
         unsafe {
-            let v = vld1q_u8(v.as_ptr());
-            let (low, high) = (vmovl_u8(vget_low_u8(v)), vmovl_high_u8(v));
+            let low = vreinterpretq_u16_u8(vld1q_u8(v.as_ptr()));
+            let high = vreinterpretq_u16_u8(vld1q_u8(v.as_ptr().add(16)));
             [
-                vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))),
-                vcvtq_f32_u32(vmovl_high_u16(low)),
-                vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))),
-                vcvtq_f32_u32(vmovl_high_u16(high)),
+                widen_brain(vget_low_u16(low)),
+                widen_brain(vget_high_u16(low)),
+                widen_brain(vget_low_u16(high)),
+                widen_brain(vget_high_u16(high)),
             ]
         }
+    }
+    #[inline(always)]
+    fn read_u8(self, v: &[u8; 16]) -> Self::F32 {
+        unsafe {
+            let v = vld1q_u8(v.as_ptr());
+            widen_numbers([vmovl_u8(vget_low_u8(v)), vmovl_high_u8(v)])
+        }
+    }
+    #[inline(always)]
+    fn spread<const B: usize>(self, words: [u64; 2]) -> Self::F32 {
+        let mut numbers = [unsafe { vdupq_n_u16(0) }; 2];
+        for i in 0..2 {
+            unsafe {
+                let word = vreinterpretq_u8_u64(vdupq_n_u64(words[i]));
+                let pairs = vreinterpretq_u16_u8(vqtbl1q_u8(word, vld1q_u8(Spread::<B>::PLACES.as_ptr())));
+                let moved = vshrq_n_u16::<8>(vmulq_u16(pairs, vld1q_u16(Spread::<B>::FACTORS.as_ptr())));
+                numbers[i] = vandq_u16(moved, vdupq_n_u16(Spread::<B>::MASK));
+            }
+        }
+        widen_numbers(numbers)
+    }
+    #[inline(always)]
+    fn totals_f32(self, a: [Self::F32; 4]) -> [f32; 4] {
+        let mut pairs = [unsafe { vdupq_n_f32(0.0) }; 4];
+        let mut sums = [0.0; 4];
+        unsafe {
+            for i in 0..4 {
+                let [x, y, z, w] = a[i];
+                pairs[i] = vpaddq_f32(vaddq_f32(x, z), vaddq_f32(y, w));
+            }
+            let (first, second) = (vpaddq_f32(pairs[0], pairs[1]), vpaddq_f32(pairs[2], pairs[3]));
+            vst1q_f32(sums.as_mut_ptr(), vpaddq_f32(first, second));
+        }
+        sums
     }
     #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {

@@ -15,7 +15,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::simd::{Kernel, Simd};
+use super::simd::{Kernel, Simd, Spread};
 
 /// The features Steep asks for, and whether they are here.
 pub(super) fn features() -> Vec<(&'static str, bool)> {
@@ -59,6 +59,18 @@ fn widen_u8(_: Avx2, v: &[u8; 32]) -> [__m256i; 2] {
     unsafe {
         let (low, high) = (_mm_loadu_si128(v.as_ptr().cast()), _mm_loadu_si128(v.as_ptr().add(16).cast()));
         [_mm256_cvtepu8_epi16(low), _mm256_cvtepu8_epi16(high)]
+    }
+}
+
+/// Eight numbers of `B` bits as 16-bit integers.
+#[inline(always)]
+pub(super) fn spread_word<const B: usize>(_: Avx2, word: u64) -> __m128i {
+    unsafe {
+        let places = _mm_loadu_si128(Spread::<B>::PLACES.as_ptr().cast());
+        let factors = _mm_loadu_si128(Spread::<B>::FACTORS.as_ptr().cast());
+        let pairs = _mm_shuffle_epi8(_mm_cvtsi64_si128(word as i64), places);
+        let moved = _mm_srli_epi16::<8>(_mm_mullo_epi16(pairs, factors));
+        _mm_and_si128(moved, _mm_set1_epi16(Spread::<B>::MASK as i16))
     }
 }
 
@@ -235,18 +247,57 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    fn load_f16(self, v: &[f16; 16]) -> Self::F32 {
+    fn read_f32(self, v: &[u8; 64]) -> Self::F32 {
+        unsafe { [_mm256_loadu_ps(v.as_ptr().cast()), _mm256_loadu_ps(v.as_ptr().add(32).cast())] }
+    }
+    #[inline(always)]
+    fn read_f16(self, v: &[u8; 32]) -> Self::F32 {
         unsafe {
-            let (low, high) = (_mm_loadu_si128(v.as_ptr().cast()), _mm_loadu_si128(v.as_ptr().add(8).cast()));
+            let (low, high) =
+                (_mm_loadu_si128(v.as_ptr().cast()), _mm_loadu_si128(v.as_ptr().add(16).cast()));
             [_mm256_cvtph_ps(low), _mm256_cvtph_ps(high)]
         }
     }
     #[inline(always)]
-    fn load_u8(self, v: &[u8; 16]) -> Self::F32 {
+    fn read_bf16(self, v: &[u8; 32]) -> Self::F32 {
+        unsafe {
+            let (low, high) =
+                (_mm_loadu_si128(v.as_ptr().cast()), _mm_loadu_si128(v.as_ptr().add(16).cast()));
+            let (low, high) = (_mm256_cvtepu16_epi32(low), _mm256_cvtepu16_epi32(high));
+            [
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high)),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn read_u8(self, v: &[u8; 16]) -> Self::F32 {
         unsafe {
             let (low, high) = (_mm_loadl_epi64(v.as_ptr().cast()), _mm_loadl_epi64(v.as_ptr().add(8).cast()));
             [_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(low)), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(high))]
         }
+    }
+    #[inline(always)]
+    fn spread<const B: usize>(self, words: [u64; 2]) -> Self::F32 {
+        let numbers = [spread_word::<B>(self, words[0]), spread_word::<B>(self, words[1])];
+        unsafe {
+            [
+                _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(numbers[0])),
+                _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(numbers[1])),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn totals_f32(self, a: [Self::F32; 4]) -> [f32; 4] {
+        let mut sums = [0.0; 4];
+        unsafe {
+            let first = _mm256_hadd_ps(_mm256_add_ps(a[0][0], a[0][1]), _mm256_add_ps(a[1][0], a[1][1]));
+            let second = _mm256_hadd_ps(_mm256_add_ps(a[2][0], a[2][1]), _mm256_add_ps(a[3][0], a[3][1]));
+            let both = _mm256_hadd_ps(first, second);
+            let four = _mm_add_ps(_mm256_castps256_ps128(both), _mm256_extractf128_ps::<1>(both));
+            _mm_storeu_ps(sums.as_mut_ptr(), four);
+        }
+        sums
     }
     #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {

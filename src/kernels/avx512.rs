@@ -10,7 +10,11 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
+<<<<<<< HEAD
 use super::avx2::{Avx2, count_differing};
+=======
+use super::avx2::{Avx2, spread_word};
+>>>>>>> codec
 use super::simd::{IN_ORDER, Kernel, Simd};
 
 /// Proof of AVX-512 F, BW, VL and VNNI, and of what [`Avx2`] proves.
@@ -145,12 +149,39 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    fn load_f16(self, v: &[f16; 16]) -> Self::F32 {
+    fn read_f32(self, v: &[u8; 64]) -> Self::F32 {
+        unsafe { _mm512_loadu_ps(v.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn read_f16(self, v: &[u8; 32]) -> Self::F32 {
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(v.as_ptr().cast())) }
     }
     #[inline(always)]
-    fn load_u8(self, v: &[u8; 16]) -> Self::F32 {
+    fn read_bf16(self, v: &[u8; 32]) -> Self::F32 {
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(v.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+    #[inline(always)]
+    fn read_u8(self, v: &[u8; 16]) -> Self::F32 {
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(v.as_ptr().cast()))) }
+    }
+    #[inline(always)]
+    fn spread<const B: usize>(self, words: [u64; 2]) -> Self::F32 {
+        let [low, high] = [spread_word::<B>(self.0, words[0]), spread_word::<B>(self.0, words[1])];
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm256_set_m128i(high, low))) }
+    }
+    #[inline(always)]
+    fn totals_f32(self, a: [Self::F32; 4]) -> [f32; 4] {
+        let mut halves = [[self.0.zero_f32()[0]; 2]; 4];
+        for i in 0..4 {
+            unsafe {
+                let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(a[i])));
+                halves[i] = [_mm512_castps512_ps256(a[i]), high];
+            }
+        }
+        self.0.totals_f32(halves)
     }
     #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {

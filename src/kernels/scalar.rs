@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::simd::{IN_ORDER, Simd};
+use super::simd::{IN_ORDER, Simd, Spread};
 
 /// Needs nothing of the processor.
 #[derive(Clone, Copy, Debug)]
@@ -113,12 +113,31 @@ impl Simd for Scalar {
         v.map(bf16::to_f32)
     }
     #[inline(always)]
-    fn load_f16(self, v: &[f16; 16]) -> Self::F32 {
-        v.map(f16::to_f32)
+    fn read_f32(self, v: &[u8; 64]) -> Self::F32 {
+        bytemuck::must_cast(*v)
     }
     #[inline(always)]
-    fn load_u8(self, v: &[u8; 16]) -> Self::F32 {
+    fn read_f16(self, v: &[u8; 32]) -> Self::F32 {
+        bytemuck::must_cast::<_, [f16; 16]>(*v).map(f16::to_f32)
+    }
+    #[inline(always)]
+    fn read_bf16(self, v: &[u8; 32]) -> Self::F32 {
+        bytemuck::must_cast::<_, [bf16; 16]>(*v).map(bf16::to_f32)
+    }
+    #[inline(always)]
+    fn read_u8(self, v: &[u8; 16]) -> Self::F32 {
         v.map(f32::from)
+    }
+    #[inline(always)]
+    fn spread<const B: usize>(self, words: [u64; 2]) -> Self::F32 {
+        std::array::from_fn(|i| ((words[i / 8] >> (i % 8 * B)) as u16 & Spread::<B>::MASK).into())
+    }
+    #[inline(always)]
+    fn totals_f32(self, a: [Self::F32; 4]) -> [f32; 4] {
+        a.map(|a| {
+            let t: [f32; 8] = std::array::from_fn(|i| a[i] + a[i + 8]);
+            ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
+        })
     }
     #[inline(always)]
     fn splat_f32(self, v: f32) -> Self::F32 {

@@ -24,6 +24,35 @@ pub(super) const IN_ORDER: [u8; 32] = {
     lanes
 };
 
+/// How eight numbers of `B` bits come out of a word: two bytes for each, moved up until the number ends eight bits below the top.
+pub(super) struct Spread<const B: usize>;
+
+impl<const B: usize> Spread<B> {
+    /// The two bytes of each.
+    pub const PLACES: [u8; 16] = {
+        let mut places = [0; 16];
+        let mut j = 0;
+        while j < 8 {
+            places[2 * j] = (j * B / 8) as u8;
+            places[2 * j + 1] = (j * B / 8 + 1) as u8;
+            j += 1;
+        }
+        places
+    };
+    /// What moves it up.
+    pub const FACTORS: [u16; 8] = {
+        let mut factors = [0; 8];
+        let mut j = 0;
+        while j < 8 {
+            factors[j] = 1 << (8 - j * B % 8);
+            j += 1;
+        }
+        factors
+    };
+    /// Its bits, once moved down by eight.
+    pub const MASK: u16 = (1 << B) - 1;
+}
+
 /// A computation over the operations of some [`Simd`].
 pub trait Kernel {
     /// What it returns.
@@ -104,10 +133,18 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn load_f32(self, v: &[f32; 16]) -> Self::F32;
     /// Sixteen bf16, widened.
     fn load_bf16(self, v: &[bf16; 16]) -> Self::F32;
-    /// Sixteen f16, widened.
-    fn load_f16(self, v: &[f16; 16]) -> Self::F32;
+    /// Sixteen f32 that need not be aligned.
+    fn read_f32(self, v: &[u8; 64]) -> Self::F32;
+    /// Sixteen f16 that need not be aligned, widened.
+    fn read_f16(self, v: &[u8; 32]) -> Self::F32;
+    /// Sixteen bf16 that need not be aligned, widened.
+    fn read_bf16(self, v: &[u8; 32]) -> Self::F32;
     /// Sixteen bytes, widened.
-    fn load_u8(self, v: &[u8; 16]) -> Self::F32;
+    fn read_u8(self, v: &[u8; 16]) -> Self::F32;
+    /// Sixteen numbers of `B` bits, 1 to 7: eight of each word, the lowest bits first.
+    fn spread<const B: usize>(self, words: [u64; 2]) -> Self::F32;
+    /// The sum of the lanes of each of the four: of t = lane i + lane i + 8, ((t₀ + t₁) + (t₂ + t₃)) + ((t₄ + t₅) + (t₆ + t₇)).
+    fn totals_f32(self, a: [Self::F32; 4]) -> [f32; 4];
     /// One value in every lane.
     fn splat_f32(self, v: f32) -> Self::F32;
     /// a · b + c.

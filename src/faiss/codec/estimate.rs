@@ -1,6 +1,6 @@
 //! How far is what a [`RaBitQ`] code stands for? By the signs alone, the query as it is or rounded; or by all bits.
 
-use super::lanes::{Bits, Judge, LANES, Lanes, Walk, sum};
+use super::lanes::{Bits, Judge, LANES, Lanes, Walk, totals};
 use super::rabitq::{RaBitQ, factor};
 use super::{Codec, Residual, Scorer};
 use crate::kernels::Simd;
@@ -193,9 +193,9 @@ impl Judge for Signs<'_> {
                 accs[n] = s.mul_add_f32(signs, turned, accs[n]);
             }
         }
-        let mut out = [0.0; N];
+        let mut out = totals(s, accs);
         for n in 0..N {
-            out[n] = self.terms.by_signs(codes[n], self.terms.scale * sum(s, accs[n]) + self.terms.add);
+            out[n] = self.terms.by_signs(codes[n], self.terms.scale * out[n] + self.terms.add);
         }
         out
     }
@@ -279,9 +279,9 @@ macro_rules! all {
                         accs[n] = s.mul_add_f32(s.mul_add_f32(signs, sign, further), turned, accs[n]);
                     }
                 }
-                let mut out = [0.0; N];
+                let mut out = totals(s, accs);
                 for n in 0..N {
-                    out[n] = self.terms.by_all(codes[n], sum(s, accs[n]) + self.terms.add);
+                    out[n] = self.terms.by_all(codes[n], out[n] + self.terms.add);
                 }
                 out
             }

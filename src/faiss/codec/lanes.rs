@@ -10,7 +10,6 @@
 use std::marker::PhantomData;
 
 use bytemuck::Pod;
-use half::{bf16, f16};
 
 use super::{Residual, Scorer};
 use crate::kernels::{Isa, Kernel, Simd};
@@ -19,7 +18,7 @@ use crate::metric::Metric;
 /// Coordinates of a group.
 pub(super) const LANES: usize = 16;
 /// Codes whose sums are taken side by side.
-const ABREAST: usize = 4;
+pub(super) const ABREAST: usize = 4;
 /// Codes that are asked for ahead, where they lie apart.
 const AHEAD: usize = 8;
 
@@ -46,7 +45,7 @@ impl Lanes for F32 {
     type Code = [u8; 4 * LANES];
     #[inline(always)]
     fn load<S: Simd>(s: S, code: &Self::Code) -> S::F32 {
-        s.load_f32(&bytemuck::must_cast(*code))
+        s.read_f32(code)
     }
 }
 
@@ -54,7 +53,7 @@ impl Lanes for F16 {
     type Code = [u8; 2 * LANES];
     #[inline(always)]
     fn load<S: Simd>(s: S, code: &Self::Code) -> S::F32 {
-        s.load_f16(&bytemuck::must_cast::<_, [f16; LANES]>(*code))
+        s.read_f16(code)
     }
 }
 
@@ -62,7 +61,7 @@ impl Lanes for Bf16 {
     type Code = [u8; 2 * LANES];
     #[inline(always)]
     fn load<S: Simd>(s: S, code: &Self::Code) -> S::F32 {
-        s.load_bf16(&bytemuck::must_cast::<_, [bf16; LANES]>(*code))
+        s.read_bf16(code)
     }
 }
 
@@ -70,8 +69,26 @@ impl Lanes for U8 {
     type Code = [u8; LANES];
     #[inline(always)]
     fn load<S: Simd>(s: S, code: &Self::Code) -> S::F32 {
-        s.load_u8(code)
+        s.read_u8(code)
     }
+}
+
+/// The number of the first `B` bytes, 1 to 7. In pieces that processors read: a copy to eight bytes would be waited for.
+#[inline(always)]
+fn word<const B: usize>(bytes: &[u8]) -> u64 {
+    let (mut word, mut at) = (0, 0);
+    if B >= 4 {
+        word = u64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+        at = 4;
+    }
+    if B % 4 >= 2 {
+        word |= u64::from(u16::from_le_bytes([bytes[at], bytes[at + 1]])) << (8 * at);
+        at += 2;
+    }
+    if B % 2 == 1 {
+        word |= u64::from(bytes[at]) << (8 * at);
+    }
+    word
 }
 
 macro_rules! bits {
@@ -80,17 +97,8 @@ macro_rules! bits {
             type Code = [u8; 2 * $bits];
             #[inline(always)]
             fn load<S: Simd>(s: S, code: &Self::Code) -> S::F32 {
-                let mut values = [0u8; LANES];
-                let (halves, _) = code.as_chunks::<$bits>();
-                for (values, half) in values.as_chunks_mut::<8>().0.iter_mut().zip(halves) {
-                    let mut word = [0; 8];
-                    word[..$bits].copy_from_slice(half);
-                    let word = u64::from_le_bytes(word);
-                    for j in 0..8 {
-                        values[j] = (word >> ($bits * j)) as u8 & ((1 << $bits) - 1);
-                    }
-                }
-                s.load_u8(&values)
+                let (low, high) = code.split_at($bits);
+                s.spread::<$bits>([word::<$bits>(low), word::<$bits>(high)])
             }
         }
     )*};
@@ -101,7 +109,7 @@ impl Lanes for Bits<8> {
     type Code = [u8; LANES];
     #[inline(always)]
     fn load<S: Simd>(s: S, code: &Self::Code) -> S::F32 {
-        s.load_u8(code)
+        s.read_u8(code)
     }
 }
 
@@ -156,16 +164,19 @@ impl<J: Judge> Kernel for Walk<'_, J> {
     }
 }
 
-/// The sum of sixteen lanes, in one order everywhere.
+/// The sum of each of a few accumulators' lanes, the same whatever is beside it.
 #[inline(always)]
-pub(super) fn sum<S: Simd>(s: S, lanes: S::F32) -> f32 {
-    let mut lanes = s.lanes_f32(lanes);
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            lanes[i] += lanes[i + half];
-        }
+pub(super) fn totals<S: Simd, const N: usize>(s: S, accs: [S::F32; N]) -> [f32; N] {
+    let mut four = [s.zero_f32(); ABREAST];
+    for n in 0..N {
+        four[n] = accs[n];
     }
-    lanes[0]
+    let four = s.totals_f32(four);
+    let mut totals = [0.0; N];
+    for n in 0..N {
+        totals[n] = four[n];
+    }
+    totals
 }
 
 /// How one coordinate of sixteen vectors is added to a sum.
@@ -298,9 +309,9 @@ impl Weights {
                 accs[n] = R::add(s, accs[n], L::load(s, &last), term, scale);
             }
         }
-        let mut sums = [0.0; N];
+        let mut sums = totals(s, accs);
         for n in 0..N {
-            sums[n] = sum(s, accs[n]) + self.offset;
+            sums[n] += self.offset;
         }
         sums
     }

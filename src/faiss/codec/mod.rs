@@ -13,6 +13,7 @@ mod product;
 mod rabitq;
 mod ranges;
 mod scalar;
+mod whole;
 
 use crate::error::{Error, Result};
 use crate::metric::Metric;

@@ -107,7 +107,7 @@ impl Product {
                 let parts = table.chunks_exact_mut(product.groups());
                 for ((x, book), table) in product.shares(x).zip(parts) {
                     for (line, group) in table.iter_mut().zip(book.chunks_exact(x.len())) {
-                        *line = if squares { squared(s, [x], group)[0] } else { along(s, x, group) };
+                        *line = if squares { squared(s, x, group) } else { along(s, x, group) };
                     }
                 }
             }
@@ -133,23 +133,15 @@ pub(super) fn check(dim: usize, parts: usize, bits: usize) -> Result<usize> {
     Ok(dim << bits)
 }
 
-/// ‖x − r‖² of each of a group's centroids, for some x.
+/// ‖x − r‖² of each of a group's centroids.
 #[inline(always)]
-fn squared<S: Simd, const N: usize>(s: S, x: [&[f32]; N], group: &[Line]) -> [Line; N] {
-    let minus = s.splat_f32(-1.0);
-    let mut accs = [s.zero_f32(); N];
-    for (j, line) in group.iter().enumerate() {
-        let line = s.load_f32(line);
-        for n in 0..N {
-            let off = s.mul_add_f32(line, minus, s.splat_f32(x[n][j]));
-            accs[n] = s.mul_add_f32(off, off, accs[n]);
-        }
+fn squared<S: Simd>(s: S, x: &[f32], group: &[Line]) -> Line {
+    let (minus, mut acc) = (s.splat_f32(-1.0), s.zero_f32());
+    for (&x, line) in x.iter().zip(group) {
+        let off = s.mul_add_f32(s.load_f32(line), minus, s.splat_f32(x));
+        acc = s.mul_add_f32(off, off, acc);
     }
-    let mut lines = [[0.0; SIDE]; N];
-    for n in 0..N {
-        lines[n] = s.lanes_f32(accs[n]);
-    }
-    lines
+    s.lanes_f32(acc)
 }
 
 /// −⟨x,r⟩ of each of a group's centroids.
@@ -162,14 +154,9 @@ fn along<S: Simd>(s: S, x: &[f32], group: &[Line]) -> Line {
     s.lanes_f32(acc)
 }
 
-/// The lowest place of the least distance.
+/// The lowest place of `least` among distances.
 #[inline(always)]
-fn least<S: Simd>(s: S, distances: &[Line]) -> usize {
-    let mut least = s.splat_f32(f32::INFINITY);
-    for line in distances {
-        least = s.min_f32(s.load_f32(line), least);
-    }
-    let least = s.lanes_f32(least).into_iter().fold(f32::INFINITY, f32::min);
+fn place<S: Simd>(s: S, distances: &[Line], least: f32) -> usize {
     let wanted = s.splat_f32(least);
     for (group, line) in distances.iter().enumerate() {
         // A NaN sets bits too: the lanes tell.
@@ -195,19 +182,30 @@ impl Encode<'_> {
         numbers: &mut [u32],
     ) {
         let (product, width, groups) = (self.0, self.0.width(), self.0.groups());
+        let minus = s.splat_f32(-1.0);
         for (part, book) in product.book.chunks_exact(groups * width).enumerate() {
             let mut shares: [&[f32]; N] = [&[]; N];
             for n in 0..N {
                 shares[n] = &x[n][part * width..][..width];
             }
+            let mut least = [s.splat_f32(f32::INFINITY); N];
             for (at, group) in book.chunks_exact(width).enumerate() {
-                let lines = squared(s, shares, group);
+                let mut accs = [s.zero_f32(); N];
+                for j in 0..width {
+                    let line = s.load_f32(&group[j]);
+                    for n in 0..N {
+                        let off = s.mul_add_f32(line, minus, s.splat_f32(shares[n][j]));
+                        accs[n] = s.mul_add_f32(off, off, accs[n]);
+                    }
+                }
                 for n in 0..N {
-                    distances[n][at] = lines[n];
+                    distances[n][at] = s.lanes_f32(accs[n]);
+                    least[n] = s.min_f32(accs[n], least[n]);
                 }
             }
             for n in 0..N {
-                numbers[n * product.parts + part] = least(s, &distances[n]) as u32;
+                let least = s.lanes_f32(least[n]).into_iter().fold(f32::INFINITY, f32::min);
+                numbers[n * product.parts + part] = place(s, &distances[n], least) as u32;
             }
         }
     }

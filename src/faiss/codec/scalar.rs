@@ -5,6 +5,7 @@
 use half::{bf16, f16};
 
 use super::lanes::{Bf16, Bits, Coordinates, F16, Lanes, LinearScorer, U8};
+use super::whole::Whole;
 use super::{Codec, Scorer, bits};
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Kernel, Simd};
@@ -239,9 +240,17 @@ impl Scalar {
         }
     }
 
-    fn linear<'a, L: Lanes>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a> {
+    fn linear<'a, L: Lanes>(&'a self, metric: Metric, query: &'a [f32]) -> LinearScorer<'a, L> {
         let codes = Coordinates { size: self.code_size(), scales: &self.scales, biases: &self.biases };
-        Box::new(LinearScorer::<L>::new(codes, metric, query))
+        LinearScorer::new(codes, metric, query)
+    }
+
+    /// Codes that are whole numbers from `low` on.
+    fn whole<'a>(&'a self, metric: Metric, query: &'a [f32], low: f32) -> Box<dyn Scorer + 'a> {
+        match Whole::new(self.linear(metric, query), metric, query, low) {
+            Ok(whole) => Box::new(whole),
+            Err(other) => Box::new(other),
+        }
     }
 }
 
@@ -286,13 +295,16 @@ impl Codec for Scalar {
 
     fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a> {
         match self.layout {
-            Layout::Eight | Layout::EightUniform | Layout::Direct | Layout::DirectSigned => {
-                self.linear::<U8>(metric, query)
+            Layout::Direct => self.whole(metric, query, 0.0),
+            // Under l2 it is the same where both are moved.
+            Layout::DirectSigned if metric == Metric::L2 => self.whole(metric, query, -128.0),
+            Layout::Eight | Layout::EightUniform | Layout::DirectSigned => {
+                Box::new(self.linear::<U8>(metric, query))
             }
-            Layout::Four | Layout::FourUniform => self.linear::<Bits<4>>(metric, query),
-            Layout::Six => self.linear::<Bits<6>>(metric, query),
-            Layout::Half => self.linear::<F16>(metric, query),
-            Layout::Brain => self.linear::<Bf16>(metric, query),
+            Layout::Four | Layout::FourUniform => Box::new(self.linear::<Bits<4>>(metric, query)),
+            Layout::Six => Box::new(self.linear::<Bits<6>>(metric, query)),
+            Layout::Half => Box::new(self.linear::<F16>(metric, query)),
+            Layout::Brain => Box::new(self.linear::<Bf16>(metric, query)),
         }
     }
 }
