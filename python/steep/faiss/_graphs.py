@@ -324,7 +324,7 @@ class IndexHNSWFlat(IndexHNSW):
         if native is None or not plain or len(native) != self._storage().ntotal:
             return super()._search(x, k, params)
         x, wild = _tame(x)
-        # A walk by codes errs, so a few nodes more are in view; its graph leads to more of the nearest by fewer.
+        # A walk by codes errs, so it has a few nodes more in view; fewer of them lead to the nearest.
         ef = max(ef * 3 // 4 + 12, k * 5 // 4 + 8)
         labels, distances, costs = native.search(self.storage._store, x, k, ef, threads())
         if wild is not None:

@@ -39,6 +39,9 @@ pub struct Adding<'a> {
     pub prune_headroom: f32,
 }
 
+/// A node's neighbours, level by level.
+type Lists = Vec<(usize, Vec<u32>)>;
+
 /// A list of neighbours as it was, to be put back.
 pub(super) type Undo = HashMap<(u32, usize), Vec<u32>>;
 
@@ -142,7 +145,7 @@ impl Hnsw {
         threads: usize,
     ) -> Result<()> {
         let graph = &*self;
-        let lists: Vec<Mutex<Vec<(usize, Vec<u32>)>>> = batch.iter().map(|_| Mutex::default()).collect();
+        let lists: Vec<Mutex<Lists>> = batch.iter().map(|_| Mutex::default()).collect();
         threads::run(threads, None, "insert", (batch.len(), batch.len() as u64), |at, _| {
             let found = with_scratch(|scratch| graph.find(adding, before, batch[at], lowest, scratch));
             *lists[at].lock().map_err(|_| Error::Interrupted)? = found;
@@ -187,14 +190,7 @@ impl Hnsw {
     }
 
     /// Neighbours for a new node, on each of its levels that there are.
-    fn find(
-        &self,
-        adding: &Adding,
-        before: usize,
-        new: u32,
-        lowest: usize,
-        scratch: &mut Scratch,
-    ) -> Vec<(usize, Vec<u32>)> {
+    fn find(&self, adding: &Adding, before: usize, new: u32, lowest: usize, scratch: &mut Scratch) -> Lists {
         let Scratch { walk, query } = scratch;
         let Some((entry, top)) = self.entry() else { return Vec::new() };
         let isa = Isa::active();
