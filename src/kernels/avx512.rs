@@ -10,11 +10,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-<<<<<<< HEAD
-use super::avx2::{Avx2, count_differing};
-=======
-use super::avx2::{Avx2, spread_word};
->>>>>>> codec
+use super::avx2::{Avx2, count_differing, spread_word};
 use super::simd::{IN_ORDER, Kernel, Simd};
 
 /// Proof of AVX-512 F, BW, VL and VNNI, and of what [`Avx2`] proves.
