@@ -109,7 +109,7 @@ mod tests {
         let (and, or, xor) = (Selector::And(pair()), Selector::Or(pair()), Selector::Xor(pair()));
         let not = Selector::Not(Box::new(even.clone()));
         for id in -2..20 {
-            let (a, b) = ((0..8).contains(&id), id >= 0 && id < 16 && id % 2 == 0);
+            let (a, b) = ((0..8).contains(&id), (0..16).contains(&id) && id % 2 == 0);
             let expected = [a && b, a || b, a != b, !b];
             assert_eq!([and.has(id), or.has(id), xor.has(id), not.has(id)], expected, "{id}");
         }

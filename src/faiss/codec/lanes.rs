@@ -168,14 +168,10 @@ impl<J: Judge> Kernel for Walk<'_, J> {
 #[inline(always)]
 pub(super) fn totals<S: Simd, const N: usize>(s: S, accs: [S::F32; N]) -> [f32; N] {
     let mut four = [s.zero_f32(); ABREAST];
-    for n in 0..N {
-        four[n] = accs[n];
-    }
+    four[..N].copy_from_slice(&accs);
     let four = s.totals_f32(four);
     let mut totals = [0.0; N];
-    for n in 0..N {
-        totals[n] = four[n];
-    }
+    totals.copy_from_slice(&four[..N]);
     totals
 }
 

@@ -20,6 +20,7 @@ pub(super) struct Whole<'a> {
 
 impl<'a> Whole<'a> {
     /// `query` less `low`, where it is of whole numbers from `low` on; what was to score otherwise, where it is not.
+    #[expect(clippy::result_large_err, reason = "what is handed back is what was handed in, once a query")]
     pub fn new(
         other: LinearScorer<'a, U8>,
         metric: Metric,
