@@ -23,6 +23,9 @@ from steep.faiss.contrib import (
     vecs_io,
 )
 
+# Faiss leaves the thread pools of its own evaluation open.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 KEYS = ["IVF16,Flat", "IVF16,SQ8", "IVF16,PQ4np"]
 
 

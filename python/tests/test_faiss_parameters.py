@@ -114,7 +114,7 @@ def test_strings_set_what_they_say_wherever_it_lies() -> None:
     assert (ivf.nprobe, ivf.polysemous_ht, ivf.quantizer.hnsw.efSearch) == (5, 12, 33)
     assert (index.k_factor, ivf.max_codes) == (3, 100)
     for wrong in ("foo=3", "nprobe", "nprobe=a", "=3"):
-        with pytest.raises(RuntimeError, match=wrong.split("=")[0]):
+        with pytest.raises(RuntimeError, match="could not"):
             space.set_index_parameters(index, wrong)
     with pytest.raises(TypeError):
         space.set_index_parameter(index, "nprobe", "a")

@@ -1,7 +1,13 @@
 """Where is each public name? Modules load when a name of theirs is asked for."""
 
 HOMES = {
+    "_aligned": """
+        AlignedTableFloat32 AlignedTableUint16 AlignedTableUint8 AlignedTable_to_array array_to_AlignedTable
+        copy_array_to_AlignedTable
+    """,
     "_arrays": """
+        ByteVector ByteVectorVector CharVector DoubleVector FloatVector FloatVectorVector IntVector
+        LongLongVector LongVector LongVectorVector Uint64Vector
         ClusteringIterationStatsVector Float32Vector Float32VectorVector Float64Vector Int16Vector
         Int32Vector Int32VectorVector Int64Vector Int64VectorVector Int8Vector InvertedListsPtrVector
         MaybeOwnedVectorFloat32 MaybeOwnedVectorFloat32Vector MaybeOwnedVectorInt32
@@ -77,10 +83,14 @@ HOMES = {
         Kmeans ProgressiveDimClustering ProgressiveDimClusteringParameters ProgressiveDimIndexFactory
         imbalance_factor kmeans_clustering
     """,
+    "_kmeans_kinds": """
+        Clustering1D SuperKMeans SuperKMeansParameters SuperKmeans kmeans1d smawk
+    """,
     "_lists": """
         ArrayInvertedLists BlockInvertedLists DirectMap InvertedLists lo_build lo_listno lo_offset
     """,
     "_parameters": """
+        SearchParametersIVFPQ
         AutoTuneCriterion IVFPQSearchParameters IVFRaBitQSearchParameters IVFSQTurboQSearchParameters
         IVFSearchParameters IndexRefineSearchParameters IntersectionCriterion OneRecallAtRCriterion
         OperatingPoint OperatingPoints ParameterRange ParameterSpace RaBitQSearchParameters
