@@ -49,7 +49,7 @@ mod tests {
     fn what_is_packed_is_unpacked() {
         for bits in 1..=16usize {
             let levels: Vec<u32> = (0..37).map(|i| i * 7919 % (1 << bits)).collect();
-            let mut bytes = vec![0; (37 * bits).div_ceil(8)];
+            let mut bytes = vec![0; (37usize * bits).div_ceil(8)];
             pack(levels.iter().copied(), bits, &mut bytes);
             let found: Vec<u32> = unpack(&bytes, bits).take(37).collect();
             assert_eq!(found, levels, "{bits} bits");

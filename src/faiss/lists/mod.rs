@@ -315,7 +315,7 @@ impl Lists {
         let List { ids, codes } = &mut self.lists[list];
         ids[to] = ids[from];
         if block == 1 {
-            codes.copy_within(from..from + size, to);
+            codes.copy_within(from * size..(from + 1) * size, to * size);
             return;
         }
         let place = |row: usize| row / block * block * size + row % block;
