@@ -129,6 +129,14 @@ class Index(Sealed):
     #: Four letters by which files name the kind of index.
     fourcc: ClassVar[str] = ""
 
+    d: int
+    metric_type: int
+    metric_arg: float
+    is_trained: bool
+    verbose: bool
+    this: Any
+    thisown: bool
+
     def __init__(self, d: int, metric: int = METRIC_L2) -> None:
         if not isinstance(d, (int, np.integer)) or isinstance(d, bool):
             raise TypeError(f"d = {d!r}: expected a whole number")

@@ -102,6 +102,13 @@ class IndexBinaryHash(IndexBinary):
 
     fourcc = "IBHh"
 
+    b: int
+    nflip: int
+    _table: _Table
+    _ids: Labels
+    _vecs: Codes
+    _lists: _steep.Lists | None
+
     def __init__(self, d: int = 0, b: int = 0) -> None:
         super().__init__(d)
         if d:
@@ -196,6 +203,8 @@ class IndexBinaryHash(IndexBinary):
 class _Map(Sealed):
     """What scripts see of a table: the rows of each hash."""
 
+    _table: _Table
+
     def __init__(self, table: _Table) -> None:
         self._begin(_table=table)
 
@@ -220,6 +229,13 @@ class IndexBinaryMultiHash(IndexBinary):
     """
 
     fourcc = "IBHm"
+
+    storage: Any
+    own_fields: bool
+    nhash: int
+    b: int
+    nflip: int
+    _tables: list[_Table]
 
     def __init__(self, d: int = 0, nhash: int = 0, b: int = 0) -> None:
         super().__init__(d)

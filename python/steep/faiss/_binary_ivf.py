@@ -35,6 +35,19 @@ class IndexBinaryIVF(IndexBinary):
 
     fourcc = "IBwF"
 
+    quantizer: Any
+    nlist: int
+    nprobe: int
+    max_codes: int
+    use_heap: bool
+    per_invlist_search: bool
+    own_fields: bool
+    own_invlists: bool
+    clustering_index: Any
+    cp: ClusteringParameters
+    direct_map: DirectMap
+    _ntotal: int
+
     def __init__(self, quantizer: Any = None, d: int = 0, nlist: int = 0, own_invlists: bool = True) -> None:
         super().__init__(d)
         require(quantizer is None or d == quantizer.d, "d == quantizer->d")
@@ -248,6 +261,12 @@ class IndexBinaryIVF(IndexBinary):
 
 class BinaryInvertedListScanner(Sealed):
     """One query against codes behind pointers."""
+
+    store_pairs: bool
+    sel: Any
+    list_no: int
+    _size: int
+    _query: Any
 
     def __init__(self, code_size: int, store_pairs: bool, sel: Any) -> None:
         self._begin(store_pairs=store_pairs, sel=sel, list_no=-1, _size=code_size, _query=None)

@@ -94,6 +94,14 @@ class IndexBinary(Sealed):
     #: Four letters by which files name the kind of index.
     fourcc: ClassVar[str] = ""
 
+    d: int
+    code_size: int
+    metric_type: int
+    is_trained: bool
+    verbose: bool
+    this: Any
+    thisown: bool
+
     def __init__(self, d: int = 0, metric: int = METRIC_L2) -> None:
         if not isinstance(d, (int, np.integer)) or isinstance(d, bool):
             raise TypeError(f"d = {d!r}: expected a whole number")
@@ -277,6 +285,11 @@ class IndexBinaryFlat(IndexBinary):
 
     fourcc = "IBxF"
 
+    use_heap: bool
+    query_batch_size: int
+    approx_topk_mode: int
+    _store: Any
+
     def __init__(self, d: int = 0) -> None:
         super().__init__(d)
         # Steering Faiss's loops; there is one loop here.
@@ -351,6 +364,12 @@ class IndexBinaryHNSW(IndexBinary):
     """A hierarchical graph over an `IndexBinaryFlat`."""
 
     fourcc = "IBHf"
+
+    hnsw: HNSW
+    storage: Any
+    own_fields: bool
+    init_level0: bool
+    keep_max_size_level0: bool
 
     def __init__(self, d: Any = 0, M: int = 32) -> None:
         storage = d if isinstance(d, IndexBinary) else None
@@ -428,6 +447,9 @@ class IndexBinaryFromFloat(IndexBinary):
 
     fourcc = "IBFf"
 
+    index: Any
+    own_fields: bool
+
     def __init__(self, index: Any = None) -> None:
         super().__init__(0 if index is None else index.d)
         self._begin(index=index, own_fields=False, is_trained=index is None or index.is_trained)
@@ -481,6 +503,10 @@ class IndexBinaryIDMap(IndexBinary):
 
     fourcc = "IBMp"
 
+    index: Any
+    own_fields: bool
+    _ids: Labels
+
     def __init__(self, index: Any = None) -> None:
         super().__init__(0 if index is None else index.d)
         require(index is None or index.ntotal == 0, "index must be empty on input")
@@ -532,6 +558,8 @@ class IndexBinaryIDMap2(IndexBinaryIDMap):
     construct_rev_map: Any = IndexIDMap2.construct_rev_map
     check_consistency: Any = IndexIDMap2.check_consistency
     _rows_of: Any = IndexIDMap2._rows
+
+    _order: Labels | None
 
     def _put_ids(self, ids: Labels) -> None:
         self._begin(_ids=np.array(ids, np.int64), _order=None)

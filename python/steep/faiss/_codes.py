@@ -54,6 +54,9 @@ class IndexFlatCodes(Index):
     #: Codes that lie together.
     _block: ClassVar[int] = 1
 
+    code_size: int
+    _store: _steep.Lists
+
     def _begin_codes(self, code_size: int) -> None:
         self._begin(code_size=code_size, _store=_steep.Lists(1, code_size, self._block))
 
@@ -169,6 +172,13 @@ class IndexPQ(IndexFlatCodes):
     ST_PQ, ST_HE, ST_generalized_HE, ST_SDC, ST_polysemous, ST_polysemous_generalize = range(6)
     fourcc = "IxPq"
 
+    pq: ProductQuantizer
+    do_polysemous_training: bool
+    polysemous_training: Any
+    polysemous_ht: int
+    search_type: int
+    encode_signs: bool
+
     def __init__(self, d: int | None = None, M: int = 0, nbits: int = 0, metric: int = METRIC_L2) -> None:
         if d is None:
             d, M, nbits = 1, 1, 8
@@ -223,6 +233,15 @@ class IndexPQ(IndexFlatCodes):
 class FastScan:
     """What fast-scan indexes tell of themselves; how they are searched is the core's choice."""
 
+    M: int
+    nbits: int
+    ksub: int
+    M2: int
+    bbs: int
+    implem: int
+    skip: int
+    qbs: int
+
     def _begin_fastscan(self, d: int, M: int, nbits: int, bbs: int) -> None:
         require(nbits == 4, "nbits_init == 4")
         require(bbs % 32 == 0 and bbs > 0, "bbs % 32 == 0")
@@ -236,6 +255,8 @@ class IndexPQFastScan(FastScan, IndexFlatCodes):
 
     fourcc = "IPfs"
     _block = 32
+
+    pq: ProductQuantizer
 
     def __init__(
         self, d: Any = None, M: int = 0, nbits: int = 4, metric: int = METRIC_L2, bbs: int = 32
@@ -293,6 +314,8 @@ class IndexScalarQuantizer(IndexFlatCodes):
 
     fourcc = "IxSQ"
 
+    sq: ScalarQuantizer
+
     def __init__(self, d: int | None = None, qtype: int = 0, metric: int = METRIC_L2) -> None:
         super().__init__(1 if d is None else d, metric)
         sq = ScalarQuantizer(self.d, qtype)
@@ -322,6 +345,11 @@ class IndexRaBitQ(IndexFlatCodes):
     """RaBitQ codes: one bit a coordinate and more, about the centre of the vectors."""
 
     fourcc = "Ixrq"
+
+    rabitq: RaBitQuantizer
+    qb: int
+    centered: bool
+    _center: Floats
 
     def __init__(self, d: int | None = None, metric: int = METRIC_L2, nb_bits: int = 1) -> None:
         super().__init__(1 if d is None else d, metric)

@@ -27,6 +27,9 @@ from steep.faiss._simd import threads
 class IndexFlat(Index):
     """Exact search. The core finds integers among the floats, and rules vectors out by codes once that pays."""
 
+    code_size: int
+    _store: _steep.Flat
+
     def __init__(self, d: int, metric: int = METRIC_L2, metric_arg: float = 0.0) -> None:
         super().__init__(d, metric)
         self._begin(metric_arg=metric_arg, code_size=4 * self.d)
@@ -199,6 +202,8 @@ class IndexFlatIP(IndexFlat):
 
 class IndexFlat1D(IndexFlatL2):
     """Numbers; distances are differences, not squared."""
+
+    continuous_update: bool
 
     def __init__(self, continuous_update: bool = True) -> None:
         super().__init__(1)

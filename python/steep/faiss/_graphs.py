@@ -45,6 +45,9 @@ class IndexGraph(Index):
 
     _alone: ClassVar[str] = "Please use IndexHNSWFlat (or variants) instead of IndexHNSW directly"
 
+    storage: Any
+    own_fields: bool
+
     def _begin_graph(self, storage: Any, own_fields: bool, is_trained: bool) -> None:
         self._begin(storage=storage, own_fields=own_fields, is_trained=is_trained, ntotal=0)
         if storage is not None:
@@ -95,6 +98,11 @@ class IndexGraph(Index):
 
 class IndexHNSW(IndexGraph):
     """A hierarchical graph over a storage: ``IndexHNSW(storage, M)``."""
+
+    hnsw: HNSW
+    init_level0: bool
+    keep_max_size_level0: bool
+    use_visited_hashset: Any
 
     def __init__(self, d: Any = 0, M: int = 32, metric: int = METRIC_L2) -> None:
         storage = d if isinstance(d, Index) else None
@@ -385,6 +393,15 @@ class IndexNSG(IndexGraph):
     """A graph on one level over a storage, made at once: ``IndexNSG(storage, R)``."""
 
     _alone = "Please use IndexNSGFlat (or variants) instead of IndexNSG directly"
+
+    nsg: NSG
+    is_built: bool
+    GK: int
+    build_type: int
+    nndescent_S: int
+    nndescent_R: int
+    nndescent_L: int
+    nndescent_iter: int
 
     def __init__(self, d: Any = 0, R: int = 32, metric: int = METRIC_L2) -> None:
         storage = d if isinstance(d, Index) else None

@@ -30,6 +30,19 @@ class HNSW(Sealed):
     Arrays that are written to are checked as a whole when they are next used.
     """
 
+    efConstruction: int
+    efSearch: int
+    prune_headroom: float
+    check_relative_distance: bool
+    search_bounded_queue: bool
+    is_similarity: bool
+    use_visited_hashset: Any
+    search_method: int
+    _made: _steep.Hnsw
+    _loose: Any
+    _native: Any
+    _pending: Any
+
     def __init__(self, M: int = 32) -> None:
         self._begin(
             efConstruction=40,
@@ -307,6 +320,17 @@ class Graph:
 
 class NSG(Sealed):
     """The graph of an `IndexNSG`: on one level, walked from the same vectors for every query."""
+
+    ntotal: int
+    R: int
+    L: int
+    C: int
+    search_L: int
+    use_visited_hashset: Any
+    enterpoint: int
+    is_built: bool
+    _core: Any
+    _starts: Any
 
     def __init__(self, R: int = 32) -> None:
         require(R > 0, "R > 0")

@@ -23,6 +23,10 @@ class IndexIDMap(Index):
 
     fourcc = "IxMp"
 
+    index: Any
+    own_fields: bool
+    _ids: Labels
+
     def __init__(self, index: Any = None) -> None:
         super().__init__(
             index.d if index is not None else 1, index.metric_type if index is not None else METRIC_L2
@@ -150,6 +154,8 @@ class IndexIDMap2(IndexIDMap):
     """An `IndexIDMap` that finds vectors by their ids again."""
 
     fourcc = "IxM2"
+
+    _order: Labels | None
 
     def __init__(self, index: Any = None) -> None:
         super().__init__(index)

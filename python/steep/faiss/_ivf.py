@@ -51,6 +51,23 @@ class IndexIVF(Index):
     PARALLEL_MODE_NO_HEAP_INIT: ClassVar[int] = 1024
     _block: ClassVar[int] = 1
 
+    quantizer: Any
+    nlist: int
+    nprobe: int
+    max_codes: int
+    quantizer_trains_alone: int
+    own_fields: bool
+    own_invlists: bool
+    clustering_index: Any
+    cp: ClusteringParameters
+    parallel_mode: int
+    by_residual: bool
+    code_size: int
+    invlists: InvertedLists
+    direct_map: DirectMap
+    _ntotal: int
+    _centers: tuple[_steep.Codec, _steep.Centers] | None
+
     def __init__(
         self,
         quantizer: Index,

@@ -49,6 +49,8 @@ class IndexIVFFlat(IndexIVF):
 
     fourcc = "IwFl"
 
+    _flat: _steep.Codec
+
     def __init__(
         self,
         quantizer: Any = None,
@@ -81,6 +83,13 @@ class IndexIVFPQ(IndexIVF):
 
     ScannerMode_OnTheFly, ScannerMode_Precomputed = 0, 1
     fourcc = "IwPQ"
+
+    pq: ProductQuantizer
+    do_polysemous_training: bool
+    polysemous_training: Any
+    polysemous_ht: int
+    scan_table_threshold: int
+    use_precomputed_table: int
 
     def __init__(
         self,
@@ -148,6 +157,10 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
     """Product codes of four bits in lists, looked up 32 at a time; distances are those of the codes."""
 
     fourcc = "IwPf"
+
+    pq: ProductQuantizer
+    use_precomputed_table: int
+    qbs2: int
 
     def __init__(
         self,
@@ -219,6 +232,8 @@ class IndexIVFScalarQuantizer(IndexIVF):
 
     fourcc = "IwSq"
 
+    sq: ScalarQuantizer
+
     def __init__(
         self,
         quantizer: Any = None,
@@ -262,6 +277,9 @@ class IndexIVFRaBitQ(IndexIVF):
 
     fourcc = "Iwrq"
 
+    rabitq: RaBitQuantizer
+    qb: int
+
     def __init__(
         self,
         quantizer: Any = None,
@@ -301,6 +319,9 @@ class IndexIVFRaBitQ(IndexIVF):
 
 class IndexIVFRaBitQFastScan(FastScan, IndexIVFRaBitQ):
     """RaBitQ codes by the names of Faiss's fast scan; searched as `IndexIVFRaBitQ` is."""
+
+    centered: bool
+    qbs2: int
 
     def __init__(
         self,

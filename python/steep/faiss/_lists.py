@@ -25,6 +25,13 @@ class InvertedLists(Sealed):
     SUBSET_TYPE_INVLIST_FRACTION, SUBSET_TYPE_INVLIST = 3, 4
     use_iterator = False
 
+    nlist: int
+    code_size: int
+    _block: int
+    _core: _steep.Lists
+    this: Any
+    thisown: bool
+
     def __init__(self, nlist: int, code_size: int, block: int = 1) -> None:
         self._begin(
             nlist=int(nlist),
@@ -233,6 +240,12 @@ class DirectMap(Sealed):
     """Where the code of each id is."""
 
     NoMap, Array, Hashtable = range(3)
+
+    type: int
+    _array: Labels
+    _table: dict[int, int]
+    this: Any
+    thisown: bool
 
     def __init__(self) -> None:
         self._begin(type=self.NoMap, _array=np.empty(0, np.int64), _table={}, this=None, thisown=True)

@@ -43,6 +43,10 @@ class IndexPreTransform(Index):
 
     fourcc = "IxPT"
 
+    chain: Chain
+    index: Any
+    own_fields: bool
+
     def __init__(self, *arguments: Any) -> None:
         index = arguments[-1] if arguments else None
         links = list(arguments[:-1])

@@ -34,6 +34,11 @@ class Quantizer(Sealed):
         Bytes of a code.
     """
 
+    d: int
+    code_size: int
+    this: Any
+    thisown: bool
+
     def __init__(self, d: int = 0, code_size: int = 0) -> None:
         self._begin(d=_size("d", d), code_size=_size("code_size", code_size), this=None, thisown=True)
 
@@ -113,6 +118,10 @@ class _Learned(Quantizer):
 
     _values: Floats
 
+    _made: dict[tuple[Any, ...], _steep.Codec]
+    _lent: bool
+    _before: Any
+
     def _learns(self, values: Floats) -> None:
         # Codecs by what they are made from besides, and what the array was then where somebody may write to it.
         self._begin(_values=values, _made={}, _lent=False, _before=None)
@@ -160,6 +169,17 @@ class ProductQuantizer(_Learned):
     """
 
     Train_default, Train_hot_start, Train_shared, Train_hypercube, Train_hypercube_pca = range(5)
+
+    M: int
+    nbits: int
+    dsub: int
+    ksub: int
+    cp: Any
+    train_type: int
+    assign_index: Any
+    verbose: bool
+    _sdc: Floats
+    _transposed: bool
 
     def __init__(self, d: int = 0, M: int = 1, nbits: int = 0) -> None:
         from steep.faiss._kmeans import ClusteringParameters
@@ -385,7 +405,16 @@ class ProductQuantizer(_Learned):
 
 
 #: What of `ClusteringParameters` only `Clustering` itself knows to do.
-_DECISIVE = ["nredo", "spherical", "int_centroids", "update_index", "frozen_centroids", "init_method", "use_faster_subsampling", "early_stop_threshold"]
+_DECISIVE = [
+    "nredo",
+    "spherical",
+    "int_centroids",
+    "update_index",
+    "frozen_centroids",
+    "init_method",
+    "use_faster_subsampling",
+    "early_stop_threshold",
+]
 
 
 class ScalarQuantizer(_Learned):
@@ -412,6 +441,11 @@ class ScalarQuantizer(_Learned):
     RS_minmax, RS_meanstd, RS_quantiles, RS_optim = range(4)
 
     _BITS: ClassVar[tuple[int, ...]] = (8, 4, 8, 4, 16, 8, 6, 16, 8)
+
+    qtype: int
+    bits: int
+    rangestat: int
+    rangestat_arg: float
 
     def __init__(self, d: int = 0, qtype: int = 0) -> None:
         super().__init__(d)
@@ -487,6 +521,11 @@ class RaBitQuantizer(Quantizer):
     centroid : Pointer or array
         What vectors are off from; the origin where there is none.
     """
+
+    metric_type: int
+    nb_bits: int
+    centroid: Any
+    _made: dict[tuple[Any, ...], tuple[_steep.Codec, Floats | None]]
 
     def __init__(self, d: int = 0, metric: int = METRIC_L2, nb_bits: int = 1) -> None:
         super().__init__(d)

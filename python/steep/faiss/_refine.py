@@ -15,6 +15,12 @@ class IndexRefine(Index):
 
     fourcc = "IxRF"
 
+    base_index: Any
+    refine_index: Any
+    k_factor: float
+    own_fields: bool
+    own_refine_index: bool
+
     def __init__(self, base_index: Any = None, refine_index: Any = None) -> None:
         d, metric = (base_index.d, base_index.metric_type) if base_index is not None else (1, METRIC_L2)
         super().__init__(d, metric)

@@ -10,6 +10,10 @@ from steep.faiss._base import Floats, Index, Labels, is_similarity, require
 class _Several(Index):
     """What parts and copies have in common."""
 
+    _parts: list[Any]
+    own_indices: bool
+    _dimension_known: bool
+
     def __init__(self, d: Any = None, *_: Any) -> None:
         super().__init__(d if isinstance(d, (int, np.integer)) and not isinstance(d, bool) and d > 1 else 1)
         self._begin(_parts=[], own_indices=False, _dimension_known=self.d > 1)
@@ -57,6 +61,8 @@ class _Several(Index):
 
 class IndexShards(_Several):
     """Parts of the vectors in an index each; with `successive_ids` labels count on from one to the next."""
+
+    successive_ids: bool
 
     def __init__(self, d: Any = None, threaded: Any = False, successive_ids: bool = True) -> None:
         super().__init__(d)
