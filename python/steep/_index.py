@@ -431,7 +431,8 @@ def open(path: Path, mmap: bool = False) -> Index:
     if _steep.faiss_known(path):
         from steep.faiss._io import open_file
 
-        return open_file(path)
+        index: Index = open_file(path)
+        return index
     return Index._of(_steep.Index.open(path, mmap))
 
 

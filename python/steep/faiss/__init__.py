@@ -10,9 +10,9 @@
 >>> I[:, 0].tolist()
 [0, 1, 2]
 
-Classes, functions, conventions and files are those of Faiss 1.15: float32 in, ``D, I`` out, squared L2 distances,
-inner products in descending order, labels of int64, -1 where there are fewer than k. What differs, and the same
-line in the native interface, is in docs/coming-from-faiss.md.
+Classes, functions, conventions and files are those of Faiss 1.15: float32 in, ``D, I`` out, squared L2
+distances, inner products in descending order, labels of int64, -1 where there are fewer than k. What differs,
+and the same line in the native interface, is in docs/coming-from-faiss.md.
 """
 
 from importlib import import_module

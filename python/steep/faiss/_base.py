@@ -1,4 +1,4 @@
-"""What is every index of Faiss? Checks of arrays and conventions of results, around what each kind does by itself.
+"""What is every index of Faiss? Checks of arrays and conventions of results, around what each kind does.
 
 A kind of index implements the methods that begin with an underscore, on arrays that are checked: float32,
 C-contiguous, of the right width. Distances of those are Faiss's own: squared for L2, inner products as they
@@ -7,7 +7,7 @@ are.
 
 import copy
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from steep.faiss._selectors import IDSelector, IDSelectorBatch, spec
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.uint8]
+
+Filled = TypeVar("Filled", bound="npt.NDArray[Any]")
 
 METRIC_INNER_PRODUCT, METRIC_L2, METRIC_L1, METRIC_Linf, METRIC_Lp = range(5)
 (
@@ -63,16 +65,17 @@ def require(condition: Any, text: str) -> None:
         raise RuntimeError(f"Error: '{text}' failed")
 
 
-def into(given: Any, values: Any) -> Any:
+def into(given: Any, values: Filled) -> Filled:
     """Fill an array that the caller brought, or hand out the values themselves."""
     if given is None:
         return values
+    brought: Filled = given
     assert given.shape == values.shape
     given[...] = values
-    return given
+    return brought
 
 
-def as_faiss(metric: int, distances: Any) -> Any:
+def as_faiss(metric: int, distances: Floats) -> Floats:
     """Distances as Faiss tells them, from the core's, which are smaller for what is nearer."""
     return np.negative(distances, out=distances) if is_similarity(metric) else distances
 
@@ -96,7 +99,7 @@ def selected(params: Any, ids: Callable[[], Labels]) -> _steep.Selector | None:
 
 
 class Sealed:
-    """Objects whose attributes are those that they begin with: one misspelt is an error, not a wish unheard."""
+    """Objects whose attributes are those that they begin with: one misspelt is an error, not a lost wish."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if (
@@ -184,7 +187,7 @@ class Index(Sealed):
         """Learn from vectors of shape (n, d) what the index needs before any are added."""
         x = self._vectors(x, numeric_type)
         if xq_train is not None:
-            n, d = xq_train.shape
+            _, d = xq_train.shape
             assert d == self.d
         self._train(x)
 
@@ -356,7 +359,7 @@ class Index(Sealed):
         _array(residuals)[: n * self.d] = (_array(xs)[: n * self.d].reshape(n, self.d) - at).ravel()
 
     def _vectors(self, x: Any, numeric_type: int = Float32) -> Floats:
-        n, d = x.shape
+        _, d = x.shape
         assert d == self.d
         if numeric_type != Float32:
             if numeric_type != Float16:
@@ -378,7 +381,8 @@ class Index(Sealed):
         self.__dict__.update(other.__dict__)
 
     def __deepcopy__(self, memo: Any) -> "Index":
-        return clone_index(self)
+        twin: Index = clone_index(self)
+        return twin
 
     def _copy_to(self, other: Any) -> None:
         """Give a copy, made of the record, what a file does not hold."""

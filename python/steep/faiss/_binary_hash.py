@@ -140,14 +140,15 @@ class IndexBinaryHash(IndexBinary):
         return len(self._table.buckets()[0])
 
     def _buckets(self) -> _steep.Lists:
-        if self._lists is None:
+        lists = self._lists
+        if lists is None:
             known, sizes, rows = self._table.buckets()
             lists = _steep.Lists(max(len(known), 1), self.code_size, 1)
             ends = np.cumsum(sizes)
             for at, (begin, end) in enumerate(zip((ends - sizes).tolist(), ends.tolist(), strict=True)):
                 lists.append(at, self._ids[rows[begin:end]], self._vecs[rows[begin:end]])
             self._begin(_lists=lists)
-        return self._lists
+        return lists
 
     def _looked(self, x: Codes, params: Any) -> dict[str, Any]:
         require(params is None, "search params not supported for this index")
@@ -274,7 +275,8 @@ class IndexBinaryMultiHash(IndexBinary):
     def _candidates(self, x: Codes, params: Any) -> Labels:
         """The rows to look at for each query, each once, filled up with -1."""
         require(params is None, "search params not supported for this index")
-        masks, shortlists = flips(self.b, int(self.nflip)), [[] for _ in x]  # type: list[list[Labels]]
+        masks = flips(self.b, int(self.nflip))
+        shortlists: list[list[Labels]] = [[] for _ in x]
         stats = cvar.indexBinaryHash_stats
         for at, table in enumerate(self._tables):
             _, sizes, rows = table.buckets()

@@ -219,7 +219,7 @@ class IndexBinaryIVF(IndexBinary):
         self.invlists.reset()
         self._ntotal = 0
 
-    def check_compatible_for_merge(self, other: IndexBinary) -> None:
+    def check_compatible_for_merge(self, other: Any) -> None:
         """Refuse an index whose vectors cannot be taken over."""
         require(isinstance(other, IndexBinaryIVF), "other")
         require(other.d == self.d, "other->d == d")
@@ -286,7 +286,8 @@ class BinaryInvertedListScanner(Sealed):
 
     def _far(self, n: int, codes: Any) -> Counts:
         rows = pointed(codes, n * self._size, np.uint8, "codes").reshape(n, self._size)
-        return far(self._query, np.ascontiguousarray(rows))[0]
+        near: Counts = far(self._query, np.ascontiguousarray(rows))[0]
+        return near
 
     def _named(self, n: int, ids: Any) -> Labels:
         if self.store_pairs:

@@ -13,9 +13,11 @@ from steep.faiss._base import (
     METRIC_L2,
     Codes,
     Floats,
+    Index,
     Labels,
     Sealed,
     core_selector,
+    into,
     require,
     selected,
 )
@@ -153,9 +155,9 @@ class IndexBinary(Sealed):
 
     def _rows(self, x: Any) -> Codes:
         _, size = x.shape
-        x = checked(x)
+        rows: Codes = checked(x)
         assert size == self.code_size
-        return x
+        return rows
 
     def train(self, x: Any) -> None:
         """Learn from vectors of shape (n, code_size) what the index needs before any are added."""
@@ -191,11 +193,7 @@ class IndexBinary(Sealed):
         x = self._rows(x)
         assert k > 0
         found = self._search(x, int(k), None)[1]
-        if labels is None:
-            return found
-        assert labels.shape == found.shape
-        labels[...] = found
-        return labels
+        return into(labels, found)
 
     def range_search(self, x: Any, thresh: int, *, params: Any = None) -> tuple[Any, Floats, Labels]:
         """Find all vectors nearer than a threshold: query i's are at ``lims[i]:lims[i + 1]`` of D and I."""
@@ -219,18 +217,15 @@ class IndexBinary(Sealed):
 
     def reconstruct(self, key: int) -> Codes:
         """The vector that has a label."""
-        return self._reconstruct(np.array([key], np.int64))[0]
+        vector: Codes = self._reconstruct(np.array([key], np.int64))[0]
+        return vector
 
     def reconstruct_n(self, n0: int = 0, ni: int = -1, x: Any = None) -> Codes:
         """The vectors of ni labels from n0 on, (ni, code_size)."""
         ni = self.ntotal - n0 if ni == -1 else ni
         assert x is None or x.shape == (ni, self.code_size)
         require(ni == 0 or (n0 >= 0 and n0 + ni <= self.ntotal), "ni == 0 || (i0 >= 0 && i0 + ni <= ntotal)")
-        vectors = self._reconstruct_n(n0, ni)
-        if x is None:
-            return vectors
-        x[...] = vectors
-        return x
+        return into(x, self._reconstruct_n(n0, ni))
 
     def _reconstruct_n(self, n0: int, ni: int) -> Codes:
         return self._reconstruct(np.arange(n0, n0 + ni, dtype=np.int64))
@@ -288,7 +283,7 @@ class IndexBinaryFlat(IndexBinary):
     use_heap: bool
     query_batch_size: int
     approx_topk_mode: int
-    _store: Any
+    _store: Any  # _steep.Flat; none where there are no bits
 
     def __init__(self, d: int = 0) -> None:
         super().__init__(d)
@@ -332,16 +327,19 @@ class IndexBinaryFlat(IndexBinary):
             return np.empty((0, self.code_size), np.uint8)
         first, end = int(keys.min()), int(keys.max()) + 1
         if end - first <= 4 * len(keys):
-            return self._store.vectors(first, end)[keys - first]
+            near: Codes = self._store.vectors(first, end)[keys - first]
+            return near
         return np.concatenate([self._store.vectors(int(key), int(key) + 1) for key in keys])
 
     def _reconstruct_n(self, n0: int, ni: int) -> Codes:
         if self._store is None:
             return np.empty((0, 0), np.uint8)
-        return self._store.vectors(n0, n0 + ni)
+        vectors: Codes = self._store.vectors(n0, n0 + ni)
+        return vectors
 
     def _remove(self, selector: IDSelector) -> int:
-        return self._store.remove(core_selector(selector, self._numbers))
+        removed: int = self._store.remove(core_selector(selector, self._numbers))
+        return removed
 
     def reset(self) -> None:
         """Forget all vectors."""
@@ -386,9 +384,9 @@ class IndexBinaryHNSW(IndexBinary):
     def _stored(self) -> Any:
         return self.storage._store, _steep.Codec.binary(self.d)
 
-    _preset = IndexHNSW._preset
-    _take_back = IndexHNSW._take_back
-    _asked = IndexHNSW._asked
+    _preset: Any = IndexHNSW._preset
+    _take_back: Any = IndexHNSW._take_back
+    _asked: Any = IndexHNSW._asked
 
     def _add(self, x: Codes, ids: Labels | None) -> None:
         first = self.ntotal
@@ -420,7 +418,8 @@ class IndexBinaryHNSW(IndexBinary):
         return counts(distances), labels
 
     def _reconstruct(self, keys: Labels) -> Codes:
-        return self.storage._reconstruct(keys)
+        vectors: Codes = self.storage._reconstruct(keys)
+        return vectors
 
     def reset(self) -> None:
         """Forget all vectors."""
@@ -447,7 +446,7 @@ class IndexBinaryFromFloat(IndexBinary):
 
     fourcc = "IBFf"
 
-    index: Any
+    index: Index
     own_fields: bool
 
     def __init__(self, index: Any = None) -> None:
@@ -477,8 +476,8 @@ class IndexBinaryFromFloat(IndexBinary):
         """How many bits differ, by how far vectors of -1 and 1 are."""
         metric = self.index.metric_type
         if metric == METRIC_INNER_PRODUCT:
-            return (self.d - distances) / 2
-        return distances / (2 if metric == METRIC_L1 else 4)
+            return (self.d - distances) / np.float32(2)
+        return distances / np.float32(2 if metric == METRIC_L1 else 4)
 
     def reset(self) -> None:
         """Forget all vectors."""
@@ -503,7 +502,7 @@ class IndexBinaryIDMap(IndexBinary):
 
     fourcc = "IBMp"
 
-    index: Any
+    index: IndexBinary
     own_fields: bool
     _ids: Labels
 

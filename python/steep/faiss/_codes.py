@@ -1,6 +1,6 @@
 """Every vector as a code, without lists: product, scalar and RaBitQ codes."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -160,7 +160,7 @@ class IndexFlatCodes(Index):
         require(ids is None, "!xids")
         self._append(codes)
 
-    def _restored(self, record: dict[str, Any]) -> Any:
+    def _restored(self, record: dict[str, Any]) -> Self:
         self._begin(is_trained=bool(record["is_trained"]), metric_arg=record.get("metric_arg", 0.0))
         self._put_codes(record["codes"])
         return self
@@ -251,7 +251,7 @@ class FastScan:
 
 
 class IndexPQFastScan(FastScan, IndexFlatCodes):
-    """Product codes of four bits, looked up 32 at a time; distances are those of the codes, as of `IndexPQ`."""
+    """Product codes of four bits, looked up 32 at a time; distances are those of `IndexPQ`."""
 
     fourcc = "IPfs"
     _block = 32

@@ -218,7 +218,8 @@ def _ivf(d: int, nlist: int, coarse: tuple[Any, int], code: str, metric: int, wh
         raise _refuse(code, whole)
     index.quantizer_trains_alone = alone
     index.own_fields = True
-    return index
+    made: IndexIVF = index
+    return made
 
 
 def _graph(d: int, kind: str, degree: int, code: str, metric: int, whole: str) -> Any:
@@ -234,7 +235,6 @@ def _graph(d: int, kind: str, degree: int, code: str, metric: int, whole: str) -
 
 
 def _codes(d: int, code: str, metric: int, whole: str) -> Index:
-    index: Any
     if code in ("Flat", "FlatL2", "FlatIP"):
         return IndexFlat(d, metric)
     if m := re.fullmatch(r"PQ(\d+)x4fs(?:_(\d+))?", code):

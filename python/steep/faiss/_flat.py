@@ -25,7 +25,7 @@ from steep.faiss._simd import threads
 
 
 class IndexFlat(Index):
-    """Exact search. The core finds integers among the floats, and rules vectors out by codes once that pays."""
+    """Exact search. The core finds integers among floats, and rules vectors out by codes once that pays."""
 
     code_size: int
     _store: _steep.Flat
@@ -33,7 +33,6 @@ class IndexFlat(Index):
     def __init__(self, d: int, metric: int = METRIC_L2, metric_arg: float = 0.0) -> None:
         super().__init__(d, metric)
         self._begin(metric_arg=metric_arg, code_size=4 * self.d)
-        self._store: _steep.Flat
         self.reset()
 
     @property
@@ -44,7 +43,8 @@ class IndexFlat(Index):
     @property
     def metric_arg(self) -> float:
         """The exponent of ``METRIC_Lp``."""
-        return self.__dict__["metric_arg"]
+        value: float = self.__dict__["metric_arg"]
+        return value
 
     @metric_arg.setter
     def metric_arg(self, value: float) -> None:
@@ -225,7 +225,9 @@ class IndexFlat1D(IndexFlatL2):
 
 def _tame(x: Floats) -> tuple[Floats, Any]:
     """Queries without NaN and infinities, which have no neighbours, and which queries those were."""
-    wild = ~np.isfinite(x).all(1) if not np.isfinite(np.add.reduce(x, None)) else None
-    if wild is None or not wild.any():
+    if np.isfinite(np.add.reduce(x, None)):
+        return x, None
+    wild: Any = ~np.isfinite(x).all(1)
+    if not wild.any():
         return x, None
     return np.where(wild[:, None], np.float32(0), x), wild

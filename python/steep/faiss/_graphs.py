@@ -86,10 +86,12 @@ class IndexGraph(Index):
         return bool(lengths.min() >= (1 - ALIKE) * lengths.max())
 
     def _reconstruct(self, keys: Labels) -> Floats:
-        return self._storage()._reconstruct(keys)
+        vectors: Floats = self._storage()._reconstruct(keys)
+        return vectors
 
     def _reconstruct_n(self, n0: int, ni: int) -> Floats:
-        return self._storage()._reconstruct_n(n0, ni)
+        vectors: Floats = self._storage()._reconstruct_n(n0, ni)
+        return vectors
 
     def get_distance_computer(self) -> Any:
         """Distances of stored vectors from a query."""

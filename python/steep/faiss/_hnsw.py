@@ -1,11 +1,18 @@
 """What are the graphs of Faiss's indexes? Their arrays, to be read and written, around the core's."""
 
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from steep import _steep
-from steep.faiss._arrays import Float64Vector, Int32Vector, MaybeOwnedVectorInt32, Pointer, UInt64Vector
+from steep.faiss._arrays import (
+    Float64Vector,
+    Int32Vector,
+    MaybeOwnedVectorInt32,
+    Pointer,
+    UInt64Vector,
+    Vector,
+)
 from steep.faiss._base import Floats, Sealed, require
 from steep.faiss._random import RandomGenerator
 from steep.faiss._simd import threads
@@ -22,6 +29,9 @@ _ARRAYS: dict[str, Any] = {
 def refused(text: str) -> RuntimeError:
     """What Faiss's C++ would throw."""
     return RuntimeError(text)
+
+
+Seen = TypeVar("Seen", bound=Vector)
 
 
 class HNSW(Sealed):
@@ -88,10 +98,10 @@ class HNSW(Sealed):
             arrays = {array: self._core.part(array) for array in _ARRAYS}
             # Whoever writes to the graph wants what was written to be searched.
             self._begin(_native=None, _loose=arrays | {"entry_point": entry, "max_level": top})
-        kind = _ARRAYS.get(name)
-        self._loose[name] = int(values) if kind is None else np.array(values, kind).reshape(-1)
+        kind, loose = _ARRAYS.get(name), cast("dict[str, Any]", self._loose)
+        loose[name] = int(values) if kind is None else np.array(values, kind).reshape(-1)
 
-    def _window(self, kind: Any, name: str) -> Any:
+    def _window(self, kind: type[Seen], name: str) -> Seen:
         return kind.over(lambda: self._get(name), lambda values: self._put(name, values))
 
     @property
@@ -257,9 +267,10 @@ class HNSW(Sealed):
     def from_record(cls, record: dict[str, Any]) -> "HNSW":
         """The graph that a file holds."""
         hnsw = cls()
-        arrays = [np.ascontiguousarray(record[name], kind) for name, kind in _ARRAYS.items()]
+        arrays: list[Any] = [np.ascontiguousarray(record[name], kind) for name, kind in _ARRAYS.items()]
+        arrays += [record["entry_point"], record["max_level"]]
         try:
-            core = _steep.Hnsw.of(*arrays, record["entry_point"], record["max_level"])
+            core = _steep.Hnsw.of(*arrays)
         except ValueError as error:
             raise refused(str(error)) from None
         hnsw._begin(_made=core, efConstruction=record["efConstruction"], efSearch=record["efSearch"])

@@ -23,7 +23,7 @@ class IndexIDMap(Index):
 
     fourcc = "IxMp"
 
-    index: Any
+    index: Index
     own_fields: bool
     _ids: Labels
 
@@ -64,7 +64,7 @@ class IndexIDMap(Index):
     def _add(self, x: Floats, ids: Labels | None) -> None:
         require(ids is not None, "add does not make sense with IndexIDMap, use add_with_ids")
         self.index.add(x)
-        self._put_ids(np.concatenate([self._ids, ids]))  # type: ignore[list-item]
+        self._put_ids(np.concatenate([self._ids, ids]))
 
     def add(self, x: Any, numeric_type: int = 0) -> None:
         """Refuse vectors without ids."""
@@ -73,7 +73,7 @@ class IndexIDMap(Index):
     def _add_codes(self, codes: Any, ids: Labels | None) -> None:
         require(ids is not None, "add_sa_codes needs ids with IndexIDMap")
         self.index.add_sa_codes(codes)
-        self._put_ids(np.concatenate([self._ids, ids]))  # type: ignore[list-item]
+        self._put_ids(np.concatenate([self._ids, ids]))
 
     def _inner(self, params: Any) -> Any:
         """The parameters for the index within: a selector there is of its own numbers."""
@@ -178,12 +178,13 @@ class IndexIDMap2(IndexIDMap):
         require(len(np.unique(self._ids)) == len(self._ids), "ids are unique")
 
     def _rows(self, keys: Labels) -> Labels:
-        if self._order is None:
-            self._begin(_order=np.argsort(self._ids, kind="stable"))
         order = self._order
+        if order is None:
+            order = np.argsort(self._ids, kind="stable")
+            self._begin(_order=order)
         # The last of several rows with one id, as a map that is written in turn has it.
         at = np.searchsorted(self._ids[order], keys, side="right") - 1
-        rows = order[np.maximum(at, 0)] if len(order) else np.zeros(len(keys), np.int64)
+        rows: Labels = order[np.maximum(at, 0)] if len(order) else np.zeros(len(keys), np.int64)
         for key, row in zip(keys.tolist(), rows.tolist(), strict=True):
             if not len(order) or self._ids[row] != key:
                 raise RuntimeError(f"key {key} not found")

@@ -152,7 +152,8 @@ class FileIOReader(IOReader):
         weakref.finalize(self, self._file.close)
 
     def read(self, n: int) -> bytes:
-        return self._file.read(n)
+        data: bytes = self._file.read(n)
+        return data
 
 
 class FileIOWriter(IOWriter):
@@ -315,7 +316,7 @@ def _write(record: Record, target: Any, root: str) -> None:
         if isinstance(target, (str, os.PathLike)):
             _steep.faiss_write(record, os.fspath(target), root)
         elif isinstance(target, VectorIOWriter):
-            target._take(_steep.faiss_write(record, None, root))
+            target._take(np.asarray(_steep.faiss_write(record, None, root)))
         elif isinstance(target, IOWriter) or hasattr(target, "write"):
             _steep.faiss_write(record, target.write, root)
             if isinstance(target, FileIOWriter):

@@ -51,7 +51,7 @@ class IndexIVF(Index):
     PARALLEL_MODE_NO_HEAP_INIT: ClassVar[int] = 1024
     _block: ClassVar[int] = 1
 
-    quantizer: Any
+    quantizer: Index
     nlist: int
     nprobe: int
     max_codes: int
@@ -122,7 +122,7 @@ class IndexIVF(Index):
     # Lists.
 
     @property
-    def ntotal(self) -> int:  # type: ignore[override]
+    def ntotal(self) -> int:
         """Number of vectors."""
         return self._ntotal
 
@@ -148,10 +148,12 @@ class IndexIVF(Index):
         if not self.by_residual:
             return None
         codec = self._codec()
-        if self._centers is None or self._centers[0] is not codec:
+        made = self._centers
+        if made is None or made[0] is not codec:
             rows = self._center_rows()
-            self._begin(_centers=(codec, _steep.Centers(codec, native_metric(self.metric_type), rows)))
-        return self._centers[1]
+            made = codec, _steep.Centers(codec, native_metric(self.metric_type), rows)
+            self._begin(_centers=made)
+        return made[1]
 
     # Training.
 

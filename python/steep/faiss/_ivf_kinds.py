@@ -16,7 +16,8 @@ from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuan
 def _quantizer_of(record: dict[str, Any]) -> Index:
     from steep.faiss._io import from_record
 
-    return from_record(record["quantizer"])
+    quantizer: Index = from_record(record["quantizer"])
+    return quantizer
 
 
 def _in_blocks(index: Any, blocks: list[Codes], block_size: int) -> dict[str, Any]:
@@ -118,7 +119,7 @@ class IndexIVFPQ(IndexIVF):
 
     def train_encoder_num_vectors(self) -> int:
         """How many vectors the codes are learned from at most."""
-        return self.pq.cp.max_points_per_centroid * self.pq.ksub
+        return int(self.pq.cp.max_points_per_centroid) * self.pq.ksub
 
     def _train_encoder(self, x: Floats, keys: Labels) -> None:
         self.pq.verbose = self.verbose

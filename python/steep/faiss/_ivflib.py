@@ -29,7 +29,7 @@ def extract_index_ivf(index: Any) -> IndexIVF:
 
 def _turned(index: Any, x: Any) -> tuple[IndexIVF, Floats]:
     """The index within, and the queries as it gets them."""
-    n, d = x.shape
+    _, d = x.shape
     assert d == index.d
     x = np.ascontiguousarray(x, np.float32)
     while not isinstance(index, IndexIVF):

@@ -333,8 +333,11 @@ class DirectMap(Sealed):
 
     def _restore(self, record: dict[str, Any]) -> None:
         table = np.asarray(record.get("hashtable", ()), np.int64).reshape(-1, 2)
+        places = zip(table[:, 0].tolist(), table[:, 1].tolist(), strict=True)
         self._begin(
-            type=record["type"], _array=np.array(record["array"], np.int64), _table=dict(table.tolist())
+            type=record["type"],
+            _array=np.array(record["array"], np.int64),
+            _table=dict(places),
         )
 
 

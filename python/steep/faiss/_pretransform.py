@@ -44,7 +44,7 @@ class IndexPreTransform(Index):
     fourcc = "IxPT"
 
     chain: Chain
-    index: Any
+    index: Index
     own_fields: bool
 
     def __init__(self, *arguments: Any) -> None:

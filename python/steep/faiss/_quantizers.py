@@ -1,7 +1,7 @@
-"""What do scripts see of a quantizer? Product, scalar and RaBitQ codes by Faiss's names, over the core's codecs.
+"""What do scripts see of a quantizer? Product, scalar and RaBitQ codes by Faiss's names, of the core.
 
-A quantizer keeps what Faiss keeps, in arrays that scripts read and write; the core's codec is made of them when it
-is first wanted, and again when they have changed.
+A quantizer keeps what Faiss keeps, in arrays that scripts read and write; the core's codec is made of them
+when it is first wanted, and again when they have changed.
 """
 
 from collections.abc import Callable
@@ -47,9 +47,9 @@ class Quantizer(Sealed):
 
     def _rows(self, x: Any) -> Floats:
         _, d = x.shape
-        x = np.ascontiguousarray(x, np.float32)
+        rows: Floats = np.ascontiguousarray(x, np.float32)
         assert d == self.d
-        return x
+        return rows
 
     def train(self, x: Any) -> None:
         """Learn from vectors.
@@ -123,7 +123,7 @@ class _Learned(Quantizer):
     _before: Any
 
     def _learns(self, values: Floats) -> None:
-        # Codecs by what they are made from besides, and what the array was then where somebody may write to it.
+        # Codecs by what they are made from besides, and what the array was then where it may be written to.
         self._begin(_values=values, _made={}, _lent=False, _before=None)
 
     def _vector(self) -> Float32Vector:
@@ -225,7 +225,8 @@ class ProductQuantizer(_Learned):
         return _steep.Codec.product(self.d, self.M, self.nbits, self._values)
 
     def _book(self, m: int) -> Floats:
-        return self._values.reshape(self.M, self.ksub, self.dsub)[m]
+        book: Floats = self._values.reshape(self.M, self.ksub, self.dsub)[m]
+        return book
 
     # Learning.
 
@@ -540,7 +541,7 @@ class RaBitQuantizer(Quantizer):
         return (d + 7) // 8 + 8 + more
 
     def _codec(self, qb: int = 0, centered: bool = False, centroid: Floats | None = None) -> _steep.Codec:
-        """The codec for queries of `qb` bits; of what vectors are off from `centroid`, or from the quantizer's own."""
+        """The codec for queries of `qb` bits; about `centroid`, or the quantizer's own."""
         require(0 <= qb <= 8, "qb <= 8")
         require(self.metric_type in (METRIC_L2, METRIC_INNER_PRODUCT), "metric L2 or inner product")
         if centroid is None and self.centroid is not None:

@@ -1,5 +1,6 @@
 """Results of one index, ranked anew by the distances of another."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ class IndexRefine(Index):
 
     fourcc = "IxRF"
 
-    base_index: Any
-    refine_index: Any
+    base_index: Index
+    refine_index: Index
     k_factor: float
     own_fields: bool
     own_refine_index: bool
@@ -95,7 +96,7 @@ class IndexRefine(Index):
         lims, _, labels = self.base_index.range_search(x, radius, params=inner)
         lims = lims.astype(np.int64)
         kept_lims, kept_distances, kept_labels = [0], [], []
-        for query, (first, end) in enumerate(zip(lims[:-1], lims[1:], strict=True)):
+        for query, (first, end) in enumerate(pairwise(lims.tolist())):
             some = labels[first:end]
             if len(some):
                 distances, names = self._ranked(x[query : query + 1], len(some), some[None])

@@ -10,12 +10,13 @@ from steep.faiss._base import Floats, Index, Labels, is_similarity, require
 class _Several(Index):
     """What parts and copies have in common."""
 
-    _parts: list[Any]
+    _parts: list[Index]
     own_indices: bool
     _dimension_known: bool
 
     def __init__(self, d: Any = None, *_: Any) -> None:
-        super().__init__(d if isinstance(d, (int, np.integer)) and not isinstance(d, bool) and d > 1 else 1)
+        known = isinstance(d, (int, np.integer)) and not isinstance(d, bool) and d > 1
+        super().__init__(int(d) if known else 1)
         self._begin(_parts=[], own_indices=False, _dimension_known=self.d > 1)
 
     def at(self, i: int) -> Any:

@@ -194,6 +194,17 @@ def get_cycles() -> int:
 class _Variables:
     """`cvar`: Faiss's global variables; those that steer nothing here can be set and read all the same."""
 
+    indexIVF_stats: "Stats"
+    indexPQ_stats: "Stats"
+    indexIVFPQ_stats: "Stats"
+    indexBinaryHash_stats: "Stats"
+    hnsw_stats: "Stats"
+    IVFFastScan_stats: "Stats"
+    FastScan_stats: "Stats"
+    rabitq_stats: "Stats"
+    indexPanorama_stats: "Stats"
+    partition_stats: "Stats"
+
     def __init__(self) -> None:
         self.index_factory_verbose = 0
         self.distance_compute_blas_threshold = 20
@@ -212,7 +223,7 @@ class _Variables:
         self.multi_index_quantizer_search_bs = 32768
         self.index_read_warn_on_null_invlists = True
         self.visited_table_hashset_threshold = 500_000
-        for name in _STATS:
+        for name in type(self).__annotations__:
             setattr(self, name, Stats())
 
 
@@ -225,6 +236,13 @@ class Stats:
         *("refine_cycles", "n_dis", "nlists", "bissect_cycles", "compress_cycles"),
         *("total_dims", "total_dims_scanned", "ratio_dims_scanned"),
     ]
+
+    nq: int
+    nlist: int
+    ndis: int
+    n1: int
+    n2: int
+    nhops: int
 
     def __init__(self) -> None:
         self.reset()
@@ -239,11 +257,6 @@ class Stats:
             raise AttributeError(name)
         raise AttributeError(f"the statistics have no counter {name!r}: there are {', '.join(self._FIELDS)}")
 
-
-_STATS = [
-    *("indexIVF_stats", "indexPQ_stats", "indexIVFPQ_stats", "indexBinaryHash_stats", "hnsw_stats"),
-    *("IVFFastScan_stats", "FastScan_stats", "rabitq_stats", "indexPanorama_stats", "partition_stats"),
-]
 
 cvar = _Variables()
 

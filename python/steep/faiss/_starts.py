@@ -68,7 +68,7 @@ class ClusteringInitialization(Owned):
         known = np.concatenate([given, chosen[:first]])
         far = _squares(x, known).min(axis=1).astype(np.float64)
         total = far.sum()
-        chance = 0.5 / len(x) + (0.5 * far / total if total > 0 else 0.5 / len(x))
+        chance: Any = 0.5 / len(x) + (0.5 * far / total if total > 0 else 0.5 / len(x))
         chance /= chance.sum()
         for at in range(first, self.k):
             some = random.choice(len(x), max(self.afkmc2_chain_length, 1), p=chance)

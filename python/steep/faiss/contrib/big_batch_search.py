@@ -98,7 +98,8 @@ class _Search:
             state = pickle.load(file)
         assert state["sizes"] == self._sizes(), f"{path} is of other queries or another index"
         self.heap.D[:], self.heap.I[:] = state["rh"]
-        return state["completed"]
+        completed: set[int] = state["completed"]
+        return completed
 
 
 def _results(search: _Search, lists: list[int], ahead: int, workers: int) -> Iterator[tuple[Any, ...]]:

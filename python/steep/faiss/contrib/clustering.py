@@ -200,7 +200,7 @@ class DatasetAssignSparse(DatasetAssign):
 
     def assign_to(self, centroids: Any, weights: Any = None) -> tuple[Any, Any, Any]:
         """The nearest centroids, the distances, and the sums of the vectors of each centroid."""
-        import scipy.sparse
+        import scipy.sparse  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
 
         D, I = (found.ravel() for found in self.perform_search(centroids))
         n = self.x.shape[0]

@@ -217,7 +217,7 @@ class DatasetGlove(Dataset):
     d, nt, metric = 100, 0, "IP"
 
     def __init__(self, loc: str | None = None, download: bool = False) -> None:
-        import h5py
+        import h5py  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
 
         assert not download, "not implemented: download the file yourself"
         file = h5py.File(loc or os.path.join(dataset_basedir, "glove", "glove-100-angular.hdf5"), "r")

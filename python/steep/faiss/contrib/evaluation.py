@@ -103,7 +103,7 @@ def range_PR_multiple_thresholds(
         within = np.searchsorted(far, thresholds)
         right = np.concatenate([[0], np.cumsum(np.isin(found, truth))])
         counts[:, :, q] = np.full_like(within, truth.size), within, right[within]
-    pairs = [counts_to_PR(*counts[:, t], mode=mode) for t in range(len(thresholds))]
+    pairs = [counts_to_PR(counts[0, t], counts[1, t], counts[2, t], mode) for t in range(len(thresholds))]
     return np.array([p for p, _ in pairs]), np.array([r for _, r in pairs])
 
 

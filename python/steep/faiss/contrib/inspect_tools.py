@@ -12,7 +12,8 @@ def get_invlist(invlists: Any, l: int) -> tuple[Any, Any]:
     size = invlists.list_size(l)
     ids = faiss.rev_swig_ptr(invlists.get_ids(l), size).copy()
     if isinstance(invlists, faiss.BlockInvertedLists):
-        each, block = invlists.n_per_block, invlists.block_size
+        blocks: Any = invlists
+        each, block = int(blocks.n_per_block), int(blocks.block_size)
         shape: tuple[int, ...] = (-(-size // each), block // each, each)
     else:
         shape = (size, invlists.code_size)

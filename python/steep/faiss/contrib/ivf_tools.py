@@ -16,7 +16,7 @@ def _check(index: Any, x: Any) -> int:
     n, d = x.shape
     d *= 8 if _binary(index) else 1
     assert d == index.d, f"vectors have {d} coordinates, the index {index.d}"
-    return n
+    return int(n)
 
 
 def add_preassigned(index_ivf: Any, x: Any, a: Any, ids: Any = None) -> None:
@@ -48,7 +48,10 @@ def search_preassigned(
         xq = index_ivf.chain.at(0).apply(xq)
         index_ivf = index_ivf.index
     n = _check(index_ivf, xq)
-    return index_ivf.search_preassigned(xq, k, list_nos, _coarse(index_ivf, n, list_nos, coarse_dis))
+    found: tuple[Any, Any] = index_ivf.search_preassigned(
+        xq, k, list_nos, _coarse(index_ivf, n, list_nos, coarse_dis)
+    )
+    return found
 
 
 def range_search_preassigned(
@@ -57,7 +60,8 @@ def range_search_preassigned(
     """Find all vectors of the given lists within a radius."""
     n = _check(index_ivf, x)
     coarse = _coarse(index_ivf, n, list_nos, coarse_dis)
-    return index_ivf.range_search_preassigned(x, radius, list_nos, coarse)
+    found: tuple[Any, Any, Any] = index_ivf.range_search_preassigned(x, radius, list_nos, coarse)
+    return found
 
 
 def replace_ivf_quantizer(index_ivf: Any, new_quantizer: Any) -> Any:
