@@ -21,7 +21,7 @@ from steep.faiss._homes import HOMES
 
 _HOME = {name: module for module, names in HOMES.items() for name in names.split()}
 
-__all__ = list(_HOME)
+__all__ = list(_HOME)  # pyright: ignore[reportUnsupportedDunderAll] # __init__.pyi lists them
 
 #: What this package has not, and what to take in its place.
 _INSTEAD = {

@@ -5,9 +5,12 @@ core's, and a `Vector` may be a window onto state that lives elsewhere (`Vector.
 through it arrives there.
 """
 
+# What callers pass is checked at run time too.
+# pyright: reportUnnecessaryIsInstance=false
+
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -51,12 +54,13 @@ def swig_ptr(a: Any) -> Pointer:
         return Pointer(np.frombuffer(a, np.int8))
     if not isinstance(a, np.ndarray):
         raise ValueError(f"input not a numpy array: {type(a).__name__}")
-    if not a.flags.c_contiguous:
+    array = cast("Values", a)
+    if not array.flags.c_contiguous:
         raise ValueError("array is not C-contiguous: pass numpy.ascontiguousarray(a)")
-    if a.dtype.name not in _POINTABLE:
-        raise ValueError(f"did not recognize array type {a.dtype}")
-    flat = a.reshape(-1)
-    return Pointer(flat.view(np.uint16) if a.dtype == np.float16 else flat)
+    if array.dtype.name not in _POINTABLE:
+        raise ValueError(f"did not recognize array type {array.dtype}")
+    flat = array.reshape(-1)
+    return Pointer(flat.view(np.uint16) if array.dtype == np.float16 else flat)
 
 
 def rev_swig_ptr(ptr: Pointer, n: int) -> Values:
@@ -70,11 +74,12 @@ def rev_swig_ptr(ptr: Pointer, n: int) -> Values:
 
 def pointed(pointer: Any, n: int | None, dtype: npt.DTypeLike, name: str = "argument") -> Values:
     """The array behind an argument that Faiss takes as a pointer: n elements of `dtype`."""
-    array = pointer.array if isinstance(pointer, Pointer) else pointer
-    if not isinstance(array, np.ndarray):
+    given = pointer.array if isinstance(pointer, Pointer) else pointer
+    if not isinstance(given, np.ndarray):
         raise TypeError(
             f"{name} of type {type(pointer).__name__}: pass swig_ptr of an array of {np.dtype(dtype)}"
         )
+    array = cast("Values", given)
     if array.dtype != dtype:
         raise TypeError(f"{name} points to {array.dtype}: it takes {np.dtype(dtype)}")
     array = array.reshape(-1) if array.flags.c_contiguous else np.ravel(array)
@@ -123,7 +128,7 @@ def whole(name: str, n: Any) -> int:
         raise TypeError(f"{name} of type {type(n).__name__}: expected a whole number")
     if n < 0:
         raise OverflowError(f"{name} = {n}: expected 0 or more")
-    return int(n)
+    return int(n)  # pyright: ignore[reportUnknownArgumentType]
 
 
 class Elements(Owned):
@@ -507,7 +512,7 @@ DEPRECATED: dict[str, type[Any]] = {
 }
 globals().update(DEPRECATED)
 
-__all__ = [
+__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "ClusteringIterationStatsVector",
     "Float32Vector",
     "Float32VectorVector",

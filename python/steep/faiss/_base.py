@@ -5,6 +5,9 @@ C-contiguous, of the right width. Distances of those are Faiss's own: squared fo
 are.
 """
 
+# What callers pass is checked at run time too.
+# pyright: reportUnnecessaryIsInstance=false
+
 import copy
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar

@@ -161,9 +161,11 @@ class IndexBinaryHash(IndexBinary):
         return asked(keys, np.zeros(keys.shape, np.float32), "l2", None, ALL_CODES, None)
 
     def _search(self, x: Codes, k: int, params: Any) -> tuple[Counts, Labels]:
-        codec, found = _steep.Codec.binary(self.d), []
-        for some in (x[piece] for piece in pieces(x)):
-            found.append(self._buckets().search(codec, bits(some), k, self._looked(some, params)))
+        codec = _steep.Codec.binary(self.d)
+        found = [
+            self._buckets().search(codec, bits(some), k, self._looked(some, params))
+            for some in (x[piece] for piece in pieces(x))
+        ]
         labels, distances = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return counts(distances), labels
 
@@ -283,7 +285,7 @@ class IndexBinaryMultiHash(IndexBinary):
             ends = np.cumsum(sizes)
             keys = table.keys(hashes(x, at * self.b, self.b)[:, None] ^ masks)
             stats.nlist += int((keys >= 0).sum())
-            for query, key in zip(*np.nonzero(keys >= 0), strict=True):
+            for query, key in np.argwhere(keys >= 0).tolist():
                 bucket = keys[query, key]
                 shortlists[query].append(rows[ends[bucket] - sizes[bucket] : ends[bucket]])
         unique = [np.unique(np.concatenate(some)) if some else np.empty(0, np.int64) for some in shortlists]

@@ -135,7 +135,9 @@ class IndexBinaryIVF(IndexBinary):
         return self._in_lists(x, k, keys, most, params)
 
     def _in_lists(self, x: Codes, k: int, keys: Labels, most: int, params: Any) -> tuple[Counts, Labels]:
-        codec, distances, labels = _steep.Codec.binary(self.d), [], []
+        codec = _steep.Codec.binary(self.d)
+        distances: list[Counts] = []
+        labels: list[Labels] = []
         for some in pieces(x):
             how = self._asked(keys[some], most, params)
             ids, far = self.invlists._core.search(codec, bits(x[some]), k, how)

@@ -1,6 +1,9 @@
 """Vectors of bits, eight to a byte: IndexBinary and its kinds, around the core's Hamming distances."""
 
-from typing import Any, ClassVar
+# What callers pass is checked at run time too.
+# pyright: reportUnnecessaryIsInstance=false
+
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -371,7 +374,7 @@ class IndexBinaryHNSW(IndexBinary):
 
     def __init__(self, d: Any = 0, M: int = 32) -> None:
         storage = d if isinstance(d, IndexBinary) else None
-        super().__init__(d if storage is None else storage.d)
+        super().__init__(cast("int", d if storage is None else storage.d))
         self._begin(
             hnsw=HNSW(M),
             storage=storage or IndexBinaryFlat(self.d),

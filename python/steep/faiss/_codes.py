@@ -1,6 +1,9 @@
 """Every vector as a code, without lists: product, scalar and RaBitQ codes."""
 
-from typing import Any, ClassVar, Self
+# D, I and M are what Faiss calls distances, labels and parts.
+# pyright: reportConstantRedefinition=false
+
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
@@ -399,7 +402,7 @@ class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
         if orig is not None:
             bbs = metric if metric > 1 else 32
             d, metric, nb_bits = orig.d, orig.metric_type, orig.rabitq.nb_bits
-        super().__init__(d, metric, nb_bits)
+        super().__init__(cast("int | None", d), metric, nb_bits)
         self._begin_fastscan(self.d, -(-self.d // 4), 4, bbs)
         self._begin(qb=8)
         if orig is not None:

@@ -4,6 +4,9 @@ The numeric work is the core's. Functions that Faiss exports from C++ take `swig
 into the array that they are given, as they do there.
 """
 
+# D, I and M are what Faiss calls distances, labels and parts.
+# pyright: reportConstantRedefinition=false
+
 from typing import Any
 
 import numpy as np

@@ -4,6 +4,9 @@
 grammar has and this package has not is refused by the part's name.
 """
 
+# What callers pass is checked at run time too.
+# pyright: reportUnnecessaryIsInstance=false
+
 import re
 from collections.abc import Callable
 from typing import Any
@@ -140,7 +143,8 @@ def _index(d: int, text: str, metric: int, whole: str) -> Any:
         if parts[at] in ("IDMap", "IDMap2") and rest:
             kind = IndexIDMap if parts[at] == "IDMap" else IndexIDMap2
             return kind(_index(d, ",".join(rest), metric, whole))
-    links, at, width = [], 0, d
+    links: list[Any] = []
+    at, width = 0, d
     while at < len(parts) - 1 and (link := _transform(parts[at], width)) is not None:
         links.append(link)
         at, width = at + 1, link.d_out

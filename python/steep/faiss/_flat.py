@@ -47,7 +47,7 @@ class IndexFlat(Index):
         return value
 
     @metric_arg.setter
-    def metric_arg(self, value: float) -> None:
+    def metric_arg(self, value: float) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._begin(metric_arg=float(value))
         if self.metric_type == METRIC_Lp:
             x = self._all()

@@ -1,7 +1,7 @@
 """Graphs over stored vectors: IndexHNSW and IndexNSG in Faiss's layout, and what their storages are."""
 
 import copy
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -111,7 +111,7 @@ class IndexHNSW(IndexGraph):
         if storage is not None:
             d, metric = storage.d, storage.metric_type
         # Faiss's default index is one of no dimensions, to be filled in by a file.
-        super().__init__(d or 1, metric)
+        super().__init__(cast("int", d or 1), metric)
         self._begin(hnsw=HNSW(M), init_level0=True, keep_max_size_level0=False, use_visited_hashset=None)
         self.hnsw.is_similarity = metric == METRIC_INNER_PRODUCT
         self._begin_graph(storage, False, True)
@@ -311,12 +311,17 @@ class IndexHNSWFlat(IndexHNSW):
                     store, self._metric(), 64 if self._slots() > 64 else 32, threads()
                 )
             else:
-                native.add(x, threads())
+                cast("_steep.NativeGraph", native).add(x, threads())
         except BaseException:
             self._take_back(first)
             raise
         ef = max(int(hnsw.efConstruction), 1)
-        hnsw._begin(_native=native, _pending=lambda graph: graph.take(native, store, ef, threads()))
+        graph = cast("_steep.NativeGraph", native)
+
+        def pending(core: _steep.Hnsw) -> None:
+            core.take(graph, store, ef, threads())
+
+        hnsw._begin(_native=graph, _pending=pending)
 
     def _slots(self) -> int:
         return self.hnsw.nb_neighbors(0)
@@ -409,7 +414,7 @@ class IndexNSG(IndexGraph):
         storage = d if isinstance(d, Index) else None
         if storage is not None:
             d, metric = storage.d, storage.metric_type
-        super().__init__(d or 1, metric)
+        super().__init__(cast("int", d or 1), metric)
         self._begin_nsg(NSG(R), 0 if storage is None else 1)
         self._begin_graph(storage, False, True)
 

@@ -64,7 +64,7 @@ class IndexIDMap(Index):
     def _add(self, x: Floats, ids: Labels | None) -> None:
         require(ids is not None, "add does not make sense with IndexIDMap, use add_with_ids")
         self.index.add(x)
-        self._put_ids(np.concatenate([self._ids, ids]))
+        self._put_ids(np.concatenate([self._ids, np.asarray(ids)]))
 
     def add(self, x: Any, numeric_type: int = 0) -> None:
         """Refuse vectors without ids."""
@@ -73,7 +73,7 @@ class IndexIDMap(Index):
     def _add_codes(self, codes: Any, ids: Labels | None) -> None:
         require(ids is not None, "add_sa_codes needs ids with IndexIDMap")
         self.index.add_sa_codes(codes)
-        self._put_ids(np.concatenate([self._ids, ids]))
+        self._put_ids(np.concatenate([self._ids, np.asarray(ids)]))
 
     def _inner(self, params: Any) -> Any:
         """The parameters for the index within: a selector there is of its own numbers."""

@@ -7,7 +7,7 @@ A record is a dict, `{"fourcc": "IwFl", "d": 64, …}`; the keys of each fourcc 
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -397,7 +397,7 @@ def deserialize_index(data: npt.NDArray[np.uint8], io_flags: int = 0) -> Any:
 
 def _reader(data: Any) -> ZeroCopyIOReader:
     if isinstance(data, (bytes, bytearray, memoryview)):
-        data = np.frombuffer(data, np.uint8)
+        data = np.frombuffer(cast("bytes", data), np.uint8)
     if data.dtype != np.uint8:
         raise AssertionError(f"an array of {data.dtype}: expected uint8, as serialize_index returns it")
     return ZeroCopyIOReader(np.ascontiguousarray(data))

@@ -63,14 +63,14 @@ class IndexIVF(Index):
     parallel_mode: int
     by_residual: bool
     code_size: int
-    invlists: InvertedLists
+    invlists: Any  # InvertedLists; none where they were taken away
     direct_map: DirectMap
     _ntotal: int
     _centers: tuple[_steep.Codec, _steep.Centers] | None
 
     def __init__(
         self,
-        quantizer: Index,
+        quantizer: Any,
         d: int,
         nlist: int,
         code_size: int,
@@ -132,9 +132,9 @@ class IndexIVF(Index):
 
     def get_list_size(self, list_no: int) -> int:
         """Codes of a list."""
-        return self.invlists.list_size(list_no)
+        return int(self.invlists.list_size(list_no))
 
-    def replace_invlists(self, il: InvertedLists, own: bool = False) -> None:
+    def replace_invlists(self, il: InvertedLists | None, own: bool = False) -> None:
         """Search other lists from now on."""
         require(il is None or il.nlist == self.nlist, "il->nlist == nlist")
         require(il is None or il.code_size == self.code_size, "il->code_size == code_size")
@@ -294,7 +294,7 @@ class IndexIVF(Index):
         assert params is None, "params not supported"
         assert Iq.shape == (len(x), self.nprobe)
         if Dq is None:
-            return x, Iq, np.zeros(Iq.shape, np.float32)
+            return x, Iq, np.zeros((len(x), self.nprobe), np.float32)
         Dq = np.ascontiguousarray(Dq, np.float32)
         assert Dq.shape == Iq.shape
         return x, Iq, Dq
@@ -370,10 +370,10 @@ class IndexIVF(Index):
 
     def _at(self, places: Labels) -> Floats:
         """The vectors whose codes are at places."""
-        core, codes = self.invlists._core, []
+        core = self.invlists._core
         lists = places >> 32
-        for number, offset in zip(lists.tolist(), (places & 0xFFFF_FFFF).tolist(), strict=True):
-            codes.append(core.codes(number, offset, offset + 1))
+        at = zip(lists.tolist(), (places & 0xFFFF_FFFF).tolist(), strict=True)
+        codes = [core.codes(number, offset, offset + 1) for number, offset in at]
         vectors = self._codec().decode(np.concatenate(codes)) if codes else np.empty((0, self.d), np.float32)
         return vectors + self._some_centers(lists) if self.by_residual else vectors
 
@@ -424,7 +424,7 @@ class IndexIVF(Index):
             self.direct_map._begin(type=DirectMap.NoMap)
             self.direct_map.set_type(kind, self.invlists, self._ntotal)
         self._ntotal -= removed
-        return removed
+        return int(removed)
 
     def update_vectors(self, keys: Any, x: Any) -> None:
         """Replace the vectors of ids; needs a direct map in an array."""

@@ -1,5 +1,8 @@
 """The kinds of IndexIVF: whole vectors, product, scalar and RaBitQ codes in lists."""
 
+# D, I and M are what Faiss calls distances, labels and parts.
+# pyright: reportConstantRedefinition=false
+
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +40,8 @@ def _in_blocks(index: Any, blocks: list[Codes], block_size: int) -> dict[str, An
 
 def _out_of_blocks(lists: dict[str, Any], unpack: Callable[[Codes, int], Codes]) -> dict[str, Any]:
     """The same with codes one after the other, as `unpack` makes them of a list's blocks."""
-    codes, at = [], 0
+    codes: list[Codes] = []
+    at = 0
     for size in np.asarray(lists["sizes"]).tolist():
         length = -(-size // lists["n_per_block"]) * lists["block_size"]
         codes.append(unpack(lists["codes"][at : at + length], size).reshape(-1))

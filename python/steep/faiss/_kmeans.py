@@ -5,6 +5,9 @@ inner products. Everything else (other indexes, rounded or frozen centroids, wei
 with the index that was given for assignments.
 """
 
+# What callers pass is checked at run time too.
+# pyright: reportUnnecessaryIsInstance=false
+
 import sys
 import time
 from typing import Any
@@ -285,7 +288,7 @@ class Clustering(ClusteringParameters):
             total = np.cumsum(chances)
             if total[-1] <= 0:
                 break
-            other = int(np.searchsorted(total, random.rand_float() * total[-1], side="right"))
+            other = int(np.searchsorted(total, random.rand_float() * float(total[-1]), side="right"))
             other = min(other, len(sizes) - 1)
             sides = np.where(np.arange(self.d) % 2 == 0, _APART, -_APART)
             centroids[empty] = centroids[other] * (1 + sides)

@@ -1,5 +1,8 @@
 """What does a matrix make of vectors? Faiss's linear transforms, over the core's product."""
 
+# What callers pass is checked at run time too.
+# pyright: reportUnnecessaryIsInstance=false
+
 from typing import Any, ClassVar, Self
 
 import numpy as np

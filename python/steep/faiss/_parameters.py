@@ -1,8 +1,11 @@
 """How should it search? Faiss's search parameters, and the strings and spaces that set them on an index."""
 
+# What callers pass is checked at run time too.
+# pyright: reportUnnecessaryIsInstance=false
+
 import math
 import time
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -55,15 +58,17 @@ def _fitting(name: str, value: Any, default: Any) -> Any:
         if value is not None and name != "inverted_list_context" and not isinstance(value, SearchParameters):
             raise TypeError(f"{name} of type {type(value).__name__}: expected search parameters")
         return value
-    kind = type(default)
+    kind = type(cast("Any", default))
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    single = isinstance(value, (float, np.floating))
     if kind is bool and isinstance(value, (bool, np.bool_)):
-        return bool(value)
+        return bool(cast("Any", value))
+    value = cast("Any", value)
     if kind is int and (whole or isinstance(value, bool)):
         if value < 0:
             raise OverflowError(f"{name} = {value}: expected 0 or more")
         return int(value)
-    if kind is float and (whole or isinstance(value, (float, np.floating))):
+    if kind is float and (whole or single):
         return float(value)
     raise TypeError(f"{name} of type {type(value).__name__}: expected {_FIELD_TYPES[kind]}")
 
@@ -334,7 +339,7 @@ class ParameterSpace(Owned):
     def _combination(self, cno: int) -> list[tuple[str, float]]:
         if not 0 <= cno < self.n_combinations():
             raise RuntimeError(f"cno = {cno}: there are {self.n_combinations()} combinations")
-        chosen = []
+        chosen: list[tuple[str, float]] = []
         for known in self.parameter_ranges:
             cno, at = divmod(cno, known.values.size())
             chosen.append((known.name, known.values.at(at)))
@@ -449,11 +454,12 @@ class ParameterSpace(Owned):
                 continue
             self.set_index_parameters(index, cno)
             runs, began = 0, time.perf_counter()
+            found = None
             while not runs or time.perf_counter() - began < self.min_test_duration:
-                D, I = self._search(index, xq, crit.nnn)
+                found = self._search(index, xq, crit.nnn)
                 runs += 1
             took = (time.perf_counter() - began) / runs
-            perf = crit.evaluate(D, I)
+            perf = crit.evaluate(*cast("tuple[Any, Any]", found))
             kept = points.add(perf, took, self.combination_name(cno), cno)
             if self.verbose:
                 print(
@@ -471,7 +477,7 @@ def _set_hamming(index: Any, val: float, plain: bool) -> None:
     """The threshold of Hamming distances; one as large as the codes looks at all of them."""
     everything = val >= 8 * index.pq.code_size
     if plain:
-        index.search_type = type(index).ST_PQ if everything else type(index).ST_polysemous
+        index.search_type = index.ST_PQ if everything else index.ST_polysemous
         if not everything:
             index.polysemous_ht = int(val)
     else:

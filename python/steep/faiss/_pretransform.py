@@ -146,14 +146,15 @@ class IndexPreTransform(Index):
         """Forget all vectors."""
         self.index.reset()
 
-    def check_compatible_for_merge(self, other: Index) -> None:
+    def check_compatible_for_merge(self, other: Any) -> None:
         """Refuse an index whose vectors cannot be taken over."""
         require(isinstance(other, IndexPreTransform), "other is an IndexPreTransform")
-        mine, others = self.chain._links, other.chain._links  # type: ignore[attr-defined]
+        mine: list[Any] = self.chain._links
+        others: list[Any] = other.chain._links
         require(len(mine) == len(others), "chain.size() == other->chain.size()")
         for a, b in zip(mine, others, strict=True):
             require(type(a) is type(b) and (a.d_in, a.d_out) == (b.d_in, b.d_out), "same transforms")
-        self.index.check_compatible_for_merge(other.index)  # type: ignore[attr-defined]
+        self.index.check_compatible_for_merge(other.index)
 
     def merge_from(self, other: Index, add_id: int = 0) -> None:
         """Take the vectors of another index over, which is left empty."""

@@ -4,10 +4,14 @@ A quantizer keeps what Faiss keeps, in arrays that scripts read and write; the c
 when it is first wanted, and again when they have changed.
 """
 
+# What callers pass is checked at run time too.
+# pyright: reportUnnecessaryIsInstance=false
+
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from steep import _steep
 from steep.faiss._arrays import Float32Vector, Pointer, pointed
@@ -20,7 +24,7 @@ def _size(name: str, value: Any) -> int:
         raise TypeError(f"{name} = {value!r}: expected a whole number")
     if value < 0:
         raise TypeError(f"{name} = {value}: expected a whole number of 0 or more")
-    return int(value)
+    return int(value)  # pyright: ignore[reportUnknownArgumentType]
 
 
 class Quantizer(Sealed):
@@ -257,7 +261,7 @@ class ProductQuantizer(_Learned):
         from steep.faiss._flat import IndexFlatL2
         from steep.faiss._kmeans import Clustering
 
-        books = []
+        books: list[Floats] = []
         for m in range(parts):
             clustering = Clustering(self.dsub, self.ksub, self.cp)
             if start is not None:
@@ -276,7 +280,7 @@ class ProductQuantizer(_Learned):
         if kind not in (self.Train_hypercube, self.Train_hypercube_pca) or self.dsub < self.nbits:
             return None
         corners = 2.0 * (np.arange(self.ksub)[:, None] >> np.arange(self.nbits) & 1) - 1
-        books = []
+        books: list[npt.NDArray[np.float64]] = []
         for share in x.transpose(1, 0, 2).astype(np.float64):
             mean = share.mean(0)
             if kind == self.Train_hypercube:
@@ -314,7 +318,7 @@ class ProductQuantizer(_Learned):
         """Write the codes of n vectors, which are found in `assign_index`."""
         index = self.assign_index
         require(index is not None and index.d == self.dsub, "assign_index && assign_index->d == dsub")
-        rows = self._pointed(x, n)
+        index, rows = cast("Any", index), self._pointed(x, n)
         numbers = np.empty((n, self.M), np.int64)
         for m in range(self.M):
             index.reset()

@@ -1,5 +1,8 @@
 """Faiss's random numbers: the same ones, bit for bit, from the same seed."""
 
+# What callers pass is checked at run time too.
+# pyright: reportUnnecessaryIsInstance=false
+
 import operator
 from typing import Any
 
@@ -18,7 +21,7 @@ def _seed(seed: Any) -> int:
         raise TypeError(f"seed of type {type(seed).__name__}: expected a whole number")
     if not -(1 << 63) <= seed < 1 << 63:
         raise OverflowError(f"seed = {seed}: expected a number of 64 bits")
-    return int(seed)
+    return int(seed)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _count(shape: Shape) -> tuple[int, ...]:

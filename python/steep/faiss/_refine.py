@@ -17,7 +17,7 @@ class IndexRefine(Index):
     fourcc = "IxRF"
 
     base_index: Index
-    refine_index: Index
+    refine_index: Any
     k_factor: float
     own_fields: bool
     own_refine_index: bool
@@ -43,7 +43,7 @@ class IndexRefine(Index):
     @property
     def ntotal(self) -> int:  # type: ignore[override]
         """Number of vectors."""
-        return self.refine_index.ntotal if self.refine_index is not None else 0
+        return int(self.refine_index.ntotal) if self.refine_index is not None else 0
 
     def _train(self, x: Floats) -> None:
         self.base_index.train(x)
@@ -95,7 +95,9 @@ class IndexRefine(Index):
         _, inner = self._knobs(params)
         lims, _, labels = self.base_index.range_search(x, radius, params=inner)
         lims = lims.astype(np.int64)
-        kept_lims, kept_distances, kept_labels = [0], [], []
+        kept_lims = [0]
+        kept_distances: list[Floats] = []
+        kept_labels: list[Labels] = []
         for query, (first, end) in enumerate(pairwise(lims.tolist())):
             some = labels[first:end]
             if len(some):
@@ -112,7 +114,8 @@ class IndexRefine(Index):
         )
 
     def _reconstruct(self, keys: Labels) -> Floats:
-        return self.refine_index.reconstruct_batch(keys)
+        vectors: Floats = self.refine_index.reconstruct_batch(keys)
+        return vectors
 
     def reset(self) -> None:
         """Forget all vectors."""
@@ -121,13 +124,15 @@ class IndexRefine(Index):
 
     def sa_code_size(self) -> int:
         """Bytes of a vector's codes in both indexes."""
-        return self.base_index.sa_code_size() + self.refine_index.sa_code_size()
+        return self.base_index.sa_code_size() + int(self.refine_index.sa_code_size())
 
     def _encode(self, x: Floats) -> Codes:
         return np.concatenate([self.base_index.sa_encode(x), self.refine_index.sa_encode(x)], axis=1)
 
     def _decode(self, codes: Codes) -> Floats:
-        return self.refine_index.sa_decode(np.ascontiguousarray(codes[:, self.base_index.sa_code_size() :]))
+        finer: Codes = np.ascontiguousarray(codes[:, self.base_index.sa_code_size() :])
+        vectors: Floats = self.refine_index.sa_decode(finer)
+        return vectors
 
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the index."""

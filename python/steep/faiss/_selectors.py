@@ -1,5 +1,8 @@
 """Which ids may be found? Faiss's selectors as plain objects; for the core, nested tuples (`spec`)."""
 
+# What callers pass is checked at run time too.
+# pyright: reportUnnecessaryIsInstance=false
+
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +55,7 @@ def spec(selector: IDSelector, ids: Callable[[], npt.NDArray[np.int64]] | None =
 def _id(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} of type {type(value).__name__}: expected a whole number")
-    return int(value)
+    return int(value)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _listed(arguments: tuple[Any, ...], dtype: npt.DTypeLike, owner: str) -> npt.NDArray[Any]:

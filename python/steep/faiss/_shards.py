@@ -16,7 +16,7 @@ class _Several(Index):
 
     def __init__(self, d: Any = None, *_: Any) -> None:
         known = isinstance(d, (int, np.integer)) and not isinstance(d, bool) and d > 1
-        super().__init__(int(d) if known else 1)
+        super().__init__(int(d) if known else 1)  # pyright: ignore[reportUnknownArgumentType]
         self._begin(_parts=[], own_indices=False, _dimension_known=self.d > 1)
 
     def at(self, i: int) -> Any:

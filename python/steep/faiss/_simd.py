@@ -1,5 +1,8 @@
 """Who computes, and with which instructions? The layer's threads; the core's choice by Faiss's names."""
 
+# What callers pass is checked at run time too.
+# pyright: reportUnnecessaryIsInstance=false
+
 import functools
 import os
 import time

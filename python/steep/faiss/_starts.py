@@ -94,7 +94,7 @@ def _drawn(weights: Floats | None, n: int, random: np.random.Generator) -> int:
     sums = np.cumsum(weights, dtype=np.float64)
     if sums[-1] <= 0:
         return int(random.integers(n))
-    return min(int(np.searchsorted(sums, random.random() * sums[-1], side="right")), n - 1)
+    return min(int(np.searchsorted(sums, random.random() * float(sums[-1]), side="right")), n - 1)
 
 
 def best_split(values: Floats, k: int) -> tuple[Floats, float, npt.NDArray[np.int64]]:
@@ -126,7 +126,7 @@ def best_split(values: Floats, k: int) -> tuple[Floats, float, npt.NDArray[np.in
             highs = np.minimum([bounds[level][1] for level in levels], ends - 1)
             found, places = _least(before, cost, ends, lows, np.maximum(highs, lows))
             best[ends], begin[ends] = found, places
-            following = {}
+            following: dict[tuple[int, int], tuple[int, int]] = {}
             for (low, high), middle, place in zip(levels, ends.tolist(), places.tolist(), strict=True):
                 from_, to = bounds[low, high]
                 if low < middle:
@@ -147,7 +147,7 @@ def _least(before: Any, cost: Any, ends: Any, lows: Any, highs: Any) -> tuple[An
     """For each end the least cost over where the last group begins, and the first such place."""
     counts = highs - lows + 1
     starts = np.r_[0, np.cumsum(counts)[:-1]]
-    places = np.arange(counts.sum()) - np.repeat(starts - lows, counts)
+    places = np.arange(int(counts.sum())) - np.repeat(starts - lows, counts)
     costs = before[places] + cost(places, np.repeat(ends, counts))
     least = np.minimum.reduceat(costs, starts)
     hits = np.flatnonzero(costs == np.repeat(least, counts))

@@ -1,7 +1,10 @@
 """What is least, where does it go, and which bits? Faiss's buckets, heaps, maps and bit strings."""
 
+# D, I and M are what Faiss calls distances, labels and parts.
+# pyright: reportConstantRedefinition=false
+
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -243,7 +246,7 @@ def merge_knn_results(
 ) -> tuple[npt.NDArray[Any], Ids]:
     """Merge sorted results of shards, of shape (nshard, nq, k), into the k best of all."""
     assert Iall.shape == Dall.shape, f"Iall has shape {Iall.shape}, Dall has {Dall.shape}"
-    if Dall.dtype not in (np.float32, np.int32) or Iall.dtype != np.int64:
+    if Dall.dtype not in (np.dtype(np.float32), np.dtype(np.int32)) or Iall.dtype != np.int64:
         raise TypeError(f"expected float32 or int32 with int64, not {Dall.dtype} with {Iall.dtype}")
     nshard, n, k = Dall.shape
     values = Dall.transpose(1, 0, 2).reshape(n, nshard * k)
@@ -256,7 +259,7 @@ def merge_knn_results(
     key = np.where(ended, np.inf, -wide if keep_max else wide)
     order = np.argsort(key, axis=1, kind="stable")[:, :k]
     gone = np.take_along_axis(ended, order, 1)
-    D = np.where(gone, nothing, np.take_along_axis(values, order, 1)).astype(Dall.dtype)
+    D: npt.NDArray[Any] = np.where(gone, nothing, np.take_along_axis(values, order, 1)).astype(Dall.dtype)
     return D, np.where(gone, -1, np.take_along_axis(names, order, 1))
 
 
@@ -327,7 +330,8 @@ class CodeSet(Owned):
         assert d == self.d, f"codes of {d} bytes in a set of codes of {self.d}"
         if codes.dtype != np.uint8:
             raise TypeError(f"codes have dtype {codes.dtype}: expected uint8")
-        new: npt.NDArray[np.bool_] = np.empty(n, np.bool_) if inserted is None else inserted
+        given = np.empty(n, np.bool_) if inserted is None else inserted
+        new = cast("npt.NDArray[np.bool_]", given)
         assert new.shape == (n,), f"inserted has shape {new.shape}, there are {n} codes"
         for at, code in enumerate(np.ascontiguousarray(codes)):
             before = len(self._codes)
@@ -338,7 +342,7 @@ class CodeSet(Owned):
 
 def _bits(nbit: Any, M: int) -> list[int]:
     if isinstance(nbit, (Sequence, np.ndarray)):
-        widths = [int(n) for n in nbit]
+        widths = [int(n) for n in cast("Sequence[Any]", nbit)]
         assert len(widths) == M, f"{len(widths)} widths for {M} columns"
     else:
         widths = [int(nbit)] * M

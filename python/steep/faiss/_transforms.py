@@ -1,6 +1,6 @@
 """In which coordinates? Faiss's transforms that are no plain matrix, or whose matrix is learned for codes."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +99,8 @@ class RemapDimensionsTransform(VectorTransform):
             else:
                 picked[:] = at * self.d_in // max(self.d_out, 1)
         else:
-            given = map if isinstance(map, (list, tuple)) else pointed(map, self.d_out, np.int32, "map")
+            own = isinstance(map, (list, tuple))
+            given = cast("Any", map) if own else pointed(map, self.d_out, np.int32, "map")
             picked = np.array(given, np.int32)[: self.d_out]
             if ((picked < -1) | (picked >= self.d_in)).any():
                 raise RuntimeError(f"map = {picked.tolist()}: expected -1 to {self.d_in - 1}")

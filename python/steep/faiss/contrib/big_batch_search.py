@@ -1,5 +1,8 @@
 """Many queries against an inverted file, list by list: each is decoded once for all its queries."""
 
+# D, I and M are what Faiss calls distances, labels and parts.
+# pyright: reportConstantRedefinition=false
+
 import os
 import pickle
 import queue
@@ -178,7 +181,7 @@ def big_batch_search(
     """
     assert method in METHODS, f"method = {method!r}: expected one of {', '.join(METHODS)}"
     search = _Search(index, xq, k, method, q_assign, (pairwise_distances, knn))
-    end_list = index.nlist if end_list is None else end_list
+    end_list = int(index.nlist) if end_list is None else end_list
     completed: set[int] = set()
     if checkpoint is not None:
         assert (start_list, end_list) == (0, index.nlist), "checkpoints are of all lists"

@@ -38,7 +38,8 @@ def two_level_clustering(
     # Ends of shares that add up to nc2, whatever the rounding.
     weights = np.cumsum(sizes) if rebalance else np.arange(1, nc1 + 1)
     shares = np.diff(np.concatenate([[0], weights * nc2 // weights[-1]]))
-    order, ends, parts = np.argsort(labels, kind="stable"), np.cumsum(sizes), []
+    order, ends = np.argsort(labels, kind="stable"), np.cumsum(sizes)
+    parts: list[Any] = []
     for group in range(nc1):
         if not shares[group]:
             continue
@@ -205,7 +206,7 @@ class DatasetAssignSparse(DatasetAssign):
         D, I = (found.ravel() for found in self.perform_search(centroids))
         n = self.x.shape[0]
         weights = np.ones(n, np.float32) if weights is None else weights
-        whose = scipy.sparse.csc_matrix((weights, I, np.arange(n + 1)), shape=(len(centroids), n))
+        whose: Any = scipy.sparse.csc_matrix((weights, I, np.arange(int(n) + 1)), shape=(len(centroids), n))
         return I, D, np.asarray((whose @ self.x).todense())
 
 

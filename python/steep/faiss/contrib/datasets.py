@@ -220,7 +220,7 @@ class DatasetGlove(Dataset):
         import h5py  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
 
         assert not download, "not implemented: download the file yourself"
-        file = h5py.File(loc or os.path.join(dataset_basedir, "glove", "glove-100-angular.hdf5"), "r")
+        file: Any = h5py.File(loc or os.path.join(dataset_basedir, "glove", "glove-100-angular.hdf5"), "r")
         self.glove_h5py = file
         self.nb, self.nq = file["train"].shape[0], file["test"].shape[0]
 

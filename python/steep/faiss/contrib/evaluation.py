@@ -59,7 +59,7 @@ def counts_to_PR(ngt: Any, nres: Any, ninter: Any, mode: str = "overall") -> tup
         ngt, nres, ninter = ngt.sum(), nres.sum(), ninter.sum()
     # Nothing found is precise; nothing to be found is found by whoever finds nothing.
     precision = np.where(nres > 0, ninter / np.maximum(nres, 1), 1.0)
-    recall = np.where(ngt > 0, ninter / np.maximum(ngt, 1), (nres == 0).astype(np.float64))
+    recall = np.where(ngt > 0, ninter / np.maximum(ngt, 1), np.where(nres == 0, 1.0, 0.0))
     return precision.mean(), recall.mean()
 
 
@@ -100,7 +100,7 @@ def range_PR_multiple_thresholds(
     for q in range(nq):
         truth = Iref[lims_ref[q] : lims_ref[q + 1]]
         found, far = (values[lims_new[q] : lims_new[q + 1]] for values in (Inew, Dnew))
-        within = np.searchsorted(far, thresholds)
+        within = np.searchsorted(far, np.asarray(thresholds))
         right = np.concatenate([[0], np.cumsum(np.isin(found, truth))])
         counts[:, :, q] = np.full_like(within, truth.size), within, right[within]
     pairs = [counts_to_PR(counts[0, t], counts[1, t], counts[2, t], mode) for t in range(len(thresholds))]
@@ -111,7 +111,8 @@ def _steps(a: Any, b: Any, apart: float) -> tuple[Any, Any]:
     """Values of both numbered by groups, between which they are more than so far apart."""
     every = np.sort(np.concatenate([a, b]))
     begins = every[np.concatenate([[True], np.diff(every) > apart])]
-    return np.searchsorted(begins, a, side="right") - 1, np.searchsorted(begins, b, side="right") - 1
+    first, second = (np.asarray(np.searchsorted(begins, np.asarray(side), "right")) for side in (a, b))
+    return first - 1, second - 1
 
 
 def check_ref_knn_with_draws(
@@ -281,7 +282,7 @@ class RepeatTimer:
 
     def ms(self) -> float:
         """Milliseconds of a run, in the mean."""
-        return float(np.mean(self.times) * 1000)
+        return float(np.mean(np.asarray(self.times)) * 1000)
 
     def ms_std(self) -> float:
         """Their standard deviation."""

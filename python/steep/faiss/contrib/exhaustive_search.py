@@ -1,5 +1,8 @@
 """Exact search of bases that come in parts, and range searches that find about as many as are wanted."""
 
+# D, I and M are what Faiss calls distances, labels and parts.
+# pyright: reportConstantRedefinition=false
+
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -52,12 +55,15 @@ def range_ground_truth(
     xq = np.ascontiguousarray(xq, np.float32)
     nq, d = xq.shape
     index = faiss.IndexFlat(d, metric_type)
-    queries, far, ids, before = [], [], [], 0
+    queries: list[Any] = []
+    far: list[Any] = []
+    ids: list[Any] = []
+    before = 0
     for part in db_iterator:
         index.add(part)
         lims, D, I = index.range_search(xq, threshold)
         index.reset()
-        queries.append(np.repeat(np.arange(nq), np.diff(lims).astype(np.int64)))
+        queries.append(np.repeat(np.arange(int(nq)), np.diff(lims).astype(np.int64)))
         far.append(D)
         ids.append(I + before)
         before += len(part)

@@ -1,6 +1,10 @@
 """What does a factory string cost, and which string was it?"""
 
+# The sizes are formulas: lambdas, which take no annotations.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+
 import re
+from collections.abc import Callable
 from typing import Any
 
 from steep import faiss
@@ -18,7 +22,7 @@ def _bits(count: int) -> int:
     return (count + 7) // 8
 
 
-_SIZES: list[tuple[str, Any]] = [
+_SIZES: list[tuple[str, Callable[..., Any]]] = [
     (r"Flat", lambda d: 4 * d),
     (r"(.*),RFlat", lambda d, key: 4 * d + get_code_size(d, key)),
     (r"(.*),Refine\((.*)\)", lambda d, key, fine: get_code_size(d, key) + get_code_size(d, fine)),
@@ -81,7 +85,7 @@ def _product(index: Any) -> str:
 
 
 #: What follows the lists of an inverted file, and what a plain index is called: special classes first.
-_CODES: list[tuple[str, Any]] = [
+_CODES: list[tuple[str, Callable[..., Any]]] = [
     ("Flat", lambda index: "Flat"),
     ("PQFastScan", lambda index: _product(index) + "fs"),
     ("RaBitQFastScan", lambda index: _rabitq(index) + "fs"),

@@ -91,7 +91,7 @@ def permute_invlists(index_ivf: Any, perm: Any) -> None:
     assert index_ivf.nlist == nlist, f"{nlist} numbers for {index_ivf.nlist} lists"
     assert index_ivf.quantizer.ntotal == nlist, f"{index_ivf.quantizer.ntotal} centroids, {nlist} lists"
     perm = np.ascontiguousarray(perm, np.int64)
-    assert np.array_equal(np.sort(perm), np.arange(nlist)), "the numbers are no permutation"
+    assert np.array_equal(np.sort(perm), np.arange(int(nlist))), "the numbers are no permutation"
     index_ivf.quantizer.permute_entries(perm)
     index_ivf.invlists.permute_invlists(faiss.swig_ptr(perm))
     _forget(index_ivf)

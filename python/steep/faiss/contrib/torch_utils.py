@@ -6,7 +6,7 @@ Arrays go in and come out as before. Tensors on other devices are refused.
 import functools
 import inspect
 import sys
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -34,12 +34,13 @@ def _array(value: Any) -> Any:
 
 def _tensor(value: Any) -> Any:
     if isinstance(value, tuple):
-        return tuple(_tensor(part) for part in value)
+        return tuple(_tensor(part) for part in cast("Any", value))
     if not isinstance(value, np.ndarray):
         return value
-    if value.dtype == np.uint64:  # torch computes little with it
-        value = value.astype(np.int64)
-    return sys.modules["torch"].from_numpy(value)
+    array = cast("Any", value)
+    if array.dtype == np.uint64:  # torch computes little with it
+        array = array.astype(np.int64)
+    return sys.modules["torch"].from_numpy(array)
 
 
 def torch_wrap(function: Any) -> Any:
