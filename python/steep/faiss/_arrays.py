@@ -41,6 +41,8 @@ class Pointer:
 
     __slots__ = ("array",)
 
+    array: Values
+
     def __init__(self, array: Values) -> None:
         self.array = array
 
@@ -271,61 +273,61 @@ class Vector(Elements):
 class Float32Vector(Vector):
     """std::vector<float>."""
 
-    dtype = np.dtype(np.float32)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float32)
 
 
 class Float64Vector(Vector):
     """std::vector<double>."""
 
-    dtype = np.dtype(np.float64)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float64)
 
 
 class Int8Vector(Vector):
     """std::vector<int8_t>."""
 
-    dtype = np.dtype(np.int8)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int8)
 
 
 class Int16Vector(Vector):
     """std::vector<int16_t>."""
 
-    dtype = np.dtype(np.int16)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int16)
 
 
 class Int32Vector(Vector):
     """std::vector<int32_t>."""
 
-    dtype = np.dtype(np.int32)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int32)
 
 
 class Int64Vector(Vector):
     """std::vector<int64_t>."""
 
-    dtype = np.dtype(np.int64)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int64)
 
 
 class UInt8Vector(Vector):
     """std::vector<uint8_t>."""
 
-    dtype = np.dtype(np.uint8)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.uint8)
 
 
 class UInt16Vector(Vector):
     """std::vector<uint16_t>."""
 
-    dtype = np.dtype(np.uint16)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.uint16)
 
 
 class UInt32Vector(Vector):
     """std::vector<uint32_t>."""
 
-    dtype = np.dtype(np.uint32)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.uint32)
 
 
 class UInt64Vector(Vector):
     """std::vector<uint64_t>."""
 
-    dtype = np.dtype(np.uint64)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.uint64)
 
 
 class _MaybeOwned(Vector):
@@ -339,19 +341,19 @@ class _MaybeOwned(Vector):
 class MaybeOwnedVectorUInt8(_MaybeOwned):
     """Bytes, such as the codes of an index."""
 
-    dtype = np.dtype(np.uint8)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.uint8)
 
 
 class MaybeOwnedVectorInt32(_MaybeOwned):
     """Whole numbers, such as the neighbours of a graph."""
 
-    dtype = np.dtype(np.int32)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int32)
 
 
 class MaybeOwnedVectorFloat32(_MaybeOwned):
     """Floats."""
 
-    dtype = np.dtype(np.float32)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float32)
 
 
 MaybeOwnedVectorUInt8Vector = MaybeOwnedVectorUInt8

@@ -24,17 +24,22 @@ Codes = npt.NDArray[np.uint8]
 
 Filled = TypeVar("Filled", bound="npt.NDArray[Any]")
 
-METRIC_INNER_PRODUCT, METRIC_L2, METRIC_L1, METRIC_Linf, METRIC_Lp = range(5)
-(
-    METRIC_Canberra,
-    METRIC_BrayCurtis,
-    METRIC_JensenShannon,
-    METRIC_Jaccard,
-    METRIC_NaNEuclidean,
-    METRIC_GOWER,
-) = range(20, 26)
+METRIC_INNER_PRODUCT = 0
+METRIC_L2 = 1
+METRIC_L1 = 2
+METRIC_Linf = 3
+METRIC_Lp = 4
+METRIC_Canberra = 20
+METRIC_BrayCurtis = 21
+METRIC_JensenShannon = 22
+METRIC_Jaccard = 23
+METRIC_NaNEuclidean = 24
+METRIC_GOWER = 25
 
-Float32, Float16, UInt8, Int8 = range(4)
+Float32 = 0
+Float16 = 1
+UInt8 = 2
+Int8 = 3
 
 
 def is_similarity(metric: int) -> bool:
@@ -184,7 +189,7 @@ class Index(Sealed):
 
     # Faiss's own names.
 
-    ntotal = 0
+    ntotal: int = 0
 
     def train(self, x: Any, *, numeric_type: int = Float32, xq_train: Any = None) -> None:
         """Learn from vectors of shape (n, d) what the index needs before any are added."""
@@ -438,7 +443,9 @@ def downcast_index(index: Any) -> Any:
     return index
 
 
-downcast_IndexBinary = downcast_Quantizer = downcast_InvertedLists = downcast_index
+downcast_IndexBinary: Callable[[Any], Any] = downcast_index
+downcast_Quantizer: Callable[[Any], Any] = downcast_index
+downcast_InvertedLists: Callable[[Any], Any] = downcast_index
 
 
 def _bytes(codes: Any) -> Codes:

@@ -70,7 +70,7 @@ class IndexBinaryIVF(IndexBinary):
             _ntotal=0,
         )
 
-    ntotal = IndexIVF.ntotal
+    ntotal: Any = IndexIVF.ntotal
     get_list_size: Any = IndexIVF.get_list_size
     replace_invlists: Any = IndexIVF.replace_invlists
     make_direct_map: Any = IndexIVF.make_direct_map

@@ -127,7 +127,7 @@ class IndexBinary(Sealed):
 
     # What a kind of index does. Those it does not have are refused as Faiss refuses them.
 
-    ntotal = 0
+    ntotal: int = 0
 
     def _train(self, x: Codes) -> None:
         """Learn what is needed; nothing, mostly."""
@@ -371,6 +371,7 @@ class IndexBinaryHNSW(IndexBinary):
     own_fields: bool
     init_level0: bool
     keep_max_size_level0: bool
+    ntotal: int
 
     def __init__(self, d: Any = 0, M: int = 32) -> None:
         storage = d if isinstance(d, IndexBinary) else None
@@ -516,8 +517,8 @@ class IndexBinaryIDMap(IndexBinary):
         self._begin(index=index, own_fields=False, is_trained=is_trained)
         self._put_ids(np.empty(0, np.int64))
 
-    id_map = IndexIDMap.id_map
-    ntotal = IndexIDMap.ntotal
+    id_map: Any = IndexIDMap.id_map
+    ntotal: Any = IndexIDMap.ntotal
     _put_ids: Any = IndexIDMap._put_ids
     _train: Any = IndexIDMap._train
     _add: Any = IndexIDMap._add
@@ -556,7 +557,7 @@ class IndexBinaryIDMap2(IndexBinaryIDMap):
 
     fourcc = "IBM2"
 
-    rev_map = IndexIDMap2.rev_map
+    rev_map: Any = IndexIDMap2.rev_map
     construct_rev_map: Any = IndexIDMap2.construct_rev_map
     check_consistency: Any = IndexIDMap2.check_consistency
     _rows_of: Any = IndexIDMap2._rows

@@ -172,7 +172,12 @@ class IndexFlatCodes(Index):
 class IndexPQ(IndexFlatCodes):
     """Product codes, searched by tables. `search_type` other than ST_PQ gives what ST_PQ does, or better."""
 
-    ST_PQ, ST_HE, ST_generalized_HE, ST_SDC, ST_polysemous, ST_polysemous_generalize = range(6)
+    ST_PQ = 0
+    ST_HE = 1
+    ST_generalized_HE = 2
+    ST_SDC = 3
+    ST_polysemous = 4
+    ST_polysemous_generalize = 5
     fourcc = "IxPq"
 
     pq: ProductQuantizer

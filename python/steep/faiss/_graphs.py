@@ -105,6 +105,7 @@ class IndexHNSW(IndexGraph):
     init_level0: bool
     keep_max_size_level0: bool
     use_visited_hashset: Any
+    ntotal: int
 
     def __init__(self, d: Any = 0, M: int = 32, metric: int = METRIC_L2) -> None:
         storage = d if isinstance(d, Index) else None
@@ -281,6 +282,8 @@ class IndexHNSWFlat(IndexHNSW):
 
     fourcc = "IHNf"
 
+    ntotal: int
+
     def __init__(self, d: int | None = None, M: int = 32, metric: int = METRIC_L2) -> None:
         if d is None:
             super().__init__()
@@ -357,6 +360,9 @@ class IndexHNSWPQ(IndexHNSW):
 
     fourcc = "IHNp"
 
+    own_fields: bool
+    is_trained: bool
+
     def __init__(
         self, d: int | None = None, pq_m: int = 0, M: int = 32, pq_nbits: int = 8, metric: int = METRIC_L2
     ) -> None:
@@ -371,6 +377,9 @@ class IndexHNSWSQ(IndexHNSW):
     """A hierarchical graph over scalar codes."""
 
     fourcc = "IHNs"
+
+    own_fields: bool
+    is_trained: bool
 
     def __init__(self, d: int | None = None, qtype: int = 0, M: int = 32, metric: int = METRIC_L2) -> None:
         if d is None:
@@ -388,12 +397,12 @@ def _unavailable(name: str, instead: str) -> type:
     return type(name, (IndexHNSW,), {"__init__": refuse, "__doc__": f"Refused: use {instead}."})
 
 
-IndexHNSW2Level = _unavailable(
+IndexHNSW2Level: type[Any] = _unavailable(
     "IndexHNSW2Level", "IndexHNSWPQ, or an IndexIVFPQ with an IndexHNSWFlat quantizer"
 )
-IndexHNSWCagra = _unavailable("IndexHNSWCagra", "IndexHNSWFlat")
-IndexHNSWFlatPanorama = _unavailable("IndexHNSWFlatPanorama", "IndexHNSWFlat")
-IndexHNSWRaBitQ = _unavailable("IndexHNSWRaBitQ", "IndexHNSWSQ or IndexRaBitQ")
+IndexHNSWCagra: type[Any] = _unavailable("IndexHNSWCagra", "IndexHNSWFlat")
+IndexHNSWFlatPanorama: type[Any] = _unavailable("IndexHNSWFlatPanorama", "IndexHNSWFlat")
+IndexHNSWRaBitQ: type[Any] = _unavailable("IndexHNSWRaBitQ", "IndexHNSWSQ or IndexRaBitQ")
 
 
 class IndexNSG(IndexGraph):
@@ -409,6 +418,7 @@ class IndexNSG(IndexGraph):
     nndescent_R: int
     nndescent_L: int
     nndescent_iter: int
+    ntotal: int
 
     def __init__(self, d: Any = 0, R: int = 32, metric: int = METRIC_L2) -> None:
         storage = d if isinstance(d, Index) else None
@@ -518,6 +528,9 @@ class IndexNSGPQ(IndexNSG):
 
     fourcc = "INSp"
 
+    own_fields: bool
+    is_trained: bool
+
     def __init__(self, d: int | None = None, pq_m: int = 0, M: int = 32, pq_nbits: int = 8) -> None:
         if d is None:
             super().__init__()
@@ -530,6 +543,9 @@ class IndexNSGSQ(IndexNSG):
     """A graph on one level over scalar codes."""
 
     fourcc = "INSs"
+
+    own_fields: bool
+    is_trained: bool
 
     def __init__(self, d: int | None = None, qtype: int = 0, M: int = 32, metric: int = METRIC_L2) -> None:
         if d is None:

@@ -26,6 +26,7 @@ class IndexIDMap(Index):
     index: Index
     own_fields: bool
     _ids: Labels
+    is_trained: bool
 
     def __init__(self, index: Any = None) -> None:
         super().__init__(

@@ -146,6 +146,8 @@ class IOWriter(Owned):
 class FileIOReader(IOReader):
     """A file, read from where the last object ended."""
 
+    name: str
+
     def __init__(self, fname: str | os.PathLike[str]) -> None:
         self.name = os.fspath(fname)
         self._file = _opened(fname, "rb", "reading")
@@ -158,6 +160,8 @@ class FileIOReader(IOReader):
 
 class FileIOWriter(IOWriter):
     """A file, written from its beginning on. (`write_index` to a path replaces the file at once instead.)"""
+
+    name: str
 
     def __init__(self, fname: str | os.PathLike[str]) -> None:
         self.name = os.fspath(fname)
@@ -181,6 +185,9 @@ def _opened(fname: Any, mode: str, what: str) -> Any:
 class VectorIOReader(IOReader):
     """Bytes in memory: copy them into `data`."""
 
+    data: UInt8Vector
+    rp: int
+
     def __init__(self) -> None:
         self.data = UInt8Vector()
         #: Where the next object begins.
@@ -194,6 +201,8 @@ class VectorIOReader(IOReader):
 
 class ZeroCopyIOReader(IOReader):
     """Bytes in memory, of an array or behind a pointer."""
+
+    rp_: int
 
     def __init__(self, data: Any, size: int | None = None) -> None:
         array = data.array if isinstance(data, Pointer) else data
@@ -213,6 +222,8 @@ class ZeroCopyIOReader(IOReader):
 
 class VectorIOWriter(IOWriter):
     """Memory: `data` holds what was written."""
+
+    data: UInt8Vector
 
     def __init__(self) -> None:
         self.data = UInt8Vector()
@@ -249,6 +260,9 @@ class PyCallbackIOWriter(IOWriter):
 class BufferedIOReader(IOReader):
     """Another reader, asked for `bsz` bytes at a time."""
 
+    reader: IOReader
+    bsz: int
+
     def __init__(self, reader: IOReader, bsz: int = 1024 * 1024) -> None:
         self.reader, self.bsz, self._rest = reader, bsz, b""
 
@@ -261,6 +275,9 @@ class BufferedIOReader(IOReader):
 
 class BufferedIOWriter(IOWriter):
     """Another writer, which gets `bsz` bytes at a time, and the rest when this one goes."""
+
+    writer: IOWriter
+    bsz: int
 
     def __init__(self, writer: IOWriter, bsz: int = 1024 * 1024) -> None:
         self.writer, self.bsz = writer, bsz

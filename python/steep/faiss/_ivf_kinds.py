@@ -86,7 +86,8 @@ class IndexIVFFlat(IndexIVF):
 class IndexIVFPQ(IndexIVF):
     """Product codes in lists, of residuals unless `by_residual` says otherwise."""
 
-    ScannerMode_OnTheFly, ScannerMode_Precomputed = 0, 1
+    ScannerMode_OnTheFly = 0
+    ScannerMode_Precomputed = 1
     fourcc = "IwPQ"
 
     pq: ProductQuantizer
@@ -195,8 +196,8 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
     def _codec(self, params: Any = None) -> _steep.Codec:
         return self.pq._fastscan()
 
-    train_encoder_num_vectors = IndexIVFPQ.train_encoder_num_vectors
-    _train_encoder = IndexIVFPQ._train_encoder
+    train_encoder_num_vectors: Any = IndexIVFPQ.train_encoder_num_vectors
+    _train_encoder: Any = IndexIVFPQ._train_encoder
 
     def precompute_table(self) -> None:
         """Do nothing: the core makes what tables it needs when it needs them."""

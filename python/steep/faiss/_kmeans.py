@@ -45,6 +45,18 @@ _APART = np.float32(1 / 1024)
 class ClusteringParameters(Owned):
     """How to cluster."""
 
+    niter: int
+    nredo: int
+    seed: int
+    min_points_per_centroid: int
+    max_points_per_centroid: int
+    check_input_data_for_NaNs: bool
+    use_faster_subsampling: bool
+    init_method: int
+    afkmc2_chain_length: int
+    early_stop_threshold: float
+    use_super_kmeans: bool
+
     def __init__(self) -> None:
         self.niter, self.nredo, self.seed = 25, 1, 1234
         self.verbose = self.spherical = self.int_centroids = False
@@ -68,6 +80,12 @@ class ClusteringParameters(Owned):
 class ClusteringIterationStats(Owned):
     """What an iteration did. `imbalance_factor` is 1 for equal groups; NaN where it was not counted."""
 
+    obj: float
+    imbalance_factor: float
+    nsplit: int
+    time: float
+    time_search: float
+
     def __init__(self, obj: float = 0.0, imbalance_factor: float = 0.0, nsplit: int = 0) -> None:
         self.obj, self.imbalance_factor, self.nsplit = obj, imbalance_factor, nsplit
         self.time = self.time_search = 0.0
@@ -87,6 +105,11 @@ def _size(k: int) -> int:
 
 class Clustering(ClusteringParameters):
     """k-means of vectors of `d` coordinates, with an index for assignments."""
+
+    d: int
+    k: int
+    centroids: Float32Vector
+    iteration_stats: ClusteringIterationStatsVector
 
     def __init__(self, d: int, k: int, cp: ClusteringParameters | None = None) -> None:
         super().__init__()
@@ -336,6 +359,9 @@ class Kmeans:
         Of the centroids.
     """
 
+    fac: "ProgressiveDimIndexFactory"
+    k: int
+
     def __init__(self, d: int, k: int, **kwargs: Any) -> None:
         self.d = d
         self.gpu: int = False
@@ -435,6 +461,10 @@ def kmeans_clustering(d: int, n: int, k: int, x: Any, centroids: Any) -> float:
 class ProgressiveDimClusteringParameters(ClusteringParameters):
     """How to cluster with more and more dimensions."""
 
+    niter: int
+    progressive_dim_steps: int
+    apply_pca: bool
+
     def __init__(self) -> None:
         super().__init__()
         self.niter, self.progressive_dim_steps, self.apply_pca = 10, 10, True
@@ -452,6 +482,11 @@ class ProgressiveDimIndexFactory(Owned):
 
 class ProgressiveDimClustering(ProgressiveDimClusteringParameters):
     """k-means with the leading dimensions first, then with more and more of them."""
+
+    d: int
+    k: int
+    centroids: Float32Vector
+    iteration_stats: ClusteringIterationStatsVector
 
     def __init__(self, d: int, k: int, cp: ProgressiveDimClusteringParameters | None = None) -> None:
         super().__init__()

@@ -122,6 +122,11 @@ class LinearTransform(VectorTransform):
 
     _fourcc = "LTra"
 
+    b: Float32Vector
+    have_bias: bool
+    is_orthonormal: bool
+    verbose: bool
+
     def __init__(self, d_in: int = 0, d_out: int = 0, have_bias: bool = False) -> None:
         super().__init__(d_in, d_out)
         self.A, self.b = Float32Vector(), Float32Vector()
@@ -192,6 +197,8 @@ class RandomRotationMatrix(LinearTransform):
 
     _fourcc = "rrot"
 
+    is_orthonormal: bool
+
     def __init__(self, d_in: int = 0, d_out: int = 0) -> None:
         super().__init__(d_in, d_out, False)
 
@@ -217,6 +224,18 @@ class PCAMatrix(LinearTransform):
     """The directions of the largest variance first, maybe scaled by powers of it, or turned at random."""
 
     _fourcc = "Pcam"
+
+    eigen_power: float
+    random_rotation: bool
+    epsilon: float
+    max_points_per_d: int
+    balanced_bins: int
+    mean: Float32Vector
+    eigenvalues: Float32Vector
+    PCAMat: Float32Vector
+    is_orthonormal: bool
+    have_bias: bool
+    is_trained: bool
 
     def __init__(
         self, d_in: int = 0, d_out: int = 0, eigen_power: float = 0.0, random_rotation: bool = False

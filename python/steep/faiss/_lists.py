@@ -21,8 +21,11 @@ class InvertedLists(Sealed):
     """
 
     INVALID_CODE_SIZE: ClassVar[int] = (1 << 64) - 1
-    SUBSET_TYPE_ID_RANGE, SUBSET_TYPE_ID_MOD, SUBSET_TYPE_ELEMENT_RANGE = 0, 1, 2
-    SUBSET_TYPE_INVLIST_FRACTION, SUBSET_TYPE_INVLIST = 3, 4
+    SUBSET_TYPE_ID_RANGE = 0
+    SUBSET_TYPE_ID_MOD = 1
+    SUBSET_TYPE_ELEMENT_RANGE = 2
+    SUBSET_TYPE_INVLIST_FRACTION = 3
+    SUBSET_TYPE_INVLIST = 4
     use_iterator = False
 
     nlist: int
@@ -239,7 +242,9 @@ def lo_offset(lo: int) -> int:
 class DirectMap(Sealed):
     """Where the code of each id is."""
 
-    NoMap, Array, Hashtable = range(3)
+    NoMap = 0
+    Array = 1
+    Hashtable = 2
 
     type: int
     _array: Labels

@@ -58,7 +58,7 @@ def _fitting(name: str, value: Any, default: Any) -> Any:
         if value is not None and name != "inverted_list_context" and not isinstance(value, SearchParameters):
             raise TypeError(f"{name} of type {type(value).__name__}: expected search parameters")
         return value
-    kind = type(cast("Any", default))
+    kind: Any = default.__class__
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     single = isinstance(value, (float, np.floating))
     if kind is bool and isinstance(value, (bool, np.bool_)):
@@ -154,12 +154,20 @@ class SearchParametersResidualCoarseQuantizer(SearchParameters):
 class ParameterRange(Owned):
     """A parameter and the values that it may take."""
 
+    name: str
+    values: Float64Vector
+
     def __init__(self, name: str = "") -> None:
         self.name, self.values = name, Float64Vector()
 
 
 class OperatingPoint(Owned):
     """How well and how fast a combination of parameters searches."""
+
+    perf: float
+    t: float
+    key: str
+    cno: int
 
     def __init__(self, perf: float = 0.0, t: float = 0.0, key: str = "", cno: int = 0) -> None:
         self.perf, self.t, self.key, self.cno = perf, t, key, cno
@@ -170,6 +178,9 @@ class OperatingPoint(Owned):
 
 class OperatingPoints(Owned):
     """All points that were tried, and the optimal ones: none is both better and faster than one of those."""
+
+    all_pts: OperatingPointVector
+    optimal_pts: OperatingPointVector
 
     def __init__(self) -> None:
         self.all_pts, self.optimal_pts = OperatingPointVector(), OperatingPointVector()
@@ -231,6 +242,10 @@ def _plot(fname: str, points: Any) -> None:
 class AutoTuneCriterion(Owned):
     """How good results of `nq` queries are, of which the `nnn` nearest are asked for."""
 
+    nq: int
+    nnn: int
+    gt_nnn: int
+
     def __init__(self, nq: int, nnn: int) -> None:
         if type(self) is AutoTuneCriterion:
             raise AttributeError("No constructor defined - class is abstract: take one of its subclasses")
@@ -288,6 +303,13 @@ def _kinds(index: Any) -> set[str]:
 
 class ParameterSpace(Owned):
     """Parameters of an index by name, and all their combinations."""
+
+    parameter_ranges: ParameterRangeVector
+    verbose: int
+    n_experiments: int
+    batchsize: int
+    thread_over_batches: bool
+    min_test_duration: float
 
     def __init__(self) -> None:
         self.parameter_ranges = ParameterRangeVector()

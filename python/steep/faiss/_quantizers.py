@@ -172,7 +172,11 @@ class ProductQuantizer(_Learned):
         Used by `compute_codes_with_assign_index`.
     """
 
-    Train_default, Train_hot_start, Train_shared, Train_hypercube, Train_hypercube_pca = range(5)
+    Train_default = 0
+    Train_hot_start = 1
+    Train_shared = 2
+    Train_hypercube = 3
+    Train_hypercube_pca = 4
 
     M: int
     nbits: int
@@ -437,13 +441,38 @@ class ScalarQuantizer(_Learned):
         Low ends and widths of ranges.
     """
 
-    QT_8bit, QT_4bit, QT_8bit_uniform, QT_4bit_uniform, QT_fp16 = range(5)
-    QT_8bit_direct, QT_6bit, QT_bf16, QT_8bit_direct_signed, QT_0bit = range(5, 10)
-    QT_1bit_tqmse, QT_2bit_tqmse, QT_3bit_tqmse, QT_4bit_tqmse, QT_8bit_tqmse = range(10, 15)
-    QT_2bit_tq, QT_3bit_tq, QT_4bit_tq, QT_5bit_tq = range(15, 19)
-    QT_1bit_eden, QT_2bit_eden, QT_3bit_eden, QT_4bit_eden = range(19, 23)
-    QT_5bit_eden, QT_6bit_eden, QT_7bit_eden, QT_8bit_eden, QT_count = range(23, 28)
-    RS_minmax, RS_meanstd, RS_quantiles, RS_optim = range(4)
+    QT_8bit = 0
+    QT_4bit = 1
+    QT_8bit_uniform = 2
+    QT_4bit_uniform = 3
+    QT_fp16 = 4
+    QT_8bit_direct = 5
+    QT_6bit = 6
+    QT_bf16 = 7
+    QT_8bit_direct_signed = 8
+    QT_0bit = 9
+    QT_1bit_tqmse = 10
+    QT_2bit_tqmse = 11
+    QT_3bit_tqmse = 12
+    QT_4bit_tqmse = 13
+    QT_8bit_tqmse = 14
+    QT_2bit_tq = 15
+    QT_3bit_tq = 16
+    QT_4bit_tq = 17
+    QT_5bit_tq = 18
+    QT_1bit_eden = 19
+    QT_2bit_eden = 20
+    QT_3bit_eden = 21
+    QT_4bit_eden = 22
+    QT_5bit_eden = 23
+    QT_6bit_eden = 24
+    QT_7bit_eden = 25
+    QT_8bit_eden = 26
+    QT_count = 27
+    RS_minmax = 0
+    RS_meanstd = 1
+    RS_quantiles = 2
+    RS_optim = 3
 
     _BITS: ClassVar[tuple[int, ...]] = (8, 4, 8, 4, 16, 8, 6, 16, 8)
 
@@ -531,6 +560,7 @@ class RaBitQuantizer(Quantizer):
     nb_bits: int
     centroid: Any
     _made: dict[tuple[Any, ...], tuple[_steep.Codec, Floats | None]]
+    code_size: int
 
     def __init__(self, d: int = 0, metric: int = METRIC_L2, nb_bits: int = 1) -> None:
         super().__init__(d)

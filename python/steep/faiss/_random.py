@@ -156,6 +156,8 @@ _WORD = (1 << 64) - 1
 class SplitMix64RandomGenerator(Owned):
     """SplitMix64, number by number."""
 
+    state: int
+
     def __init__(self, seed: int = 1234) -> None:
         self.state = _seed(seed) & _WORD
 

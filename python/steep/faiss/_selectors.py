@@ -76,6 +76,10 @@ def _listed(arguments: tuple[Any, ...], dtype: npt.DTypeLike, owner: str) -> npt
 class IDSelectorRange(IDSelector):
     """Ids from `imin` to `imax` - 1."""
 
+    imin: int
+    imax: int
+    assume_sorted: bool
+
     def __init__(self, imin: int, imax: int, assume_sorted: bool = False) -> None:
         self.imin, self.imax = _id("imin", imin), _id("imax", imax)
         self.assume_sorted = bool(assume_sorted)
@@ -203,6 +207,8 @@ def _other(name: str, selector: Any) -> IDSelector:
 class IDSelectorNot(IDSelector):
     """Ids that are not in another set."""
 
+    sel: IDSelector
+
     def __init__(self, sel: IDSelector) -> None:
         self.sel = _other("sel", sel)
 
@@ -218,6 +224,9 @@ class IDSelectorNot(IDSelector):
 
 
 class _Two(IDSelector):
+    lhs: IDSelector
+    rhs: IDSelector
+
     _word = ""
 
     def __init__(self, lhs: IDSelector, rhs: IDSelector) -> None:
@@ -268,6 +277,9 @@ class IDSelectorXOr(_Two):
 
 class IDSelectorTranslated(IDSelector):
     """Rows of an index with ids of its own, by those ids: an IndexIDMap, or its `id_map`, and a selector."""
+
+    id_map: Any
+    sel: IDSelector
 
     def __init__(self, id_map: Any, sel: IDSelector) -> None:
         self.id_map = getattr(id_map, "id_map", id_map)

@@ -13,6 +13,7 @@ class _Several(Index):
     _parts: list[Index]
     own_indices: bool
     _dimension_known: bool
+    is_trained: bool
 
     def __init__(self, d: Any = None, *_: Any) -> None:
         known = isinstance(d, (int, np.integer)) and not isinstance(d, bool) and d > 1
@@ -74,7 +75,8 @@ class IndexShards(_Several):
         """Number of vectors."""
         return sum(part.ntotal for part in self._parts)
 
-    add_shard, remove_shard = _Several.addIndex, _Several.removeIndex
+    add_shard: Any = _Several.addIndex
+    remove_shard: Any = _Several.removeIndex
 
     def _takes_ids(self) -> bool:
         return True
@@ -114,7 +116,8 @@ class IndexReplicas(_Several):
         """Number of vectors."""
         return self._parts[0].ntotal if self._parts else 0
 
-    add_replica, remove_replica = _Several.addIndex, _Several.removeIndex
+    add_replica: Any = _Several.addIndex
+    remove_replica: Any = _Several.removeIndex
 
     def _add(self, x: Floats, ids: Labels | None) -> None:
         for part in self._parts:

@@ -261,7 +261,7 @@ class Stats:
         raise AttributeError(f"the statistics have no counter {name!r}: there are {', '.join(self._FIELDS)}")
 
 
-cvar = _Variables()
+cvar: _Variables = _Variables()
 
 __all__ = [
     "FAISS_VERSION_MAJOR",

@@ -19,6 +19,12 @@ ClusteringInitMethod_AFK_MC2 = 2
 class ClusteringInitialization(Owned):
     """Chooses `k` vectors of `d` coordinates to begin with, by `method`."""
 
+    d: int
+    k: int
+    method: int
+    seed: int
+    afkmc2_chain_length: int
+
     def __init__(self, d: int, k: int) -> None:
         self.d, self.k = d, k
         self.method, self.seed, self.afkmc2_chain_length = ClusteringInitMethod_RANDOM, 1234, 50

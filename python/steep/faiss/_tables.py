@@ -98,6 +98,9 @@ class _Heaps(Owned):
     _dtype: Any = np.float32
     _largest = False
 
+    nh: int
+    k: int
+
     def __init__(self) -> None:
         self.nh, self.k = 0, 0
         self.ids: Any = None
@@ -212,6 +215,10 @@ class ResultHeap:
         Keep the largest values in place of the smallest.
     """
 
+    nq: int
+    k: int
+    keep_max: bool
+
     def __init__(self, nq: int, k: int, keep_max: bool = False) -> None:
         self.nq, self.k, self.keep_max = nq, k, bool(keep_max)
         most = np.finfo(np.float32).max
@@ -265,6 +272,8 @@ def merge_knn_results(
 
 class MapInt64ToInt64:
     """Whole numbers by whole numbers, as many as a table of a fixed size holds."""
+
+    log2_capacity: int
 
     def __init__(self, capacity: int) -> None:
         self.log2_capacity = int(np.log2(capacity))
@@ -497,6 +506,15 @@ def simd_histogram_16(data: Any, n: int, min: int, shift: int, hist: Any) -> Non
 
 class MatrixStats(Owned):
     """What is remarkable about the rows of a matrix: `comments` says it in words."""
+
+    n: Any
+    d: Any
+    n_valid: int
+    n0: int
+    min_norm2: float
+    max_norm2: float
+    hash_value: int
+    comments: str
 
     def __init__(self, m: Any) -> None:
         assert len(m.shape) == 2, f"the matrix has shape {m.shape}: expected two dimensions"

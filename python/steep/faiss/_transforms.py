@@ -27,6 +27,8 @@ class NormalizationTransform(VectorTransform):
 
     _fourcc = "VNrm"
 
+    norm: float
+
     def __init__(self, d: int = -1, norm: float = 2.0) -> None:
         super().__init__(d, d)
         self.norm = -1.0 if d == -1 else float(norm)
@@ -52,6 +54,9 @@ class CenteringTransform(VectorTransform):
     """Vectors without their mean."""
 
     _fourcc = "VCnt"
+
+    mean: Float32Vector
+    is_trained: bool
 
     def __init__(self, d: int = 0) -> None:
         super().__init__(d, d)
@@ -85,6 +90,8 @@ class RemapDimensionsTransform(VectorTransform):
     """
 
     _fourcc = "RmDT"
+
+    map: Int32Vector
 
     def __init__(self, d_in: int = 0, d_out: int = 0, map: Any = True) -> None:
         super().__init__(d_in, d_out)
@@ -128,6 +135,11 @@ class HadamardRotation(VectorTransform):
     """A rotation in O(d log d): signs at random and Hadamard transforms, thrice, in the next power of two."""
 
     _fourcc = "HRot"
+
+    signs1: Float32Vector
+    signs2: Float32Vector
+    signs3: Float32Vector
+    seed: int
 
     def __init__(self, d: int = 0, seed: int = 12345) -> None:
         super().__init__(d, 1 << max(d - 1, 0).bit_length() if d else 0)
@@ -183,6 +195,11 @@ class ITQMatrix(LinearTransform):
 
     _fourcc = "Viqm"
 
+    max_iter: int
+    seed: int
+    init_rotation: Float64Vector
+    have_bias: bool
+
     def __init__(self, d: int = 0) -> None:
         super().__init__(d, d, False)
         self.max_iter, self.seed = 50, 123
@@ -216,6 +233,13 @@ class ITQTransform(VectorTransform):
     """Centred, of length 1, maybe reduced, and turned by an `ITQMatrix`."""
 
     _fourcc = "Viqt"
+
+    do_pca: bool
+    max_train_per_dim: int
+    mean: Float32Vector
+    itq: ITQMatrix
+    pca_then_itq: LinearTransform
+    is_trained: bool
 
     def __init__(self, d_in: int = 0, d_out: int = 0, do_pca: bool = False) -> None:
         super().__init__(d_in, d_out)
@@ -265,6 +289,10 @@ class ITQTransform(VectorTransform):
 
 class OPQMatrix(LinearTransform):
     """A rotation after which a product quantizer of M parts loses least (Ge et al. 2013)."""
+
+    niter: int
+    niter_pq: int
+    niter_pq_0: int
 
     def __init__(self, d: int = 0, M: int = 1, d2: int = -1) -> None:
         super().__init__(d, d if d2 == -1 else d2, False)

@@ -108,6 +108,8 @@ def balanced_assignment_with_penalties(
 class DatasetAssign:
     """Vectors as k-means asks for them: how many, some of them, and their sums by nearest centroid."""
 
+    x: Any
+
     def __init__(self, x: Any) -> None:
         self.x = np.ascontiguousarray(x, np.float32)
 
@@ -185,6 +187,8 @@ def sparse_assign_to_dense_blocks(
 
 class DatasetAssignSparse(DatasetAssign):
     """The same of a scipy.sparse.csr_matrix."""
+
+    squared_norms: Any
 
     def __init__(self, x: Any) -> None:
         assert type(x).__name__ in ("csr_matrix", "csr_array"), f"{type(x).__name__} is no csr_matrix"

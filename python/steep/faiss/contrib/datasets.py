@@ -60,6 +60,15 @@ class Dataset:
 class SyntheticDataset(Dataset):
     """Vectors near a bent surface of ten dimensions: neither easy nor without structure."""
 
+    d: int
+    nt: int
+    nb: int
+    nq: int
+    metric: str
+    xt: Any
+    xb: Any
+    xq: Any
+
     def __init__(self, d: int, nt: int, nb: int, nq: int, metric: str = "L2", seed: int = 1338) -> None:
         self.d, self.nt, self.nb, self.nq, self.metric = d, nt, nb, nq, metric
         random = np.random.RandomState(seed)
@@ -87,7 +96,7 @@ class SyntheticDataset(Dataset):
         return faiss.knn(self.xq, self.xb, 100 if k is None else k, metric)[1]
 
 
-dataset_basedir = "data/"
+dataset_basedir: str = "data/"
 
 
 def set_dataset_basedir(path: str) -> None:
@@ -106,6 +115,8 @@ class _FromFiles(Dataset):
 
     _folder = ""
     _queries = _train = _base = _truth = ""
+
+    basedir: str
 
     def __init__(self) -> None:
         self.basedir = os.path.join(dataset_basedir, self._folder, "")
@@ -154,27 +165,41 @@ class _FromFiles(Dataset):
 class DatasetSIFT1M(_FromFiles):
     """SIFT1M of TexMex."""
 
-    d, nt, nb, nq = 128, 100_000, 1_000_000, 10_000
+    d = 128
+    nt = 100_000
+    nb = 1_000_000
+    nq = 10_000
     _folder = "sift1M"
-    _queries, _train, _base = "sift_query.fvecs", "sift_learn.fvecs", "sift_base.fvecs"
+    _queries = "sift_query.fvecs"
+    _train = "sift_learn.fvecs"
+    _base = "sift_base.fvecs"
     _truth = "sift_groundtruth.ivecs"
 
 
 class DatasetGIST1M(_FromFiles):
     """GIST1M of TexMex."""
 
-    d, nt, nb, nq = 960, 100_000, 1_000_000, 10_000
+    d = 960
+    nt = 100_000
+    nb = 1_000_000
+    nq = 10_000
     _folder = "gist1M"
-    _queries, _train, _base = "gist_query.fvecs", "gist_learn.fvecs", "gist_base.fvecs"
+    _queries = "gist_query.fvecs"
+    _train = "gist_learn.fvecs"
+    _base = "gist_base.fvecs"
     _truth = "gist_groundtruth.ivecs"
 
 
 class DatasetBigANN(_FromFiles):
     """The first `nb_M` million vectors of TexMex's billion."""
 
-    d, nt, nq = 128, 10**8, 10_000
+    d = 128
+    nt = 10**8
+    nq = 10_000
     _folder = "bigann"
-    _queries, _train, _base = "bigann_query.bvecs", "bigann_learn.bvecs", "bigann_base.bvecs"
+    _queries = "bigann_query.bvecs"
+    _train = "bigann_learn.bvecs"
+    _base = "bigann_base.bvecs"
 
     def __init__(self, nb_M: int = 1000) -> None:
         super().__init__()
@@ -185,9 +210,15 @@ class DatasetBigANN(_FromFiles):
 class DatasetDeep1B(_FromFiles):
     """The first `nb` vectors of Deep1B."""
 
-    d, nt, nq = 96, 358_480_000, 10_000
+    d = 96
+    nt = 358_480_000
+    nq = 10_000
     _folder = "deep1b"
-    _queries, _train, _base = "deep1B_queries.fvecs", "learn.fvecs", "base.fvecs"
+    _queries = "deep1B_queries.fvecs"
+    _train = "learn.fvecs"
+    _base = "base.fvecs"
+
+    nb: int
 
     def __init__(self, nb: int = 10**9) -> None:
         super().__init__()
@@ -199,9 +230,14 @@ class DatasetDeep1B(_FromFiles):
 class DatasetMusic100(_FromFiles):
     """Music-100, for inner products."""
 
-    d, nt, nb, nq, metric = 100, 0, 10**6, 10_000, "IP"
+    d = 100
+    nt = 0
+    nb = 10**6
+    nq = 10_000
+    metric = "IP"
     _folder = "music-100"
-    _queries, _base = "query_music100.bin", "database_music100.bin"
+    _queries = "query_music100.bin"
+    _base = "database_music100.bin"
 
     def _vectors(self, name: str, most: int | None = None) -> Any:
         return np.fromfile(self._path(name), np.float32).reshape(-1, self.d)[:most]
@@ -214,7 +250,12 @@ class DatasetMusic100(_FromFiles):
 class DatasetGlove(Dataset):
     """glove-100-angular of ann-benchmarks; needs h5py."""
 
-    d, nt, metric = 100, 0, "IP"
+    d = 100
+    nt = 0
+    metric = "IP"
+
+    nb: int
+    nq: int
 
     def __init__(self, loc: str | None = None, download: bool = False) -> None:
         import h5py  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]

@@ -257,6 +257,12 @@ class RepeatTimer:
         Ends sooner where it takes longer.
     """
 
+    warmup: int
+    nt: int
+    runs: int
+    max_secs: float
+    remember_nt: int
+
     def __init__(self, warmup: int = 0, nt: int = -1, runs: int = 1, max_secs: float = np.inf) -> None:
         assert warmup < runs, f"warmup = {warmup} of {runs} runs"
         self.warmup, self.nt, self.runs, self.max_secs = warmup, nt, runs, max_secs

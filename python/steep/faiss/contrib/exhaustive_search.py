@@ -4,7 +4,7 @@
 # pyright: reportConstantRedefinition=false
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from steep import faiss
 
 LOG = logging.getLogger(__name__)
 
-knn = faiss.knn
+knn: Callable[..., Any] = faiss.knn
 
 
 def _no_gpus(ngpu: int) -> None:

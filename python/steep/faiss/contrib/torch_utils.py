@@ -6,6 +6,7 @@ Arrays go in and come out as before. Tensors on other devices are refused.
 import functools
 import inspect
 import sys
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -82,7 +83,9 @@ def swig_ptr_from_FloatTensor(x: Any) -> Any:
     return faiss.swig_ptr(_array(x))
 
 
-swig_ptr_from_UInt8Tensor = swig_ptr_from_IntTensor = swig_ptr_from_FloatTensor
-swig_ptr_from_HalfTensor = swig_ptr_from_IndicesTensor = swig_ptr_from_FloatTensor
+swig_ptr_from_UInt8Tensor: Callable[[Any], Any] = swig_ptr_from_FloatTensor
+swig_ptr_from_IntTensor: Callable[[Any], Any] = swig_ptr_from_FloatTensor
+swig_ptr_from_HalfTensor: Callable[[Any], Any] = swig_ptr_from_FloatTensor
+swig_ptr_from_IndicesTensor: Callable[[Any], Any] = swig_ptr_from_FloatTensor
 
 _install()
