@@ -59,4 +59,4 @@ def mistakes(index: steep.Index) -> None:
     index.search([1.0], kk=3)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     index.metric = "l2"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
     index.nprobe = 3  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
-    steep.build([[1.0]], metric="euclid")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    steep.build([[1.0]], metric=2)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]

@@ -1,7 +1,37 @@
 """The names of steep.faiss, for type checkers; `_homes` says the same at run time."""
 
+from steep.faiss._aligned import (
+    AlignedTable_to_array as AlignedTable_to_array,
+)
+from steep.faiss._aligned import (
+    AlignedTableFloat32 as AlignedTableFloat32,
+)
+from steep.faiss._aligned import (
+    AlignedTableUint8 as AlignedTableUint8,
+)
+from steep.faiss._aligned import (
+    AlignedTableUint16 as AlignedTableUint16,
+)
+from steep.faiss._aligned import (
+    array_to_AlignedTable as array_to_AlignedTable,
+)
+from steep.faiss._aligned import (
+    copy_array_to_AlignedTable as copy_array_to_AlignedTable,
+)
+from steep.faiss._arrays import (
+    ByteVector as ByteVector,
+)
+from steep.faiss._arrays import (
+    ByteVectorVector as ByteVectorVector,
+)
+from steep.faiss._arrays import (
+    CharVector as CharVector,
+)
 from steep.faiss._arrays import (
     ClusteringIterationStatsVector as ClusteringIterationStatsVector,
+)
+from steep.faiss._arrays import (
+    DoubleVector as DoubleVector,
 )
 from steep.faiss._arrays import (
     Float32Vector as Float32Vector,
@@ -11,6 +41,12 @@ from steep.faiss._arrays import (
 )
 from steep.faiss._arrays import (
     Float64Vector as Float64Vector,
+)
+from steep.faiss._arrays import (
+    FloatVector as FloatVector,
+)
+from steep.faiss._arrays import (
+    FloatVectorVector as FloatVectorVector,
 )
 from steep.faiss._arrays import (
     Int8Vector as Int8Vector,
@@ -31,7 +67,19 @@ from steep.faiss._arrays import (
     Int64VectorVector as Int64VectorVector,
 )
 from steep.faiss._arrays import (
+    IntVector as IntVector,
+)
+from steep.faiss._arrays import (
     InvertedListsPtrVector as InvertedListsPtrVector,
+)
+from steep.faiss._arrays import (
+    LongLongVector as LongLongVector,
+)
+from steep.faiss._arrays import (
+    LongVector as LongVector,
+)
+from steep.faiss._arrays import (
+    LongVectorVector as LongVectorVector,
 )
 from steep.faiss._arrays import (
     MaybeOwnedVectorFloat32 as MaybeOwnedVectorFloat32,
@@ -74,6 +122,9 @@ from steep.faiss._arrays import (
 )
 from steep.faiss._arrays import (
     UInt64Vector as UInt64Vector,
+)
+from steep.faiss._arrays import (
+    Uint64Vector as Uint64Vector,
 )
 from steep.faiss._arrays import (
     VectorTransformVector as VectorTransformVector,
@@ -621,6 +672,24 @@ from steep.faiss._kmeans import (
 from steep.faiss._kmeans import (
     kmeans_clustering as kmeans_clustering,
 )
+from steep.faiss._kmeans_kinds import (
+    Clustering1D as Clustering1D,
+)
+from steep.faiss._kmeans_kinds import (
+    SuperKMeans as SuperKMeans,
+)
+from steep.faiss._kmeans_kinds import (
+    SuperKmeans as SuperKmeans,
+)
+from steep.faiss._kmeans_kinds import (
+    SuperKMeansParameters as SuperKMeansParameters,
+)
+from steep.faiss._kmeans_kinds import (
+    kmeans1d as kmeans1d,
+)
+from steep.faiss._kmeans_kinds import (
+    smawk as smawk,
+)
 from steep.faiss._lists import (
     ArrayInvertedLists as ArrayInvertedLists,
 )
@@ -689,6 +758,9 @@ from steep.faiss._parameters import (
 )
 from steep.faiss._parameters import (
     SearchParametersIVF as SearchParametersIVF,
+)
+from steep.faiss._parameters import (
+    SearchParametersIVFPQ as SearchParametersIVFPQ,
 )
 from steep.faiss._parameters import (
     SearchParametersPQ as SearchParametersPQ,

@@ -512,6 +512,17 @@ DEPRECATED: dict[str, type[Any]] = {
         "ByteVector": UInt8VectorVector,
     }.items()
 }
+FloatVector: type[Float32Vector]
+DoubleVector: type[Float64Vector]
+CharVector: type[Int8Vector]
+IntVector: type[Int32Vector]
+LongVector: type[Int64Vector]
+LongLongVector: type[Int64Vector]
+ByteVector: type[UInt8Vector]
+Uint64Vector: type[UInt64Vector]
+FloatVectorVector: type[Float32VectorVector]
+LongVectorVector: type[Int64VectorVector]
+ByteVectorVector: type[UInt8VectorVector]
 globals().update(DEPRECATED)
 
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]

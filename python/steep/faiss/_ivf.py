@@ -127,7 +127,7 @@ class IndexIVF(Index):
         return self._ntotal
 
     @ntotal.setter
-    def ntotal(self, n: int) -> None:
+    def ntotal(self, n: int) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._begin(_ntotal=int(n))
 
     def get_list_size(self, list_no: int) -> int:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from steep import _steep
 from steep.faiss._arrays import Float32Vector, Pointer, pointed
 from steep.faiss._base import METRIC_INNER_PRODUCT, METRIC_L2, Codes, Floats, Sealed, native_metric, require
+from steep.faiss._scalar_types import ScalarTypes
 from steep.faiss._simd import threads
 
 
@@ -426,7 +427,7 @@ _DECISIVE = [
 ]
 
 
-class ScalarQuantizer(_Learned):
+class ScalarQuantizer(ScalarTypes, _Learned):
     """Each coordinate by itself, in 4 to 16 bits.
 
     Attributes
@@ -440,39 +441,6 @@ class ScalarQuantizer(_Learned):
     trained : Float32Vector
         Low ends and widths of ranges.
     """
-
-    QT_8bit = 0
-    QT_4bit = 1
-    QT_8bit_uniform = 2
-    QT_4bit_uniform = 3
-    QT_fp16 = 4
-    QT_8bit_direct = 5
-    QT_6bit = 6
-    QT_bf16 = 7
-    QT_8bit_direct_signed = 8
-    QT_0bit = 9
-    QT_1bit_tqmse = 10
-    QT_2bit_tqmse = 11
-    QT_3bit_tqmse = 12
-    QT_4bit_tqmse = 13
-    QT_8bit_tqmse = 14
-    QT_2bit_tq = 15
-    QT_3bit_tq = 16
-    QT_4bit_tq = 17
-    QT_5bit_tq = 18
-    QT_1bit_eden = 19
-    QT_2bit_eden = 20
-    QT_3bit_eden = 21
-    QT_4bit_eden = 22
-    QT_5bit_eden = 23
-    QT_6bit_eden = 24
-    QT_7bit_eden = 25
-    QT_8bit_eden = 26
-    QT_count = 27
-    RS_minmax = 0
-    RS_meanstd = 1
-    RS_quantiles = 2
-    RS_optim = 3
 
     _BITS: ClassVar[tuple[int, ...]] = (8, 4, 8, 4, 16, 8, 6, 16, 8)
 
@@ -492,7 +460,7 @@ class ScalarQuantizer(_Learned):
     def set_derived_sizes(self) -> None:
         """Take over what d and qtype have become."""
         if not 0 <= self.qtype < len(self._BITS):
-            names = [name for name, value in vars(ScalarQuantizer).items() if value == self.qtype]
+            names = [name for name, value in vars(ScalarTypes).items() if value == self.qtype]
             named = next((f" ({name})" for name in names if name.startswith("QT_")), "")
             raise RuntimeError(
                 f"scalar quantizer type {self.qtype}{named} is not supported: use QT_4bit, QT_6bit, QT_8bit, "

@@ -1,6 +1,5 @@
 """What is least, where does it go, and which bits? Faiss's buckets, heaps, maps and bit strings."""
 
-# D, I and M are what Faiss calls distances, labels and parts.
 # pyright: reportConstantRedefinition=false
 
 from collections.abc import Sequence
