@@ -1,5 +1,7 @@
 """Faiss's aligned tables: arrays of NumPy's, whose memory serves as well."""
 
+from typing import Any, ClassVar
+
 import numpy as np
 
 from steep.faiss._arrays import Elements, Pointer, Values, whole
@@ -49,19 +51,19 @@ class _AlignedTable(Elements):
 class AlignedTableUint8(_AlignedTable):
     """Aligned bytes."""
 
-    dtype = np.dtype(np.uint8)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.uint8)
 
 
 class AlignedTableUint16(_AlignedTable):
     """Aligned 16-bit numbers."""
 
-    dtype = np.dtype(np.uint16)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.uint16)
 
 
 class AlignedTableFloat32(_AlignedTable):
     """Aligned floats."""
 
-    dtype = np.dtype(np.float32)
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float32)
 
 
 def copy_array_to_AlignedTable(a: Values, v: _AlignedTable) -> None:

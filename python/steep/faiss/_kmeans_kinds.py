@@ -12,6 +12,17 @@ from steep.faiss._starts import best_split
 class SuperKMeansParameters(ClusteringParameters):
     """Faiss's settings of SuperKMeans. Those of its pruning steer nothing: the core has bounds of its own."""
 
+    d_prime_fraction: float
+    d_prime_min: int
+    d_prime_adjust: float
+    pruning_target_low: float
+    pruning_target_high: float
+    ad_epsilon_factor: float
+    pdx_block_size: int
+    omp_chunk: int
+    x_batch: int
+    y_batch: int
+
     def __init__(self) -> None:
         super().__init__()
         self.d_prime_fraction, self.d_prime_min, self.d_prime_adjust = 0.125, 16, 0.2
@@ -22,6 +33,13 @@ class SuperKMeansParameters(ClusteringParameters):
 
 class SuperKMeans(Owned):
     """k-means that rules centroids out by bounds: the core's, which does so exactly."""
+
+    d: int
+    k: int
+    cp: SuperKMeansParameters
+    centroids: Float32Vector
+    gemm_pruning_rates: Float32Vector
+    iteration_stats: ClusteringIterationStatsVector
 
     def __init__(self, d: int, k: int, cp: SuperKMeansParameters | None = None) -> None:
         self.d, self.k, self.cp = d, k, SuperKMeansParameters() if cp is None else cp
@@ -50,6 +68,9 @@ class SuperKMeans(Owned):
 
 class SuperKmeans(Kmeans):
     """`Kmeans` by `SuperKMeans`; `gemm_pruning_rates` beside its attributes."""
+
+    index: Any
+    gemm_pruning_rates: Any
 
     def _parameters(self, kwargs: dict[str, Any]) -> Any:
         for name in kwargs:
