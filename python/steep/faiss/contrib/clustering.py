@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -205,12 +206,12 @@ class DatasetAssignSparse(DatasetAssign):
 
     def assign_to(self, centroids: Any, weights: Any = None) -> tuple[Any, Any, Any]:
         """The nearest centroids, the distances, and the sums of the vectors of each centroid."""
-        import scipy.sparse  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
+        sparse: Any = import_module("scipy.sparse")
 
         D, I = (found.ravel() for found in self.perform_search(centroids))
         n = self.x.shape[0]
         weights = np.ones(n, np.float32) if weights is None else weights
-        whose: Any = scipy.sparse.csc_matrix((weights, I, np.arange(int(n) + 1)), shape=(len(centroids), n))
+        whose = sparse.csc_matrix((weights, I, np.arange(int(n) + 1)), shape=(len(centroids), n))
         return I, D, np.asarray((whose @ self.x).todense())
 
 

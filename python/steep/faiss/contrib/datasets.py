@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -258,7 +259,7 @@ class DatasetGlove(Dataset):
     nq: int
 
     def __init__(self, loc: str | None = None, download: bool = False) -> None:
-        import h5py  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
+        h5py: Any = import_module("h5py")
 
         assert not download, "not implemented: download the file yourself"
         file: Any = h5py.File(loc or os.path.join(dataset_basedir, "glove", "glove-100-angular.hdf5"), "r")
