@@ -3,7 +3,6 @@
 import faiss as theirs
 import numpy as np
 import pytest
-
 import steep.faiss as ours
 
 D = 24
