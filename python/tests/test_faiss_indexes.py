@@ -101,8 +101,8 @@ def test_an_index_of_the_same_trained_state_finds_what_faiss_finds(data, descrip
 @pytest.mark.parametrize(
     "description",
     [
-        *("PQ12x4fs", "IVF16,PQ12x4fs", "IVF16,PQ12x4fsr", "PQ12x4fs,RFlat", "PQ5x4fs", "RaBitQ", "RaBitQ4"),
-        *("IVF16,RaBitQ", "IVF16,RaBitQ5", "RaBitQfs", "IVF16,RaBitQfs"),
+        *("PQ12x4fs", "IVF16,PQ12x4fs", "IVF16,PQ12x4fsr", "PQ12x4fs,RFlat", "PQ5x4fs"),
+        *("RaBitQ", "RaBitQ4", "IVF16,RaBitQ", "IVF16,RaBitQ5", "RaBitQfs", "IVF16,RaBitQfs"),
     ],
 )
 def test_estimates_lose_no_recall_against_faiss(data, description, metric):
