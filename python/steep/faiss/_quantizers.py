@@ -1,4 +1,4 @@
-"""What do scripts see of a quantizer? Product, scalar and RaBitQ codes by Faiss's names, of the core.
+"""What do scripts see of a quantizer? Product, scalar and RaBitQ codes by Faiss's names, over the core's.
 
 A quantizer keeps what Faiss keeps, in arrays that scripts read and write; the core's codec is made of them
 when it is first wanted, and again when they have changed.
