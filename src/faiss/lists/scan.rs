@@ -102,13 +102,15 @@ impl Probes<'_> {
             match within {
                 Within::Nearest(k) => {
                     let tops = rows.clone().map(|query| TopK::new(k, self.met(query, width))).collect();
-                    for (found, top) in found.iter_mut().zip(self.batch(queries, rows, width, tops)) {
+                    for (found, top) in found.iter_mut().zip(self.batch(queries, rows, (width, k), tops)) {
                         found.extend(top.into_sorted());
                     }
                 }
                 Within::Radius(radius) => {
                     let ranges = found.iter().map(|_| InRange::new(radius)).collect();
-                    for (found, range) in found.iter_mut().zip(self.batch(queries, rows, width, ranges)) {
+                    for (found, range) in
+                        found.iter_mut().zip(self.batch(queries, rows, (width, usize::MAX), ranges))
+                    {
                         found.extend(range.into_sorted());
                     }
                 }
@@ -144,7 +146,7 @@ impl Probes<'_> {
         &self,
         queries: &[f32],
         rows: Range<usize>,
-        width: usize,
+        (width, k): (usize, usize),
         mut found: Vec<C>,
     ) -> Vec<C> {
         let queries = queries.chunks_exact(self.codec.dim());
@@ -163,7 +165,7 @@ impl Probes<'_> {
                 table: centers.table(list),
                 coarse: self.coarse[key],
             }));
-            self.list(&mut *scorers[at], list, &mut found[at], (&mut scores, &mut near));
+            self.list(&mut *scorers[at], list, (&mut found[at], k), (&mut scores, &mut near));
         }
         found
     }
@@ -173,7 +175,7 @@ impl Probes<'_> {
         &self,
         scorer: &mut dyn Scorer,
         list: usize,
-        found: &mut C,
+        (found, k): (&mut C, usize),
         (scores, near): (&mut [f32], &mut Vec<u32>),
     ) {
         let isa = Isa::active();
@@ -183,7 +185,13 @@ impl Probes<'_> {
             let whole = ids.len().next_multiple_of(block);
             scorer.score(&codes[first * size..(first + whole) * size], &mut scores[..whole]);
             near.clear();
-            isa.run(Near { scores: &scores[..ids.len()], bound: found.bound() + slack, near });
+            let scores = &scores[..ids.len()];
+            let bound = match found.bound() {
+                // Nothing is known yet: the k-th best score here is off by the slack at most, and so is what is to be found.
+                f32::INFINITY if self.selector.is_none() && k < scores.len() => kth(scores, k) + 2.0 * slack,
+                bound => bound + slack,
+            };
+            isa.run(Near { scores, bound, near });
             for &row in near.iter() {
                 let (row, id) = (row as usize, ids[row as usize]);
                 if scores[row] > found.bound() + slack || self.selector.is_some_and(|set| !set.has(id)) {
@@ -198,6 +206,12 @@ impl Probes<'_> {
             found.settle();
         }
     }
+}
+
+/// The `k`-th least of more than `k` scores; NaN counts as the largest.
+fn kth(scores: &[f32], k: usize) -> f32 {
+    let mut sorted = scores.to_vec();
+    *sorted.select_nth_unstable_by(k.saturating_sub(1), f32::total_cmp).1
 }
 
 /// The rows whose score does not exceed `bound`, or is NaN.
