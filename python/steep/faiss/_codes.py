@@ -19,6 +19,7 @@ from steep.faiss._base import (
     selected,
     strict_radius,
 )
+from steep.faiss._polysemous import PolysemousTraining
 from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuantizer
 from steep.faiss._simd import threads
 
@@ -122,6 +123,14 @@ class IndexFlatCodes(Index):
     def _remove(self, selector: Any) -> int:
         return self._store.squeeze(core_selector(selector, lambda: np.arange(self.ntotal, dtype=np.int64)))
 
+    _distances = Index._found
+
+    def get_FlatCodesDistanceComputer(self) -> Any:
+        """What tells how far single codes are from a query."""
+        from steep.faiss._computers import FlatCodesDistanceComputer
+
+        return FlatCodesDistanceComputer(self)
+
     def reset(self) -> None:
         """Forget all codes."""
         self._store = _steep.Lists(1, self.code_size, self._block)
@@ -178,7 +187,7 @@ class IndexPQ(IndexFlatCodes):
             pq=pq,
             is_trained=False,
             do_polysemous_training=False,
-            polysemous_training=None,
+            polysemous_training=PolysemousTraining(),
             polysemous_ht=nbits * M + 1,
             search_type=self.ST_PQ,
             encode_signs=False,

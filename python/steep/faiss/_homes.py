@@ -19,7 +19,7 @@ HOMES = {
     "_base": """
         Float16 Float32 Index Int8 METRIC_BrayCurtis METRIC_Canberra METRIC_GOWER METRIC_INNER_PRODUCT
         METRIC_Jaccard METRIC_JensenShannon METRIC_L1 METRIC_L2 METRIC_Linf METRIC_Lp METRIC_NaNEuclidean
-        UInt8 clone_index downcast_IndexBinary downcast_InvertedLists downcast_Quantizer downcast_index
+        UInt8 clone_Quantizer clone_index downcast_IndexBinary downcast_InvertedLists downcast_Quantizer downcast_index
     """,
     "_binary": """
         BinaryInvertedListScanner IndexBinary IndexBinaryFlat IndexBinaryFromFloat IndexBinaryHNSW
@@ -30,6 +30,9 @@ HOMES = {
     """,
     "_codes": """
         IndexFlatCodes IndexPQ IndexPQFastScan IndexRaBitQ IndexRaBitQFastScan IndexScalarQuantizer
+    """,
+    "_computers": """
+        DistanceComputer FlatCodesDistanceComputer
     """,
     "_distances": """
         fvec_L1 fvec_L2sqr fvec_L2sqr_by_idx fvec_L2sqr_ny fvec_L2sqr_ny_nearest fvec_Linf fvec_add
@@ -96,6 +99,9 @@ HOMES = {
         OperatingPoint OperatingPoints ParameterRange ParameterSpace RaBitQSearchParameters
         SearchParameters SearchParametersHNSW SearchParametersIVF SearchParametersPQ
         SearchParametersPreTransform SearchParametersResidualCoarseQuantizer
+    """,
+    "_polysemous": """
+        PolysemousTraining SimulatedAnnealingParameters
     """,
     "_pretransform": """
         IndexPreTransform

@@ -28,7 +28,7 @@ from steep.faiss._base import (
 from steep.faiss._codes import ALL_CODES, asked
 from steep.faiss._kmeans import Clustering, ClusteringParameters
 from steep.faiss._lists import ArrayInvertedLists, BlockInvertedLists, DirectMap, InvertedLists
-from steep.faiss._simd import threads
+from steep.faiss._simd import threads, watched
 
 
 class IndexIVF(Index):
@@ -84,11 +84,10 @@ class IndexIVF(Index):
             code_size=code_size,
             invlists=kind(nlist, code_size),
             direct_map=DirectMap(),
-            is_trained=quantizer is not None and quantizer.is_trained and quantizer.ntotal == nlist,
+            is_trained=False,
             _ntotal=0,
             _centers=None,
         )
-        self._begin(is_trained=False)
 
     # What a kind says.
 
@@ -240,7 +239,19 @@ class IndexIVF(Index):
     ) -> dict[str, Any]:
         selector = selected(params, self._numbers)
         centers = self._residual_centers()
+        self._count(keys, max_codes)
         return asked(keys, coarse, native_metric(self.metric_type), centers, max_codes, selector, places)
+
+    def _count(self, keys: Labels, max_codes: int) -> None:
+        """Add to `cvar.indexIVF_stats` what a search of these lists looks at."""
+        stats = watched("indexIVF_stats")
+        if stats is None or not keys.size:
+            return
+        sizes = np.where(keys >= 0, self.invlists._core.sizes().astype(np.int64)[keys], 0)
+        begun = (np.cumsum(sizes, axis=1) - sizes < max_codes) & (sizes > 0)
+        stats.nq += len(keys)
+        stats.nlist += int(begun.sum())
+        stats.ndis += int(sizes[begun].sum())
 
     def _numbers(self) -> Labels:
         core = self.invlists._core

@@ -58,7 +58,9 @@ class IndexIVFFlat(IndexIVF):
         own_invlists: bool = True,
     ) -> None:
         super().__init__(quantizer, d, nlist, 4 * d, metric, own_invlists)
-        self._begin(by_residual=False, _flat=_steep.Codec.flat(self.d))
+        # Whole vectors need no more than centroids.
+        trained = quantizer is not None and quantizer.is_trained and quantizer.ntotal == self.nlist
+        self._begin(by_residual=False, is_trained=trained, _flat=_steep.Codec.flat(self.d))
 
     def _codec(self, params: Any = None) -> _steep.Codec:
         return self._flat

@@ -69,26 +69,42 @@ impl<'a> Estimate<'a> {
 
     fn walk(&self, codes: &[u8], list: Option<&[u32]>, out: &mut [f32]) {
         let (codec, terms) = (self.codec, self.terms);
-        macro_rules! by_all {
-            ($($extra:literal),*) => {
-                match codec.bits() - 1 {
-                    $($extra => {
-                        let judge = All::<$extra> { turned: &self.turned, from: codec.further().0, terms };
-                        Walk { judge: &judge, codes, size: codec.code_size(), list, out }.go();
-                    })*
-                    _ if codec.query().bits == 0 => {
-                        let judge = Signs { turned: &self.turned, terms };
-                        Walk { judge: &judge, codes, size: codec.code_size(), list, out }.go();
-                    }
-                    _ => {
-                        let (bits, centered) = (codec.query().bits, codec.query().centered);
-                        let judge = Rounded { planes: &self.planes, bits, centered, signs: codec.signs(), terms };
-                        Walk { judge: &judge, codes, size: codec.code_size(), list, out }.go();
-                    }
-                }
+        let (size, from, bits) = (codec.code_size(), codec.further().0, codec.query().bits);
+        macro_rules! go {
+            ($judge:expr) => {
+                Walk { judge: &$judge, codes, size, list, out }.go()
             };
         }
-        by_all!(1, 2, 3, 4, 5, 6, 7, 8);
+        macro_rules! all {
+            ($extra:literal) => {
+                go!(All::<$extra> { turned: &self.turned, from, terms })
+            };
+        }
+        macro_rules! rounded {
+            ($bits:literal) => {{
+                let (planes, centered) = (self.planes.as_chunks::<$bits>().0, codec.query().centered);
+                go!(Rounded::<$bits> { planes, centered, signs: codec.signs(), terms })
+            }};
+        }
+        match (codec.bits() - 1, bits) {
+            (0, 1) => rounded!(1),
+            (0, 2) => rounded!(2),
+            (0, 3) => rounded!(3),
+            (0, 4) => rounded!(4),
+            (0, 5) => rounded!(5),
+            (0, 6) => rounded!(6),
+            (0, 7) => rounded!(7),
+            (0, 8) => rounded!(8),
+            (1, _) => all!(1),
+            (2, _) => all!(2),
+            (3, _) => all!(3),
+            (4, _) => all!(4),
+            (5, _) => all!(5),
+            (6, _) => all!(6),
+            (7, _) => all!(7),
+            (8, _) => all!(8),
+            _ => go!(Signs { turned: &self.turned, terms }),
+        }
     }
 
     /// Rounds q − c, whose squared length is `square`.
@@ -212,33 +228,39 @@ fn part<const B: usize>(bytes: &[u8], at: usize) -> [u8; B] {
     })
 }
 
-/// By the signs, the query rounded.
-struct Rounded<'a> {
-    planes: &'a [u64],
-    bits: usize,
+/// By the signs, the query rounded to `Q` bits.
+struct Rounded<'a, const Q: usize> {
+    planes: &'a [[u64; Q]],
     centered: bool,
     signs: usize,
     terms: Terms,
 }
 
-impl Rounded<'_> {
+impl<const Q: usize> Rounded<'_, Q> {
     /// Σ 2ᵇ · bits of plane b and the code that are both set, or unlike; and bits of the code.
     #[inline(always)]
     fn counts(&self, code: &[u8]) -> (u32, u32) {
-        let (mut sum, mut set) = (0, 0);
-        for (at, planes) in self.planes.chunks_exact(self.bits).enumerate() {
-            let word = u64::from_le_bytes(part(&code[..self.signs], at));
+        let (words, rest) = code[..self.signs].as_chunks::<8>();
+        let (planes, last) = self.planes.split_at(words.len());
+        let (mut sums, mut set) = ([0; Q], 0);
+        let mut count = |word: u64, planes: &[u64; Q]| {
             set += word.count_ones();
-            for (bit, plane) in planes.iter().enumerate() {
-                let common = if self.centered { plane ^ word } else { plane & word };
-                sum += common.count_ones() << bit;
+            for bit in 0..Q {
+                let common = if self.centered { planes[bit] ^ word } else { planes[bit] & word };
+                sums[bit] += common.count_ones();
             }
+        };
+        for (word, planes) in words.iter().zip(planes) {
+            count(u64::from_le_bytes(*word), planes);
         }
-        (sum, set)
+        if let [planes] = last {
+            count(u64::from_le_bytes(part(rest, 0)), planes);
+        }
+        ((0..Q).map(|bit| sums[bit] << bit).sum(), set)
     }
 }
 
-impl Judge for Rounded<'_> {
+impl<const Q: usize> Judge for Rounded<'_, Q> {
     #[inline(always)]
     fn judge<S: Simd, const N: usize>(&self, _: S, codes: [&[u8]; N]) -> [f32; N] {
         let Terms { scale, count, add, .. } = self.terms;
