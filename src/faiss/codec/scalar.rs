@@ -34,9 +34,6 @@ pub enum Layout {
     DirectSigned,
 }
 
-/// Coordinates that are coded side by side.
-const GROUP: usize = 16;
-
 /// Faiss's names of what follows [`Layout::DirectSigned`] there.
 const OTHERS: [&str; 18] = [
     "QT_0bit",
@@ -167,30 +164,19 @@ impl Scalar {
 
     #[inline(always)]
     fn encode_row(&self, x: &[f32], code: &mut [u8]) {
+        let ranges =
+            || x.iter().zip(&self.lows).zip(&self.widths).map(|((&x, &low), &width)| share(x, low, width));
+        // Products in the precision that Faiss takes them in: f64 but for eight bits.
         match self.layout {
             Layout::Eight | Layout::EightUniform => {
-                for (at, code) in code.chunks_mut(GROUP).enumerate() {
-                    code.copy_from_slice(&self.levels(x, at, eighths)[..code.len()]);
+                for (code, share) in code.iter_mut().zip(ranges()) {
+                    *code = (255.0 * share) as i32 as u8;
                 }
             }
             Layout::Four | Layout::FourUniform => {
-                for (at, code) in code.chunks_mut(GROUP / 2).enumerate() {
-                    bits::pack(
-                        self.levels(x, at, |share| wide(share, 15.0)).map(u32::from).into_iter(),
-                        4,
-                        code,
-                    );
-                }
+                bits::pack(ranges().map(|share| (f64::from(share) * 15.0) as u32), 4, code);
             }
-            Layout::Six => {
-                for (at, code) in code.chunks_mut(GROUP * 6 / 8).enumerate() {
-                    bits::pack(
-                        self.levels(x, at, |share| wide(share, 63.0)).map(u32::from).into_iter(),
-                        6,
-                        code,
-                    );
-                }
-            }
+            Layout::Six => bits::pack(ranges().map(|share| (f64::from(share) * 63.0) as u32), 6, code),
             Layout::Half => {
                 for (code, &x) in code.as_chunks_mut::<2>().0.iter_mut().zip(x) {
                     *code = half(x).to_le_bytes();
@@ -214,24 +200,6 @@ impl Scalar {
                 }
             }
         }
-    }
-
-    /// The levels of group `at` of coordinates; of those that there are not, 0.
-    #[inline(always)]
-    fn levels(&self, x: &[f32], at: usize, level: impl Fn(f32) -> u8) -> [u8; GROUP] {
-        let [x, lows, widths] = [x, &self.lows, &self.widths].map(|values| {
-            let values = &values[at * GROUP..];
-            values.first_chunk().copied().unwrap_or_else(|| {
-                let mut some = [0.0; GROUP];
-                some[..values.len()].copy_from_slice(values);
-                some
-            })
-        });
-        let mut levels = [0; GROUP];
-        for i in 0..GROUP {
-            levels[i] = level(share(x[i], lows[i], widths[i]));
-        }
-        levels
     }
 
     #[inline(always)]
@@ -357,21 +325,10 @@ fn half(x: f32) -> u16 {
 /// Where in its range a coordinate is, 0 to 1.
 #[inline(always)]
 fn share(x: f32, low: f32, width: f32) -> f32 {
+    if width == 0.0 {
+        return 0.0;
+    }
     let share = (x - low) / width;
     let share = if share < 0.0 { 0.0 } else { share };
-    let share = if share > 1.0 { 1.0 } else { share };
-    if width == 0.0 { 0.0 } else { share }
-}
-
-// Products in the precision that Faiss takes them in: f64 but for eight bits. A number below 2²³ (2⁵²) that this is added to has its
-// whole part in its lowest bits, without the care that a cast takes of what does not fit.
-
-#[inline(always)]
-fn eighths(share: f32) -> u8 {
-    ((255.0 * share).floor() + 8_388_608.0).to_bits() as u8
-}
-
-#[inline(always)]
-fn wide(share: f32, top: f64) -> u8 {
-    ((f64::from(share) * top).floor() + 4_503_599_627_370_496.0).to_bits() as u8
+    if share > 1.0 { 1.0 } else { share }
 }
