@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from steep import _steep
+from steep.faiss._arrays import Owned
+from steep.faiss._pointers import Pointers
 from steep.faiss._selectors import IDSelector, IDSelectorBatch, spec
 
 Floats = npt.NDArray[np.float32]
@@ -95,7 +97,7 @@ def selected(params: Any, ids: Callable[[], Labels]) -> _steep.Selector | None:
     return None if sel is None else core_selector(sel, ids)
 
 
-class Sealed:
+class Sealed(Owned):
     """Objects whose attributes are those that they begin with: one misspelt is an error, not a wish unheard."""
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -111,7 +113,7 @@ class Sealed:
         self.__dict__.update(attributes)
 
 
-class Index(Sealed):
+class Index(Pointers, Sealed):
     """Vectors of d coordinates that can be searched, by the names and conventions of ``faiss.Index``.
 
     Attributes
@@ -141,8 +143,6 @@ class Index(Sealed):
             metric_arg=0.0,
             is_trained=True,
             verbose=False,
-            this=None,
-            thisown=True,
         )
 
     # What a kind of index does. Those it does not have are refused as Faiss refuses them.

@@ -19,7 +19,8 @@ HOMES = {
     "_base": """
         Float16 Float32 Index Int8 METRIC_BrayCurtis METRIC_Canberra METRIC_GOWER METRIC_INNER_PRODUCT
         METRIC_Jaccard METRIC_JensenShannon METRIC_L1 METRIC_L2 METRIC_Linf METRIC_Lp METRIC_NaNEuclidean
-        UInt8 clone_Quantizer clone_index downcast_IndexBinary downcast_InvertedLists downcast_Quantizer downcast_index
+        UInt8 clone_Quantizer clone_index downcast_IndexBinary downcast_InvertedLists downcast_Quantizer
+        downcast_index
     """,
     "_binary": """
         BinaryInvertedListScanner IndexBinary IndexBinaryFlat IndexBinaryFromFloat IndexBinaryHNSW
@@ -27,6 +28,9 @@ HOMES = {
         binary_to_real bitvec_shuffle bitvecs2fvecs clone_binary_index crosshamming_count_thres
         fvec2bitvec fvecs2bitvecs generalized_hamming_64 generalized_hammings_knn_hc hamming_count_thres
         hammings hammings_knn hammings_knn_hc hammings_knn_mc match_hamming_thres real_to_binary
+    """,
+    "_bitstring": """
+        BitstringReader BitstringWriter
     """,
     "_codes": """
         IndexFlatCodes IndexPQ IndexPQFastScan IndexRaBitQ IndexRaBitQFastScan IndexScalarQuantizer
@@ -77,8 +81,8 @@ HOMES = {
     """,
     "_ivflib": """
         check_compatible_for_merge extract_index_ivf get_invlist_range merge_into
-        range_search_with_parameters search_centroid search_with_parameters set_invlist_range
-        try_extract_index_ivf
+        range_search_with_parameters search_and_return_centroids search_centroid search_with_parameters
+        set_invlist_range try_extract_index_ivf
     """,
     "_kmeans": """
         Clustering ClusteringInitMethod_AFK_MC2 ClusteringInitMethod_KMEANS_PLUS_PLUS
@@ -91,6 +95,12 @@ HOMES = {
     """,
     "_lists": """
         ArrayInvertedLists BlockInvertedLists DirectMap InvertedLists lo_build lo_listno lo_offset
+    """,
+    "_luts": """
+        quantize_LUT_and_bias
+    """,
+    "_noise": """
+        IndexRandom
     """,
     "_parameters": """
         SearchParametersIVFPQ
@@ -121,7 +131,7 @@ HOMES = {
         IDSelectorNot IDSelectorOr IDSelectorRange IDSelectorTranslated IDSelectorXOr PyCallbackIDSelector
     """,
     "_shards": """
-        IndexReplicas IndexShards
+        IndexReplicas IndexShards IndexShardsIVF
     """,
     "_simd": """
         FAISS_VERSION_MAJOR FAISS_VERSION_MINOR FAISS_VERSION_PATCH SIMDConfig SIMDLevel_ARM_NEON

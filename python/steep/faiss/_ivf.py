@@ -20,6 +20,7 @@ from steep.faiss._base import (
     as_faiss,
     core_selector,
     into,
+    is_similarity,
     native_metric,
     require,
     selected,
@@ -27,7 +28,8 @@ from steep.faiss._base import (
 )
 from steep.faiss._codes import ALL_CODES, asked
 from steep.faiss._kmeans import Clustering, ClusteringParameters
-from steep.faiss._lists import ArrayInvertedLists, BlockInvertedLists, DirectMap, InvertedLists
+from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists
+from steep.faiss._pointers import put, rows
 from steep.faiss._simd import threads, watched
 
 
@@ -50,6 +52,7 @@ class IndexIVF(Index):
 
     PARALLEL_MODE_NO_HEAP_INIT: ClassVar[int] = 1024
     _block: ClassVar[int] = 1
+    _lists: ClassVar[type[InvertedLists]] = ArrayInvertedLists
 
     def __init__(
         self,
@@ -68,7 +71,6 @@ class IndexIVF(Index):
         cp = ClusteringParameters()
         cp.niter = 10
         cp.spherical = metric == METRIC_INNER_PRODUCT
-        kind = ArrayInvertedLists if self._block == 1 else BlockInvertedLists
         self._begin(
             quantizer=quantizer,
             nlist=int(nlist),
@@ -82,7 +84,7 @@ class IndexIVF(Index):
             parallel_mode=0,
             by_residual=True,
             code_size=code_size,
-            invlists=kind(nlist, code_size),
+            invlists=self._lists(nlist, code_size, self._block),
             direct_map=DirectMap(),
             is_trained=False,
             _ntotal=0,
@@ -307,6 +309,38 @@ class IndexIVF(Index):
         assert k > 0
         distances, labels = self._search_lists(x, int(k), keys, coarse, None)
         return into(D, distances), into(I, labels)
+
+    def search_preassigned_c(
+        self,
+        n: int,
+        x: Any,
+        k: int,
+        assign: Any,
+        centroid_dis: Any,
+        distances: Any,
+        labels: Any,
+        store_pairs: bool,
+        params: Any = None,
+        stats: Any = None,
+    ) -> None:
+        """As `search_preassigned`, by pointers.
+
+        With `PARALLEL_MODE_NO_HEAP_INIT` results compete with those that are there already.
+        """
+        nprobe = params.nprobe if params is not None else self.nprobe
+        keys = np.array(pointed(assign, n * nprobe, np.int64, "assign")).reshape(n, nprobe)
+        coarse = np.array(pointed(centroid_dis, n * nprobe, np.float32, "centroid_dis")).reshape(n, nprobe)
+        found, ids = self._search_lists(rows(x, n, self.d), k, keys, coarse, params, store_pairs)
+        if self.parallel_mode & self.PARALLEL_MODE_NO_HEAP_INIT:
+            there = pointed(distances, n * k, np.float32, "distances").reshape(n, k)
+            theirs = pointed(labels, n * k, np.int64, "labels").reshape(n, k)
+            found, ids = np.concatenate([there, found], 1), np.concatenate([theirs, ids], 1)
+            order = np.argsort(-found if is_similarity(self.metric_type) else found, 1, kind="stable")
+            # The farthest first, which is where a heap has it.
+            kept = order[:, :k][:, ::-1]
+            found, ids = np.take_along_axis(found, kept, 1), np.take_along_axis(ids, kept, 1)
+        put(distances, found)
+        put(labels, ids)
 
     def range_search_preassigned(
         self, x: Any, thresh: float, Iq: Any, Dq: Any, *, params: Any = None

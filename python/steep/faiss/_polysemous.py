@@ -1,5 +1,7 @@
-"""How would product codes be ordered for comparisons by their bits? Faiss's parameters of that; here codes are
-compared by tables, for which their order is of no account."""
+"""How would product codes be ordered so that their bits compare? Faiss's parameters of that.
+
+Codes are compared by tables here, for which their order is of no account.
+"""
 
 from steep.faiss._base import Sealed
 

@@ -35,7 +35,7 @@ class Quantizer(Sealed):
     """
 
     def __init__(self, d: int = 0, code_size: int = 0) -> None:
-        self._begin(d=_size("d", d), code_size=_size("code_size", code_size), this=None, thisown=True)
+        self._begin(d=_size("d", d), code_size=_size("code_size", code_size))
 
     def _codec(self) -> _steep.Codec:
         raise RuntimeError(f"{type(self).__name__} has no codec")
@@ -190,6 +190,10 @@ class ProductQuantizer(_Learned):
     def centroids(self) -> Float32Vector:
         """Centroids of all parts."""
         return self._vector()
+
+    @centroids.setter
+    def centroids(self, values: Any) -> None:
+        self._vector()._put(np.array(getattr(values, "array", values), np.float32).reshape(-1))
 
     def _codec(self) -> _steep.Codec:
         return self._cached((self.d, self.M, self.nbits), self._make)
@@ -385,7 +389,16 @@ class ProductQuantizer(_Learned):
 
 
 #: What of `ClusteringParameters` only `Clustering` itself knows to do.
-_DECISIVE = ["nredo", "spherical", "int_centroids", "update_index", "frozen_centroids", "init_method", "use_faster_subsampling", "early_stop_threshold"]
+_DECISIVE = [
+    "nredo",
+    "spherical",
+    "int_centroids",
+    "update_index",
+    "frozen_centroids",
+    "init_method",
+    "use_faster_subsampling",
+    "early_stop_threshold",
+]
 
 
 class ScalarQuantizer(_Learned):
@@ -438,6 +451,10 @@ class ScalarQuantizer(_Learned):
         """Low ends and widths of ranges."""
         return self._vector()
 
+    @trained.setter
+    def trained(self, values: Any) -> None:
+        self._vector()._put(np.array(getattr(values, "array", values), np.float32).reshape(-1))
+
     def _needs_no_training(self) -> bool:
         return self.qtype in (self.QT_fp16, self.QT_bf16, self.QT_8bit_direct, self.QT_8bit_direct_signed)
 
@@ -455,6 +472,7 @@ class ScalarQuantizer(_Learned):
         if self._needs_no_training():
             return
         require(len(x) > 0, "n > 0")
+        require(np.isfinite(x).all(), "input contains NaN's or Inf's")
         require(0 <= self.rangestat <= self.RS_optim, "Invalid rangestat")
         arg = float(self.rangestat_arg)
         self._learns(_steep.faiss_train_scalar(x, self.qtype, self.rangestat, arg, threads()))
