@@ -38,6 +38,9 @@ HOMES = {
     "_computers": """
         DistanceComputer FlatCodesDistanceComputer
     """,
+    "_derived": """
+        ReadOnlyInvertedLists SliceInvertedLists StopWordsInvertedLists VStackInvertedLists
+    """,
     "_distances": """
         fvec_L1 fvec_L2sqr fvec_L2sqr_by_idx fvec_L2sqr_ny fvec_L2sqr_ny_nearest fvec_Linf fvec_add
         fvec_argsort fvec_argsort_parallel fvec_inner_product fvec_inner_products_by_idx

@@ -308,7 +308,16 @@ class IndexIVF(Index):
         x, keys, coarse = self._assigned(x, Iq, Dq, params)
         assert k > 0
         distances, labels = self._search_lists(x, int(k), keys, coarse, None)
+        if D is not None and I is not None and self.parallel_mode & self.PARALLEL_MODE_NO_HEAP_INIT:
+            distances, labels = self._besides(D, I, distances, labels)
         return into(D, distances), into(I, labels)
+
+    def _besides(self, D: Floats, I: Labels, distances: Floats, labels: Labels) -> tuple[Floats, Labels]:
+        """The nearest of what was found and of what is there already, the farthest first, as in a heap."""
+        found, ids = np.concatenate([D, distances], 1), np.concatenate([I, labels], 1)
+        order = np.argsort(-found if is_similarity(self.metric_type) else found, 1, kind="stable")
+        kept = order[:, : D.shape[1]][:, ::-1]
+        return np.take_along_axis(found, kept, 1), np.take_along_axis(ids, kept, 1)
 
     def search_preassigned_c(
         self,
@@ -334,11 +343,7 @@ class IndexIVF(Index):
         if self.parallel_mode & self.PARALLEL_MODE_NO_HEAP_INIT:
             there = pointed(distances, n * k, np.float32, "distances").reshape(n, k)
             theirs = pointed(labels, n * k, np.int64, "labels").reshape(n, k)
-            found, ids = np.concatenate([there, found], 1), np.concatenate([theirs, ids], 1)
-            order = np.argsort(-found if is_similarity(self.metric_type) else found, 1, kind="stable")
-            # The farthest first, which is where a heap has it.
-            kept = order[:, :k][:, ::-1]
-            found, ids = np.take_along_axis(found, kept, 1), np.take_along_axis(ids, kept, 1)
+            found, ids = self._besides(there, theirs, found, ids)
         put(distances, found)
         put(labels, ids)
 

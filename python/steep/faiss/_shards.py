@@ -60,7 +60,10 @@ class _Several(Index):
 class IndexShards(_Several):
     """Parts of the vectors in an index each; with `successive_ids` labels count on from one to the next."""
 
-    def __init__(self, d: Any = None, threaded: Any = False, successive_ids: bool = True) -> None:
+    def __init__(self, d: Any = None, threaded: Any = None, successive_ids: bool = True) -> None:
+        if isinstance(d, bool) and threaded is not None:
+            # Without a dimension whether it has threads comes first.
+            successive_ids = bool(threaded)
         super().__init__(d)
         self._begin(successive_ids=successive_ids)
 
