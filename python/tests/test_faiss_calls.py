@@ -3,7 +3,6 @@
 import faiss as theirs
 import numpy as np
 import pytest
-
 import steep.faiss as ours
 
 D = 16
@@ -107,7 +106,6 @@ def test_codes_of_fast_scan_lie_in_blocks(x, description):
 
 def test_lists_of_fast_scan_lie_in_blocks(x):
     from faiss.contrib.inspect_tools import get_invlist as theirs_of
-
     from steep.faiss.contrib.inspect_tools import get_invlist as ours_of
 
     index, mine = both("IVF4,PQ4x4fs", x)
@@ -250,3 +248,53 @@ def test_owned_by_python(x):
     mine = ours.IndexPQ(D, 4, 4).polysemous_training
     for name in ("n_iter", "n_redo", "max_memory", "optimization_type", "temperature_decay", "seed"):
         assert getattr(mine, name) == getattr(training, name)
+
+
+def test_lists_made_of_other_lists(x):
+    index = ours.index_factory(D, "IVF9,Flat")
+    index.train(x)
+    index.add(x)
+    index.nprobe = 9
+    expected = index.search(x[:9], 4)
+    parts = ours.InvertedListsPtrVector()
+    for first in (0, 3, 6):
+        parts.push_back(ours.SliceInvertedLists(index.invlists, first, first + 3))
+    other = ours.IndexIVFFlat(index.quantizer, D, 9)
+    other.replace_invlists(ours.VStackInvertedLists(parts.size(), parts.data()))
+    other.ntotal, other.nprobe = index.ntotal, 9
+    for found, true in zip(other.search(x[:9], 4), expected, strict=True):
+        np.testing.assert_array_equal(found, true)
+    with pytest.raises(RuntimeError, match="read only"):
+        other.invlists.resize(0, 0)
+    sizes = [index.get_list_size(at) for at in range(9)]
+    short = ours.StopWordsInvertedLists(index.invlists, max(sizes))
+    assert [short.list_size(at) for at in range(9)] == [0 if n == max(sizes) else n for n in sizes]
+    index.reset()
+    assert short.compute_ntotal() == 0
+
+
+def test_a_coarse_quantizer_of_other_vectors(x):
+    index = ours.index_factory(D, "IVF8,SQ8")
+    index.train(x)
+    index.add(x)
+    index.nprobe = 3
+    expected = index.search(x[:9], 4)
+    first, last = ours.LinearTransform(2 * D, D), ours.LinearTransform(2 * D, D)
+    eye = np.eye(2 * D, dtype=np.float32)
+    for transform, rows in ((first, eye[:D]), (last, eye[D:])):
+        ours.copy_array_to_vector(rows.ravel(), transform.A)
+        transform.is_trained = True
+    apart = ours.IndexIVFIndependentQuantizer(ours.IndexPreTransform(first, index.quantizer), index, last)
+    wide = np.hstack([x, x])
+    for _ in range(2):
+        for found, true in zip(apart.search(wide[:9], 4), expected, strict=True):
+            np.testing.assert_array_equal(found, true)
+        apart.reset()
+        apart.add(wide)
+    assert ours.extract_index_ivf(apart) is index
+    half = ours.IndexIVFIndependentQuantizer(
+        ours.IndexFlatL2(2 * D), ours.index_factory(D, "IVF8,PQ4x4np"), ours.PCAMatrix(2 * D, D)
+    )
+    half.train(wide)
+    half.add(wide)
+    assert half.search(wide[:9], 4)[1].min() >= 0

@@ -1,5 +1,8 @@
 """The names of steep.faiss, for type checkers; `_homes` says the same at run time."""
 
+from steep.faiss._apart import (
+    IndexIVFIndependentQuantizer as IndexIVFIndependentQuantizer,
+)
 from steep.faiss._arrays import (
     ClusteringIterationStatsVector as ClusteringIterationStatsVector,
     Float32Vector as Float32Vector,

@@ -1,6 +1,6 @@
 """Lists made of other lists: parts of them, several behind each other, all but the long ones.
 
-They are as the others are at the time of a search, for which they are put together anew. None can be written to.
+They are as the others are at the time of a search, for which they are put together anew. They are read only.
 """
 
 from typing import Any, ClassVar

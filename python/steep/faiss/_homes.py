@@ -5,6 +5,9 @@ HOMES = {
         AlignedTableFloat32 AlignedTableUint16 AlignedTableUint8 AlignedTable_to_array array_to_AlignedTable
         copy_array_to_AlignedTable
     """,
+    "_apart": """
+        IndexIVFIndependentQuantizer
+    """,
     "_arrays": """
         ByteVector ByteVectorVector CharVector DoubleVector FloatVector FloatVectorVector IntVector
         LongLongVector LongVector LongVectorVector Uint64Vector

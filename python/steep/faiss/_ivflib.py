@@ -17,7 +17,8 @@ def try_extract_index_ivf(index: Any) -> IndexIVF | None:
     """The `IndexIVF` within an index, if there is one."""
     while index is not None and not isinstance(index, IndexIVF):
         # Of transforms and id maps what they hold, of a refinement what finds the candidates.
-        index = getattr(index, "base_index", None) or getattr(index, "index", None)
+        held = (getattr(index, name, None) for name in ("base_index", "index_ivf", "index"))
+        index = next((inner for inner in held if inner is not None), None)
     return index
 
 

@@ -101,7 +101,10 @@ class IndexShards(_Several):
         if self.successive_ids:
             first = np.cumsum([0] + [part.ntotal for part in self._parts[:-1]])
             labels = np.where(labels >= 0, labels + first[:, None, None], -1)
-        return merge_knn_results(distances, labels, keep_max=is_similarity(self.metric_type))
+        most = is_similarity(self.metric_type)
+        distances, labels = merge_knn_results(distances, labels, keep_max=most)
+        distances[labels < 0] = -np.inf if most else np.inf
+        return distances, labels
 
 
 class IndexShardsIVF(IndexShards):
