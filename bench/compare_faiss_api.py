@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ def descriptions(n: int, d: int) -> dict[str, str]:
     return {
         "Flat": "Flat",
         "IVF-Flat": f"IVF{lists},Flat",
-        "IVFPQ": f"IVF{lists},PQ{coarse}",
+        "IVFPQ": f"IVF{lists},PQ{coarse}np",  # polysemous codes, trained by default, are of no use in lists
         "IVFPQfs": f"IVF{lists},PQ{parts}x4fs",
         "IVFPQfs-RFlat": f"IVF{lists},PQ{parts}x4fs,RFlat",
         "SQ8": "SQ8",
@@ -67,6 +68,14 @@ def run(data: Dataset, plan: Plan) -> Iterator[Record]:
     """Yield a "door-run" record, then a "door" record for each index, door, number of threads and round."""
     identity = uuid.uuid4().hex[:12]
     yield header("door-run", identity, data, repeats=plan.repeats, k=K)
+    with tempfile.NamedTemporaryFile(suffix=".npy") as truth:
+        np.save(truth, data.truth(K))
+        truth.flush()
+        yield from _rounds(data, plan, identity, truth.name)
+
+
+def _rounds(data: Dataset, plan: Plan, identity: str, truth: str) -> Iterator[Record]:
+    """Each index through each door, taking turns."""
     for threads in plan.threads:
         for name in plan.indexes:
             for _ in range(plan.repeats):
@@ -75,8 +84,9 @@ def run(data: Dataset, plan: Plan) -> Iterator[Record]:
                     files = [str(data.file(which)) for which in ("base", "queries")]
                     request = [door, name, *files, data.metric, threads, plan.queries]
                     command = [sys.executable, "-m", "bench.compare_faiss_api", json.dumps(request)]
-                    truth = json.dumps(str(_truth(data)))
-                    child = subprocess.run([*command, truth], stdout=subprocess.PIPE, text=True, check=True)
+                    child = subprocess.run(
+                        [*command, json.dumps(truth)], stdout=subprocess.PIPE, text=True, check=True
+                    )
                     point = json.loads(child.stdout.splitlines()[-1])
                     yield {
                         "kind": "door",
@@ -85,13 +95,6 @@ def run(data: Dataset, plan: Plan) -> Iterator[Record]:
                         "door": door,
                         "threads": threads,
                     } | point
-
-
-def _truth(data: Dataset) -> Any:
-    file = data.folder / "gt_ids.npy"
-    if not file.exists():
-        raise ValueError(f"{data.name}: this comparison needs a stored gt_ids.npy")
-    return file
 
 
 def measure(request: list[Any], truth_file: str) -> Record:

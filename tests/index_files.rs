@@ -234,12 +234,13 @@ fn a_forged_field_with_a_right_checksum_is_refused() {
     let u64s = |value: u64| value.to_le_bytes().to_vec();
     let f64s = |value: f64| value.to_le_bytes().to_vec();
     let cases: Vec<(&str, usize, Vec<u8>, &str)> = vec![
-        ("meta", 0, u32s(3), "unknown metric 3"),
+        ("meta", 0, u32s(99), "unknown metric 99"),
+        ("meta", 0, u32s(3), "an index of kind flat, parts 1, under metric l1"),
         ("meta", 0, u32s(u32::MAX), "unknown metric 4294967295"),
         ("meta", 4, u32s(3), "unknown kind of index 3"),
         ("meta", 4, u32s(2), "parts 1 in an index of kind flat-raw"),
-        ("meta", 8, u32s(5), "unknown dtype 5"),
-        ("meta", 12, u32s(5), "unknown dtype 5"),
+        ("meta", 8, u32s(99), "unknown dtype 99"),
+        ("meta", 12, u32s(99), "unknown dtype 99"),
         ("meta", 12, u32s(1), "vectors of f32 stored as f16"),
         ("meta", 8, [u32s(3), u32s(4)].concat(), "vectors of i8 stored as u8"),
         ("meta", 16, u64s(0), "dimension 0, not 1 to 65536"),

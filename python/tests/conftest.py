@@ -1,4 +1,4 @@
-"""Faiss runs beside Steep in these tests: one thread of its own, or its team waits for cores that ours uses."""
+"""Faiss runs beside Steep here: on one thread of its own, or its team waits for cores that ours uses."""
 
 import os
 

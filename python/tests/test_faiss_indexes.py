@@ -3,7 +3,6 @@
 import faiss as theirs
 import numpy as np
 import pytest
-
 import steep.faiss as ours
 
 D = 24
@@ -101,8 +100,10 @@ def test_an_index_of_the_same_trained_state_finds_what_faiss_finds(data, descrip
 @pytest.mark.parametrize("metric", [ours.METRIC_L2, ours.METRIC_INNER_PRODUCT])
 @pytest.mark.parametrize(
     "description",
-    ["PQ12x4fs", "IVF16,PQ12x4fs", "IVF16,PQ12x4fsr", "PQ12x4fs,RFlat", "PQ5x4fs", "RaBitQ", "RaBitQ4"]
-    + ["IVF16,RaBitQ", "IVF16,RaBitQ5", "RaBitQfs", "IVF16,RaBitQfs"],
+    [
+        *("PQ12x4fs", "IVF16,PQ12x4fs", "IVF16,PQ12x4fsr", "PQ12x4fs,RFlat", "PQ5x4fs"),
+        *("RaBitQ", "RaBitQ4", "IVF16,RaBitQ", "IVF16,RaBitQ5", "RaBitQfs", "IVF16,RaBitQfs"),
+    ],
 )
 def test_estimates_lose_no_recall_against_faiss(data, description, metric):
     x, q = data

@@ -10,7 +10,7 @@ use super::file::blocks::Layout as Blocks;
 use super::file::{Record, Root, Value, read};
 use crate::error::{Error, Result};
 use crate::index::{BuildParams, Index};
-use crate::metric::Metric;
+use crate::metric::{Metric, Power};
 use crate::vectors::Vectors;
 
 /// Indexes within each other, at most; files have no more.
@@ -103,11 +103,22 @@ fn within(record: &Record, depth: usize) -> Result<Decoded> {
 }
 
 fn metric(record: &Record) -> Result<Metric> {
-    match record.int("metric_type") {
-        Some(0) => Ok(Metric::InnerProduct),
-        Some(1) => Ok(Metric::L2),
-        other => Err(refused(record, &format!("metric {} has no counterpart", other.unwrap_or(-1)))),
-    }
+    let number = record.int("metric_type").unwrap_or(-1);
+    let found = match number {
+        0 => Some(Metric::InnerProduct),
+        1 => Some(Metric::L2),
+        2 => Some(Metric::L1),
+        3 => Some(Metric::Linf),
+        4 => Power::new(record.float("metric_arg").unwrap_or(0.0) as f32).map(Metric::Lp),
+        20 => Some(Metric::Canberra),
+        21 => Some(Metric::BrayCurtis),
+        22 => Some(Metric::JensenShannon),
+        23 => Some(Metric::Jaccard),
+        24 => Some(Metric::NanEuclidean),
+        25 => Some(Metric::Gower),
+        _ => None,
+    };
+    found.ok_or_else(|| refused(record, &format!("metric {number} has no counterpart")))
 }
 
 /// What the codes of `record` mean.

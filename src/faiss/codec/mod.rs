@@ -13,6 +13,8 @@ mod product;
 mod rabitq;
 mod ranges;
 mod scalar;
+#[cfg(test)]
+mod tests;
 mod whole;
 
 use crate::error::{Error, Result};

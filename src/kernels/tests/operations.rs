@@ -159,6 +159,56 @@ proptest! {
     }
 
     #[test]
+    fn codes_are_read_where_they_lie(seed: u64) {
+        let mut rng = Rng(seed);
+        let a: [u8; 64] = from_fn(|_| rng.next() as u8);
+        let b: [u8; 32] = from_fn(|i| a[i]);
+        let c: [u8; 16] = from_fn(|i| a[i]);
+        let words = [rng.next(), rng.next()];
+        let singles: [f32; 16] = bytemuck::cast(a);
+        let (halves, brains): ([f16; 16], [bf16; 16]) = (bytemuck::cast(b), bytemuck::cast(b));
+        let same = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+        for isa in Isa::available() {
+            let got = on!(isa, |s: S, a: [u8; 64]| -> [f32; 16] { s.lanes_f32(s.read_f32(&a)) });
+            prop_assert!((0..16).all(|i| same(got[i], singles[i])), "{} f32", isa.name());
+            let got = on!(isa, |s: S, b: [u8; 32]| -> [f32; 16] { s.lanes_f32(s.read_f16(&b)) });
+            prop_assert!((0..16).all(|i| same(got[i], halves[i].to_f32())), "{} f16", isa.name());
+            let got = on!(isa, |s: S, b: [u8; 32]| -> [f32; 16] { s.lanes_f32(s.read_bf16(&b)) });
+            prop_assert!((0..16).all(|i| same(got[i], brains[i].to_f32())), "{} bf16", isa.name());
+            let got = on!(isa, |s: S, c: [u8; 16]| -> [f32; 16] { s.lanes_f32(s.read_u8(&c)) });
+            prop_assert_eq!(got, c.map(f32::from), "{} u8", isa.name());
+            macro_rules! spread {
+                ($($bits:literal),*) => {$(
+                    let got = on!(isa, |s: S, words: [u64; 2]| -> [f32; 16] {
+                        s.lanes_f32(s.spread::<$bits>(words))
+                    });
+                    for i in 0..16 {
+                        let wanted = words[i / 8] >> (i % 8 * $bits) & ((1 << $bits) - 1);
+                        prop_assert_eq!(got[i], wanted as f32, "{} {} bits", isa.name(), $bits);
+                    }
+                )*};
+            }
+            spread!(1, 2, 3, 4, 5, 6, 7);
+        }
+    }
+
+    #[test]
+    fn four_totals_are_the_same_everywhere(seed: u64) {
+        let mut rng = Rng(seed);
+        let a: [[f32; 16]; 4] = from_fn(|_| from_fn(|_| (rng.unit() * 1e3) as f32));
+        let wanted = a.map(|a| {
+            let t: [f32; 8] = from_fn(|i| a[i] + a[i + 8]);
+            ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
+        });
+        for isa in Isa::available() {
+            let got = on!(isa, |s: S, a: [[f32; 16]; 4]| -> [f32; 4] {
+                s.totals_f32([s.load_f32(&a[0]), s.load_f32(&a[1]), s.load_f32(&a[2]), s.load_f32(&a[3])])
+            });
+            prop_assert_eq!(got, wanted, "{}", isa.name());
+        }
+    }
+
+    #[test]
     fn lanes_are_added_up(seed: u64) {
         let mut rng = Rng(seed);
         let v: [f64; 8] = from_fn(|_| rng.int(-(1 << 40), 1 << 40) as f64);
