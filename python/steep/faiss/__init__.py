@@ -55,6 +55,8 @@ def __getattr__(name: str) -> object:
         value = getattr(import_module(f"steep.faiss.{_HOME[name]}"), name)
         globals()[name] = value
         return value
+    if name == "__version__":
+        return import_module("steep.faiss._simd").VERSION_STRING
     if name == "contrib":
         return import_module("steep.faiss.contrib")
     if name.startswith("__"):

@@ -378,6 +378,10 @@ class ObjectVector(Owned, Generic[T]):
             raise RuntimeError(f"at(n): n (which is {n}) >= this->size() (which is {len(self._items)})")
         return self._items[n]
 
+    def data(self) -> list[T]:
+        """The objects, in order."""
+        return self._items
+
     def push_back(self, item: T) -> None:
         """Append one object."""
         self._items.append(item)

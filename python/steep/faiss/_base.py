@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from steep import _steep
+from steep.faiss._arrays import Owned
+from steep.faiss._pointers import Pointers
 from steep.faiss._selectors import IDSelector, IDSelectorBatch, spec
 
 Floats = npt.NDArray[np.float32]
@@ -106,7 +108,7 @@ def selected(params: Any, ids: Callable[[], Labels]) -> _steep.Selector | None:
     return None if sel is None else core_selector(sel, ids)
 
 
-class Sealed:
+class Sealed(Owned):
     """Objects whose attributes are those that they begin with: one misspelt is an error, not a lost wish."""
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -122,7 +124,7 @@ class Sealed:
         self.__dict__.update(attributes)
 
 
-class Index(Sealed):
+class Index(Pointers, Sealed):
     """Vectors of d coordinates that can be searched, by the names and conventions of ``faiss.Index``.
 
     Attributes
@@ -160,8 +162,6 @@ class Index(Sealed):
             metric_arg=0.0,
             is_trained=True,
             verbose=False,
-            this=None,
-            thisown=True,
         )
 
     # What a kind of index does. Those it does not have are refused as Faiss refuses them.
@@ -357,6 +357,28 @@ class Index(Sealed):
     def _add_codes(self, codes: Codes, ids: Labels | None) -> None:
         raise RuntimeError(f"add_sa_codes is not implemented for {type(self).__name__}")
 
+    def _distances(self, x: Floats) -> Floats:
+        """The distance of one query to every vector, by number."""
+        from steep.faiss._distances import pairwise_distances
+
+        rows = self.reconstruct_n(0, self.ntotal)
+        return pairwise_distances(x, rows, self.metric_type, self.metric_arg)[0]
+
+    def _found(self, x: Floats) -> Floats:
+        """The same, as a search for all of them finds it."""
+        table = np.empty(self.ntotal, np.float32)
+        if self.ntotal:
+            distances, labels = self._search(x, self.ntotal, None)
+            table.fill(-np.inf if is_similarity(self.metric_type) else np.inf)
+            table[labels[labels >= 0]] = distances[labels >= 0]
+        return table
+
+    def get_distance_computer(self) -> Any:
+        """What tells how far single vectors are from a query."""
+        from steep.faiss._computers import DistanceComputer
+
+        return DistanceComputer(self)
+
     def compute_residual(self, x: Any, residual: Any, key: int) -> None:
         """Write what a vector is off from the one with a label."""
         _array(residual)[: self.d] = _array(x)[: self.d] - self._reconstruct(np.array([key], np.int64))[0]
@@ -441,6 +463,11 @@ def clone_index(index: Any) -> Any:
 def downcast_index(index: Any) -> Any:
     """The index itself: here objects have their own type from the beginning."""
     return index
+
+
+def clone_Quantizer(quant: Any) -> Any:
+    """A copy that shares nothing with the quantizer."""
+    return copy.deepcopy(quant)
 
 
 downcast_IndexBinary: Callable[[Any], Any] = downcast_index

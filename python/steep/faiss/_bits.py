@@ -118,8 +118,6 @@ class IndexBinary(Sealed):
             metric_type=int(metric),
             is_trained=True,
             verbose=False,
-            this=None,
-            thisown=True,
         )
 
     def _refuse(self, what: str) -> RuntimeError:

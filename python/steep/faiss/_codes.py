@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from steep import _steep
+from steep.faiss._aligned import array_to_AlignedTable
 from steep.faiss._arrays import Float32Vector, UInt8Vector
 from steep.faiss._base import (
+    METRIC_INNER_PRODUCT,
     METRIC_L2,
     Codes,
     Floats,
@@ -22,6 +24,8 @@ from steep.faiss._base import (
     selected,
     strict_radius,
 )
+from steep.faiss._pointers import put, rows
+from steep.faiss._polysemous import PolysemousTraining
 from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuantizer
 from steep.faiss._simd import threads
 
@@ -71,10 +75,18 @@ class IndexFlatCodes(Index):
         """Number of codes."""
         return len(self._store)
 
+    @ntotal.setter
+    def ntotal(self, n: int) -> None:
+        require(n == len(self._store), f"ntotal = {n} for {len(self._store)} codes")
+
     @property
     def codes(self) -> UInt8Vector:
         """All codes' bytes."""
         return UInt8Vector.over(lambda: self._all().reshape(-1), self._put_codes)
+
+    @codes.setter
+    def codes(self, values: Any) -> None:
+        self._put_codes(np.array(getattr(values, "array", values), np.uint8))
 
     def _all(self) -> Codes:
         return self._store.codes(0, 0, len(self._store))
@@ -127,6 +139,14 @@ class IndexFlatCodes(Index):
 
     def _remove(self, selector: Any) -> int:
         return self._store.squeeze(core_selector(selector, lambda: np.arange(self.ntotal, dtype=np.int64)))
+
+    _distances = Index._found
+
+    def get_FlatCodesDistanceComputer(self) -> Any:
+        """What tells how far single codes are from a query."""
+        from steep.faiss._computers import FlatCodesDistanceComputer
+
+        return FlatCodesDistanceComputer(self)
 
     def reset(self) -> None:
         """Forget all codes."""
@@ -196,7 +216,7 @@ class IndexPQ(IndexFlatCodes):
             pq=pq,
             is_trained=False,
             do_polysemous_training=False,
-            polysemous_training=None,
+            polysemous_training=PolysemousTraining(),
             polysemous_ht=nbits * M + 1,
             search_type=self.ST_PQ,
             encode_signs=False,
@@ -257,6 +277,18 @@ class FastScan:
             M=M, nbits=nbits, ksub=1 << nbits, M2=-(-M // 2) * 2, bbs=bbs, implem=0, skip=0, qbs=0
         )
 
+    def _pack(self: Any, codes: Codes) -> Codes:
+        """Codes in Faiss's blocks."""
+        return _steep.faiss_pack(codes, self.M, self.bbs)
+
+    def get_block_stride(self: Any) -> int:
+        """Bytes of a block."""
+        return self.bbs * self.M2 // 2
+
+    def compute_codes(self: Any, codes: Any, n: int, x: Any) -> None:
+        """Write the codes of n vectors."""
+        put(codes, self._encode(rows(x, n, self.d)))
+
 
 class IndexPQFastScan(FastScan, IndexFlatCodes):
     """Product codes of four bits, looked up 32 at a time; distances are those of `IndexPQ`."""
@@ -285,10 +317,24 @@ class IndexPQFastScan(FastScan, IndexFlatCodes):
     def _codec(self, params: Any = None) -> _steep.Codec:
         return self.pq._fastscan()
 
+    def _search(self, x: Floats, k: int, params: Any) -> tuple[Floats, Labels]:
+        if self.implem != 2:
+            return super()._search(x, k, params)
+        # Tables that are not rounded: those of the same codes out of their blocks.
+        plain = IndexPQ(self.d, self.M, self.nbits, self.metric_type)
+        plain._begin(pq=self.pq, is_trained=self.is_trained)
+        plain._append(self._all())
+        return plain._search(x, k, params)
+
     def _train(self, x: Floats) -> None:
         if not self.is_trained:
             self.pq.train(x)
             self.is_trained = True
+
+    @property
+    def codes(self) -> Any:
+        """All codes' bytes, in blocks."""
+        return array_to_AlignedTable(self._pack(self._all()))
 
     @property
     def ntotal2(self) -> int:
@@ -304,7 +350,7 @@ class IndexPQFastScan(FastScan, IndexFlatCodes):
             "qbs": self.qbs,
             "ntotal2": self.ntotal2,
             "M2": self.M2,
-            "codes": _steep.faiss_pack(self._all(), self.M, self.bbs),
+            "codes": self._pack(self._all()),
         }
 
     @classmethod
@@ -408,11 +454,24 @@ class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
             bbs = metric if metric > 1 else 32
             d, metric, nb_bits = orig.d, orig.metric_type, orig.rabitq.nb_bits
         super().__init__(cast("int | None", d), metric, nb_bits)
+        require(metric in (METRIC_INNER_PRODUCT, METRIC_L2), "metric L2 or inner product")
         self._begin_fastscan(self.d, -(-self.d // 4), 4, bbs)
         self._begin(qb=8)
         if orig is not None:
             self._begin(rabitq=orig.rabitq, _center=orig._center, is_trained=orig.is_trained)
             self._append(orig._all())
+
+    def _pack(self, codes: Codes) -> Codes:
+        return sign_blocks(codes, self.d, self.bbs)
+
+    def get_block_stride(self) -> int:
+        """Bytes of a block."""
+        return self.bbs * (self.M2 // 2 + self.code_size - -(-self.d // 8))
+
+    @property
+    def codes(self) -> Any:
+        """All codes' bytes, in blocks."""
+        return array_to_AlignedTable(self._pack(self._all()))
 
     @property
     def ntotal2(self) -> int:
@@ -427,7 +486,7 @@ class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
             "ntotal2": self.ntotal2,
             "M2": self.M2,
             "code_size": self.code_size,
-            "codes": sign_blocks(self._all(), self.d, self.bbs),
+            "codes": self._pack(self._all()),
         }
 
     @classmethod

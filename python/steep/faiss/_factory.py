@@ -20,7 +20,7 @@ from steep.faiss._codes import (
     IndexScalarQuantizer,
 )
 from steep.faiss._flat import IndexFlat, IndexFlatIP, IndexFlatL2
-from steep.faiss._graphs import IndexHNSWFlat, IndexHNSWPQ, IndexHNSWSQ, IndexNSGFlat
+from steep.faiss._graphs import IndexHNSWFlat, IndexHNSWPQ, IndexHNSWSQ, IndexNSGFlat, IndexNSGPQ, IndexNSGSQ
 from steep.faiss._idmap import IndexIDMap, IndexIDMap2
 from steep.faiss._ivf import IndexIVF
 from steep.faiss._ivf_kinds import (
@@ -234,8 +234,15 @@ def _graph(d: int, kind: str, degree: int, code: str, metric: int, whole: str) -
             return IndexHNSWPQ(d, int(m[1]), degree, int(m[2] or 8), metric)
         if (m := re.fullmatch(r"SQ(\w+)", code)) and m[1] in _SQ:
             return IndexHNSWSQ(d, _SQ[m[1]], degree, metric)
+    else:
+        if m := re.fullmatch(r"PQ(\d+)(?:x(\d+))?(np)?", code):
+            index = IndexNSGPQ(d, int(m[1]), degree, int(m[2] or 8))
+            index.storage.do_polysemous_training = not m[3]
+            return index
+        if (m := re.fullmatch(r"SQ(\w+)", code)) and m[1] in _SQ:
+            return IndexNSGSQ(d, _SQ[m[1]], degree, metric)
     text = f"index_factory: {kind} over {code!r} in {whole!r} is not supported: take {kind}{degree},Flat"
-    raise RuntimeError(f"{text}{'' if kind == 'NSG' else ', SQ8 or PQM'}")
+    raise RuntimeError(f"{text}, SQ8 or PQM")
 
 
 def _codes(d: int, code: str, metric: int, whole: str) -> Index:

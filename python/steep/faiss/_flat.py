@@ -133,6 +133,14 @@ class IndexFlat(Index):
         self._store.add(other._all())  # type: ignore[attr-defined]
         other.reset()
 
+    _distances = Index._found
+
+    def get_FlatCodesDistanceComputer(self) -> Any:
+        """What tells how far single codes are from a query."""
+        from steep.faiss._computers import FlatCodesDistanceComputer
+
+        return FlatCodesDistanceComputer(self)
+
     def permute_entries(self, perm: Any) -> None:
         """Put vector perm[i] in place i."""
         (n,) = perm.shape

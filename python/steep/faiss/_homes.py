@@ -5,6 +5,9 @@ HOMES = {
         AlignedTableFloat32 AlignedTableUint16 AlignedTableUint8 AlignedTable_to_array array_to_AlignedTable
         copy_array_to_AlignedTable
     """,
+    "_apart": """
+        IndexIVFIndependentQuantizer
+    """,
     "_arrays": """
         ByteVector ByteVectorVector CharVector DoubleVector FloatVector FloatVectorVector IntVector
         LongLongVector LongVector LongVectorVector Uint64Vector
@@ -19,7 +22,8 @@ HOMES = {
     "_base": """
         Float16 Float32 Index Int8 METRIC_BrayCurtis METRIC_Canberra METRIC_GOWER METRIC_INNER_PRODUCT
         METRIC_Jaccard METRIC_JensenShannon METRIC_L1 METRIC_L2 METRIC_Linf METRIC_Lp METRIC_NaNEuclidean
-        UInt8 clone_index downcast_IndexBinary downcast_InvertedLists downcast_Quantizer downcast_index
+        UInt8 clone_Quantizer clone_index downcast_IndexBinary downcast_InvertedLists downcast_Quantizer
+        downcast_index
     """,
     "_binary": """
         BinaryInvertedListScanner IndexBinary IndexBinaryFlat IndexBinaryFromFloat IndexBinaryHNSW
@@ -28,8 +32,17 @@ HOMES = {
         fvec2bitvec fvecs2bitvecs generalized_hamming_64 generalized_hammings_knn_hc hamming_count_thres
         hammings hammings_knn hammings_knn_hc hammings_knn_mc match_hamming_thres real_to_binary
     """,
+    "_bitstring": """
+        BitstringReader BitstringWriter
+    """,
     "_codes": """
         IndexFlatCodes IndexPQ IndexPQFastScan IndexRaBitQ IndexRaBitQFastScan IndexScalarQuantizer
+    """,
+    "_computers": """
+        DistanceComputer FlatCodesDistanceComputer
+    """,
+    "_derived": """
+        ReadOnlyInvertedLists SliceInvertedLists StopWordsInvertedLists VStackInvertedLists
     """,
     "_distances": """
         fvec_L1 fvec_L2sqr fvec_L2sqr_by_idx fvec_L2sqr_ny fvec_L2sqr_ny_nearest fvec_Linf fvec_add
@@ -74,8 +87,8 @@ HOMES = {
     """,
     "_ivflib": """
         check_compatible_for_merge extract_index_ivf get_invlist_range merge_into
-        range_search_with_parameters search_centroid search_with_parameters set_invlist_range
-        try_extract_index_ivf
+        range_search_with_parameters search_and_return_centroids search_centroid search_with_parameters
+        set_invlist_range try_extract_index_ivf
     """,
     "_kmeans": """
         Clustering ClusteringInitMethod_AFK_MC2 ClusteringInitMethod_KMEANS_PLUS_PLUS
@@ -89,6 +102,12 @@ HOMES = {
     "_lists": """
         ArrayInvertedLists BlockInvertedLists DirectMap InvertedLists lo_build lo_listno lo_offset
     """,
+    "_luts": """
+        quantize_LUT_and_bias
+    """,
+    "_noise": """
+        IndexRandom
+    """,
     "_parameters": """
         SearchParametersIVFPQ
         AutoTuneCriterion IVFPQSearchParameters IVFRaBitQSearchParameters IVFSQTurboQSearchParameters
@@ -96,6 +115,9 @@ HOMES = {
         OperatingPoint OperatingPoints ParameterRange ParameterSpace RaBitQSearchParameters
         SearchParameters SearchParametersHNSW SearchParametersIVF SearchParametersPQ
         SearchParametersPreTransform SearchParametersResidualCoarseQuantizer
+    """,
+    "_polysemous": """
+        PolysemousTraining SimulatedAnnealingParameters
     """,
     "_pretransform": """
         IndexPreTransform
@@ -115,7 +137,7 @@ HOMES = {
         IDSelectorNot IDSelectorOr IDSelectorRange IDSelectorTranslated IDSelectorXOr PyCallbackIDSelector
     """,
     "_shards": """
-        IndexReplicas IndexShards
+        IndexReplicas IndexShards IndexShardsIVF
     """,
     "_simd": """
         FAISS_VERSION_MAJOR FAISS_VERSION_MINOR FAISS_VERSION_PATCH SIMDConfig SIMDLevel_ARM_NEON

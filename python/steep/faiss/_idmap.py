@@ -7,7 +7,7 @@ import numpy as np
 
 from steep.faiss._arrays import Int64Vector
 from steep.faiss._base import METRIC_L2, Floats, Index, Labels, require
-from steep.faiss._selectors import IDSelector, IDSelectorBatch
+from steep.faiss._selectors import IDSelector, IDSelectorBatch, IDSelectorTranslated
 
 
 class IndexIDMap(Index):
@@ -78,7 +78,8 @@ class IndexIDMap(Index):
 
     def _inner(self, params: Any) -> Any:
         """The parameters for the index within: a selector there is of its own numbers."""
-        if getattr(params, "sel", None) is None:
+        sel = getattr(params, "sel", None)
+        if sel is None or isinstance(sel, IDSelectorTranslated):
             return params
         inner = copy.copy(params)
         inner.sel = self._translated(params.sel)
@@ -99,6 +100,9 @@ class IndexIDMap(Index):
     def _range_search(self, x: Floats, radius: float, params: Any) -> tuple[Any, Floats, Labels]:
         lims, distances, labels = self.index.range_search(x, radius, params=self._inner(params))
         return lims, distances, self._named(labels)
+
+    def _distances(self, x: Floats) -> Floats:
+        return self.index._distances(x)
 
     def _remove(self, selector: Any) -> int:
         gone = selector._mask(self._ids)

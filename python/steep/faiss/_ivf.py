@@ -20,6 +20,7 @@ from steep.faiss._base import (
     as_faiss,
     core_selector,
     into,
+    is_similarity,
     native_metric,
     require,
     selected,
@@ -27,8 +28,9 @@ from steep.faiss._base import (
 )
 from steep.faiss._codes import ALL_CODES, asked
 from steep.faiss._kmeans import Clustering, ClusteringParameters
-from steep.faiss._lists import ArrayInvertedLists, BlockInvertedLists, DirectMap, InvertedLists
-from steep.faiss._simd import threads
+from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists
+from steep.faiss._pointers import put, rows
+from steep.faiss._simd import threads, watched
 
 
 class IndexIVF(Index):
@@ -50,6 +52,7 @@ class IndexIVF(Index):
 
     PARALLEL_MODE_NO_HEAP_INIT: ClassVar[int] = 1024
     _block: ClassVar[int] = 1
+    _lists: ClassVar[type[InvertedLists]] = ArrayInvertedLists
 
     quantizer: Index
     nlist: int
@@ -85,7 +88,6 @@ class IndexIVF(Index):
         cp = ClusteringParameters()
         cp.niter = 10
         cp.spherical = metric == METRIC_INNER_PRODUCT
-        kind = ArrayInvertedLists if self._block == 1 else BlockInvertedLists
         self._begin(
             quantizer=quantizer,
             nlist=int(nlist),
@@ -99,13 +101,12 @@ class IndexIVF(Index):
             parallel_mode=0,
             by_residual=True,
             code_size=code_size,
-            invlists=kind(nlist, code_size),
+            invlists=self._lists(nlist, code_size, self._block),
             direct_map=DirectMap(),
-            is_trained=quantizer is not None and quantizer.is_trained and quantizer.ntotal == nlist,
+            is_trained=False,
             _ntotal=0,
             _centers=None,
         )
-        self._begin(is_trained=False)
 
     # What a kind says.
 
@@ -259,7 +260,19 @@ class IndexIVF(Index):
     ) -> dict[str, Any]:
         selector = selected(params, self._numbers)
         centers = self._residual_centers()
+        self._count(keys, max_codes)
         return asked(keys, coarse, native_metric(self.metric_type), centers, max_codes, selector, places)
+
+    def _count(self, keys: Labels, max_codes: int) -> None:
+        """Add to `cvar.indexIVF_stats` what a search of these lists looks at."""
+        stats = watched("indexIVF_stats")
+        if stats is None or not keys.size:
+            return
+        sizes = np.where(keys >= 0, self.invlists._core.sizes().astype(np.int64)[keys], 0)
+        begun = (np.cumsum(sizes, axis=1) - sizes < max_codes) & (sizes > 0)
+        stats.nq += len(keys)
+        stats.nlist += int(begun.sum())
+        stats.ndis += int(sizes[begun].sum())
 
     def _numbers(self) -> Labels:
         core = self.invlists._core
@@ -314,7 +327,44 @@ class IndexIVF(Index):
         x, keys, coarse = self._assigned(x, Iq, Dq, params)
         assert k > 0
         distances, labels = self._search_lists(x, int(k), keys, coarse, None)
+        if D is not None and I is not None and self.parallel_mode & self.PARALLEL_MODE_NO_HEAP_INIT:
+            distances, labels = self._besides(D, I, distances, labels)
         return into(D, distances), into(I, labels)
+
+    def _besides(self, D: Floats, I: Labels, distances: Floats, labels: Labels) -> tuple[Floats, Labels]:
+        """The nearest of what was found and of what is there already, the farthest first, as in a heap."""
+        found, ids = np.concatenate([D, distances], 1), np.concatenate([I, labels], 1)
+        order = np.argsort(-found if is_similarity(self.metric_type) else found, 1, kind="stable")
+        kept = order[:, : D.shape[1]][:, ::-1]
+        return np.take_along_axis(found, kept, 1), np.take_along_axis(ids, kept, 1)
+
+    def search_preassigned_c(
+        self,
+        n: int,
+        x: Any,
+        k: int,
+        assign: Any,
+        centroid_dis: Any,
+        distances: Any,
+        labels: Any,
+        store_pairs: bool,
+        params: Any = None,
+        stats: Any = None,
+    ) -> None:
+        """As `search_preassigned`, by pointers.
+
+        With `PARALLEL_MODE_NO_HEAP_INIT` results compete with those that are there already.
+        """
+        nprobe = params.nprobe if params is not None else self.nprobe
+        keys = np.array(pointed(assign, n * nprobe, np.int64, "assign")).reshape(n, nprobe)
+        coarse = np.array(pointed(centroid_dis, n * nprobe, np.float32, "centroid_dis")).reshape(n, nprobe)
+        found, ids = self._search_lists(rows(x, n, self.d), k, keys, coarse, params, store_pairs)
+        if self.parallel_mode & self.PARALLEL_MODE_NO_HEAP_INIT:
+            there = pointed(distances, n * k, np.float32, "distances").reshape(n, k)
+            theirs = pointed(labels, n * k, np.int64, "labels").reshape(n, k)
+            found, ids = self._besides(there, theirs, found, ids)
+        put(distances, found)
+        put(labels, ids)
 
     def range_search_preassigned(
         self, x: Any, thresh: float, Iq: Any, Dq: Any, *, params: Any = None

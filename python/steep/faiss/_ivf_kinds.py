@@ -13,6 +13,7 @@ from steep.faiss._arrays import pointed
 from steep.faiss._base import METRIC_L2, Codes, Floats, Index, Labels, require
 from steep.faiss._codes import FastScan, sign_blocks, sign_rows
 from steep.faiss._ivf import IndexIVF
+from steep.faiss._lists import BlockInvertedLists, DirectMap
 from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuantizer
 
 
@@ -65,7 +66,9 @@ class IndexIVFFlat(IndexIVF):
         own_invlists: bool = True,
     ) -> None:
         super().__init__(quantizer, d, nlist, 4 * d, metric, own_invlists)
-        self._begin(by_residual=False, _flat=_steep.Codec.flat(self.d))
+        # Whole vectors need no more than centroids.
+        trained = quantizer is not None and quantizer.is_trained and quantizer.ntotal == self.nlist
+        self._begin(by_residual=False, is_trained=trained, _flat=_steep.Codec.flat(self.d))
 
     def _codec(self, params: Any = None) -> _steep.Codec:
         return self._flat
@@ -156,7 +159,16 @@ class IndexIVFPQ(IndexIVF):
 class IndexIVFFastScan(FastScan, IndexIVF):
     """What fast-scan indexes with lists have in common."""
 
-    _block = 32
+    _block, _lists = 32, BlockInvertedLists
+
+    def _begin_fastscan(self, d: int, M: int, nbits: int, bbs: int) -> None:
+        super()._begin_fastscan(d, M, nbits, bbs)
+        self.invlists._begin(n_per_block=bbs, block_size=self.get_block_stride(), _pack=self._pack)
+
+    def _remove(self, selector: Any) -> int:
+        table = self.direct_map.type == DirectMap.Hashtable
+        require(not table, "remove with hashtable is not supported with BlockInvertedLists")
+        return super()._remove(selector)
 
 
 class IndexIVFPQFastScan(IndexIVFFastScan):
@@ -204,14 +216,14 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
 
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the index."""
-        blocks = [_steep.faiss_pack(self.invlists._codes(at), self.M, self.bbs) for at in range(self.nlist)]
+        blocks = [self._pack(self.invlists._codes(at)) for at in range(self.nlist)]
         return self._ivf_header() | {
             "bbs": self.bbs,
             "M2": self.M2,
             "implem": self.implem,
             "qbs2": self.qbs2,
             "pq": self.pq.to_record(),
-            "invlists": _in_blocks(self, blocks, self.bbs * self.M2 // 2),
+            "invlists": _in_blocks(self, blocks, self.get_block_stride()),
         }
 
     @classmethod
@@ -323,11 +335,12 @@ class IndexIVFRaBitQ(IndexIVF):
         return index
 
 
-class IndexIVFRaBitQFastScan(FastScan, IndexIVFRaBitQ):
+class IndexIVFRaBitQFastScan(IndexIVFFastScan, IndexIVFRaBitQ):
     """RaBitQ codes by the names of Faiss's fast scan; searched as `IndexIVFRaBitQ` is."""
 
     centered: bool
     qbs2: int
+    _block = 1
 
     def __init__(
         self,
@@ -353,11 +366,16 @@ class IndexIVFRaBitQFastScan(FastScan, IndexIVFRaBitQ):
             )
             self.invlists._fill(orig.invlists.to_record())
 
+    def _pack(self, codes: Codes) -> Codes:
+        return sign_blocks(codes, self.d, self.bbs)
+
+    def get_block_stride(self) -> int:
+        """Bytes of a block."""
+        return self.bbs * (self.M2 // 2 + self.code_size - -(-self.d // 8))
+
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the index."""
-        core = self.invlists
-        blocks = [sign_blocks(core._codes(at), self.d, self.bbs) for at in range(self.nlist)]
-        stride = self.bbs * (self.M2 // 2 + self.code_size - -(-self.d // 8))
+        blocks = [self._pack(self.invlists._codes(at)) for at in range(self.nlist)]
         return super().to_record() | {
             "fourcc": "Iwrn",
             "bbs": self.bbs,
@@ -365,7 +383,7 @@ class IndexIVFRaBitQFastScan(FastScan, IndexIVFRaBitQ):
             "M2": self.M2,
             "implem": self.implem,
             "centered": bool(self.centered),
-            "invlists": _in_blocks(self, blocks, stride),
+            "invlists": _in_blocks(self, blocks, self.get_block_stride()),
         }
 
     @classmethod

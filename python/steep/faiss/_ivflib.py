@@ -9,6 +9,7 @@ from steep.faiss._arrays import pointed
 from steep.faiss._base import Floats, Labels, require
 from steep.faiss._ivf import IndexIVF
 from steep.faiss._parameters import SearchParametersIVF
+from steep.faiss._pointers import put, rows
 from steep.faiss._pretransform import IndexPreTransform
 
 
@@ -16,7 +17,8 @@ def try_extract_index_ivf(index: Any) -> IndexIVF | None:
     """The `IndexIVF` within an index, if there is one."""
     while index is not None and not isinstance(index, IndexIVF):
         # Of transforms and id maps what they hold, of a refinement what finds the candidates.
-        index = getattr(index, "base_index", None) or getattr(index, "index", None)
+        held = (getattr(index, name, None) for name in ("base_index", "index_ivf", "index"))
+        index = next((inner for inner in held if inner is not None), None)
     return index
 
 
@@ -86,6 +88,27 @@ def search_centroid(index: Any, x: Any, n: int, centroid_ids: Any) -> None:
     values = pointed(x, n * index.d, np.float32, "x").reshape(n, index.d)
     ivf, turned = _turned(index, values)
     pointed(centroid_ids, n, np.int64, "centroid_ids")[:] = ivf.quantizer.assign(turned, 1)[:, 0]
+
+
+def search_and_return_centroids(
+    index: Any,
+    n: int,
+    xin: Any,
+    k: int,
+    distances: Any,
+    labels: Any,
+    query_centroid_ids: Any = None,
+    result_centroid_ids: Any = None,
+) -> None:
+    """Search for n queries, and write the list of each query and that of each result where asked for."""
+    ivf, turned = _turned(index, rows(xin, n, index.d))
+    found, ids, places = ivf._places(turned, k, None)
+    put(distances, found)
+    put(labels, ids)
+    if query_centroid_ids is not None:
+        put(query_centroid_ids, ivf.quantizer.assign(turned, 1)[:, 0])
+    if result_centroid_ids is not None:
+        put(result_centroid_ids, np.where(places >= 0, places >> 32, -1))
 
 
 def check_compatible_for_merge(index1: Any, index2: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from steep import _steep
-from steep.faiss._arrays import Int64Vector, Pointer, pointed
+from steep.faiss._arrays import Int64Vector, Pointer, UInt8Vector, pointed
 from steep.faiss._base import Codes, Floats, Labels, Sealed, require
 
 
@@ -41,8 +41,6 @@ class InvertedLists(Sealed):
             code_size=int(code_size),
             _block=block,
             _core=_steep.Lists(nlist, code_size, block),
-            this=None,
-            thisown=True,
         )
 
     def list_size(self, list_no: int) -> int:
@@ -205,8 +203,33 @@ class InvertedLists(Sealed):
             at += size
 
 
+class Each:
+    """A vector of each list, by its number."""
+
+    def __init__(self, count: int, vector: Any) -> None:
+        self._count, self._vector = count, vector
+
+    def at(self, list_no: int) -> Any:
+        """The vector of a list, a copy."""
+        return self._vector(list_no)
+
+    def size(self) -> int:
+        """How many there are."""
+        return self._count
+
+
 class ArrayInvertedLists(InvertedLists):
     """Lists in memory."""
+
+    @property
+    def ids(self) -> Each:
+        """The ids of each list."""
+        return Each(self.nlist, lambda at: Int64Vector.of(self._ids(at)))
+
+    @property
+    def codes(self) -> Each:
+        """The codes' bytes of each list."""
+        return Each(self.nlist, lambda at: UInt8Vector.of(self._codes(at)))
 
     def permute_invlists(self, map: Any) -> None:
         """Let list i be what list map[i] was."""
@@ -222,6 +245,12 @@ class BlockInvertedLists(InvertedLists):
 
     def __init__(self, nlist: int, code_size: int, block: int = 32) -> None:
         super().__init__(nlist, code_size, block)
+        self._begin(n_per_block=32, block_size=32 * int(code_size), packer=None, _pack=None)
+
+    def get_codes(self, list_no: int) -> Pointer:
+        """Pointer to the blocks of a list, a copy."""
+        codes = self._codes(list_no)
+        return Pointer((codes if self._pack is None else self._pack(codes)).reshape(-1))
 
 
 def lo_build(list_id: int, offset: int) -> int:
@@ -253,7 +282,7 @@ class DirectMap(Sealed):
     thisown: bool
 
     def __init__(self) -> None:
-        self._begin(type=self.NoMap, _array=np.empty(0, np.int64), _table={}, this=None, thisown=True)
+        self._begin(type=self.NoMap, _array=np.empty(0, np.int64), _table={})
 
     @property
     def array(self) -> Int64Vector:

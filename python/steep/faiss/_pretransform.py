@@ -133,6 +133,9 @@ class IndexPreTransform(Index):
             turned[known] = self._turned_back(np.ascontiguousarray(vectors[known]))
         return distances, labels, turned
 
+    def _distances(self, x: Floats) -> Floats:
+        return self.index._distances(self._turned(x))
+
     def _reconstruct(self, keys: Labels) -> Floats:
         return self._turned_back(self.index.reconstruct_batch(keys))
 

@@ -45,7 +45,7 @@ class Quantizer(Sealed):
     thisown: bool
 
     def __init__(self, d: int = 0, code_size: int = 0) -> None:
-        self._begin(d=_size("d", d), code_size=_size("code_size", code_size), this=None, thisown=True)
+        self._begin(d=_size("d", d), code_size=_size("code_size", code_size))
 
     def _codec(self) -> _steep.Codec:
         raise RuntimeError(f"{type(self).__name__} has no codec")
@@ -219,6 +219,10 @@ class ProductQuantizer(_Learned):
     def centroids(self) -> Float32Vector:
         """Centroids of all parts."""
         return self._vector()
+
+    @centroids.setter
+    def centroids(self, values: Any) -> None:
+        self._vector()._put(np.array(getattr(values, "array", values), np.float32).reshape(-1))
 
     def _codec(self) -> _steep.Codec:
         return self._cached((self.d, self.M, self.nbits), self._make)
@@ -474,6 +478,10 @@ class ScalarQuantizer(ScalarTypes, _Learned):
         """Low ends and widths of ranges."""
         return self._vector()
 
+    @trained.setter
+    def trained(self, values: Any) -> None:
+        self._vector()._put(np.array(getattr(values, "array", values), np.float32).reshape(-1))
+
     def _needs_no_training(self) -> bool:
         return self.qtype in (self.QT_fp16, self.QT_bf16, self.QT_8bit_direct, self.QT_8bit_direct_signed)
 
@@ -491,6 +499,7 @@ class ScalarQuantizer(ScalarTypes, _Learned):
         if self._needs_no_training():
             return
         require(len(x) > 0, "n > 0")
+        require(np.isfinite(x).all(), "input contains NaN's or Inf's")
         require(0 <= self.rangestat <= self.RS_optim, "Invalid rangestat")
         arg = float(self.rangestat_arg)
         self._learns(_steep.faiss_train_scalar(x, self.qtype, self.rangestat, arg, threads()))

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from steep.faiss._base import Floats, Index, Labels, is_similarity, require
+from steep.faiss._ivf import IndexIVF
+from steep.faiss._kmeans import ClusteringParameters
 
 
 class _Several(Index):
@@ -66,7 +68,10 @@ class IndexShards(_Several):
 
     successive_ids: bool
 
-    def __init__(self, d: Any = None, threaded: Any = False, successive_ids: bool = True) -> None:
+    def __init__(self, d: Any = None, threaded: Any = None, successive_ids: bool = True) -> None:
+        if isinstance(d, bool) and threaded is not None:
+            # Without a dimension whether it has threads comes first.
+            successive_ids = bool(threaded)
         super().__init__(d)
         self._begin(successive_ids=successive_ids)
 
@@ -93,16 +98,63 @@ class IndexShards(_Several):
             some = slice(at * len(x) // parts, (at + 1) * len(x) // parts)
             part.add(x[some]) if ids is None else part.add_with_ids(x[some], ids[some])
 
+    def _answers(self, x: Floats, k: int, params: Any) -> list[tuple[Floats, Labels]]:
+        return [part.search(x, k, params=params) for part in self._parts]
+
     def _search(self, x: Floats, k: int, params: Any) -> tuple[Floats, Labels]:
         from steep.faiss._tables import merge_knn_results
 
         require(self._parts, "there is an index")
-        found = [part.search(x, k, params=params) for part in self._parts]
+        found = self._answers(x, k, params)
         distances, labels = np.stack([d for d, _ in found]), np.stack([i for _, i in found])
         if self.successive_ids:
             first = np.cumsum([0] + [part.ntotal for part in self._parts[:-1]])
             labels = np.where(labels >= 0, labels + first[:, None, None], -1)
-        return merge_knn_results(distances, labels, keep_max=is_similarity(self.metric_type))
+        most = is_similarity(self.metric_type)
+        distances, labels = merge_knn_results(distances, labels, keep_max=most)
+        distances[labels < 0] = -np.inf if most else np.inf
+        return distances, labels
+
+
+class IndexShardsIVF(IndexShards):
+    """Parts of the vectors in an `IndexIVF` each, which share the coarse quantizer.
+
+    Attributes
+    ----------
+    quantizer : Index
+        Which lists are near, in all parts.
+    nlist : int
+        How many lists there are.
+    """
+
+    def __init__(
+        self, quantizer: Index, nlist: int, threaded: bool = False, successive_ids: bool = True
+    ) -> None:
+        super().__init__(quantizer.d, threaded, successive_ids)
+        cp = ClusteringParameters()
+        cp.niter = 10
+        trained = quantizer.is_trained and quantizer.ntotal == nlist
+        self._begin(quantizer=quantizer, nlist=int(nlist), cp=cp, clustering_index=None)
+        self._begin(quantizer_trains_alone=0, own_fields=False, is_trained=trained)
+
+    def addIndex(self, index: Any) -> None:
+        """Add an index, which has the common quantizer from now on."""
+        require(isinstance(index, IndexIVF), "can only add IVF indexes")
+        require(index.nlist == self.nlist, "index->nlist == nlist")
+        index.quantizer, index.own_fields = self.quantizer, False
+        super().addIndex(index)
+
+    add_shard = addIndex
+
+    train_q1 = IndexIVF.train_q1
+
+    def _train(self, x: Floats) -> None:
+        self.train_q1(len(x), x, self.verbose, self.metric_type)
+        super()._train(x)
+
+    def _answers(self, x: Floats, k: int, params: Any) -> list[tuple[Floats, Labels]]:
+        keys, coarse, _ = self._parts[0]._probe(x, params)
+        return [part._search_lists(x, k, keys, coarse, params) for part in self._parts]
 
 
 class IndexReplicas(_Several):

@@ -226,8 +226,13 @@ class _Variables:
         self.multi_index_quantizer_search_bs = 32768
         self.index_read_warn_on_null_invlists = True
         self.visited_table_hashset_threshold = 500_000
-        for name in type(self).__annotations__:
-            setattr(self, name, Stats())
+
+    def __getattr__(self, name: str) -> Any:
+        # Searches count only for who has looked at the counters before.
+        if not name.endswith("_stats") or name not in type(self).__annotations__:
+            raise AttributeError(f"cvar has no attribute {name!r}")
+        stats = self.__dict__[name] = Stats()
+        return stats
 
 
 class Stats:
@@ -259,6 +264,11 @@ class Stats:
         if name.startswith("_"):
             raise AttributeError(name)
         raise AttributeError(f"the statistics have no counter {name!r}: there are {', '.join(self._FIELDS)}")
+
+
+def watched(name: str) -> Stats | None:
+    """The counters of that name, if anybody has looked at them."""
+    return cvar.__dict__.get(name)
 
 
 cvar: _Variables = _Variables()

@@ -244,7 +244,9 @@ class ResultHeap:
         self.D[subset], self.I[subset] = kept, names
 
     def finalize(self) -> None:
-        """Sort the results; they are."""
+        """Sort the results: they are, but for those that were written behind pointers."""
+        order = np.argsort(-self.D if self.keep_max else self.D, axis=1, kind="stable")
+        self.D[:], self.I[:] = np.take_along_axis(self.D, order, 1), np.take_along_axis(self.I, order, 1)
 
 
 def merge_knn_results(

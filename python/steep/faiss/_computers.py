@@ -1,0 +1,55 @@
+"""How far is one vector of an index from a query? Distance computers, by Faiss's calls.
+
+The core answers for many vectors at once, so all of a query's distances are asked for when the first is.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from steep.faiss._arrays import Owned, pointed
+from steep.faiss._base import Floats, Index
+
+
+class DistanceComputer(Owned):
+    """Distances of a query to the vectors of an index, by their numbers."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._x: Floats | None = None
+        self._all: Floats | None = None
+
+    def set_query(self, x: Any) -> None:
+        """Ask for distances to this vector from now on."""
+        d = self._index.d
+        self._x = np.array(pointed(x, d, np.float32, "x")).reshape(1, d)
+        self._all = None
+
+    def __call__(self, i: int) -> float:
+        """The distance of vector i."""
+        if self._x is None:
+            raise RuntimeError("no query: call set_query first")
+        if self._all is None or len(self._all) != self._index.ntotal:
+            self._all = self._index._distances(self._x)
+        if not 0 <= i < len(self._all):
+            raise RuntimeError(f"vector {i} is not there: the index has {len(self._all)}")
+        return float(self._all[i])
+
+    def symmetric_dis(self, i: int, j: int) -> float:
+        """The distance between vectors i and j."""
+        between = DistanceComputer(self._index)
+        between.set_query(self._index.reconstruct(i))
+        return between(j)
+
+
+class FlatCodesDistanceComputer(DistanceComputer):
+    """The same of an index of codes one after the other."""
+
+    def distance_to_code(self, code: Any) -> float:
+        """The distance of the vector that a code stands for."""
+        from steep.faiss._distances import pairwise_distances
+
+        size = self._index.sa_code_size()
+        rows = self._index.sa_decode(np.array(pointed(code, size, np.uint8, "code")).reshape(1, size))
+        metric, arg = self._index.metric_type, self._index.metric_arg
+        return float(pairwise_distances(self._x, rows, metric, arg)[0, 0])
