@@ -41,7 +41,7 @@ pub struct Probes<'a> {
     pub keys: &'a [i64],
     /// What they are off from it: ‖q − c‖² or ⟨q,c⟩, one beside each key; read where there are centres.
     pub coarse: &'a [f32],
-    /// Codes after which no further list of a query is begun.
+    /// Codes that a query looks at, at most.
     pub max_codes: usize,
     /// The ids that may be found; all where nothing is said.
     pub selector: Option<&'a Selector>,
@@ -122,23 +122,21 @@ impl Probes<'_> {
         Ok(found)
     }
 
-    /// The lists that query `query` gets to, and their rank among its `width`.
-    fn visits(&self, query: usize, width: usize) -> impl Iterator<Item = (usize, usize)> {
+    /// The lists that query `query` gets to: their rank among its `width`, and how many codes it meets there.
+    fn visits(&self, query: usize, width: usize) -> impl Iterator<Item = (usize, usize, usize)> {
         let mut left = self.max_codes;
         let keys = self.keys[query * width..][..width].iter().enumerate();
-        let lists = keys.filter(|(_, key)| **key >= 0).map(|(rank, &key)| (rank, key as usize));
-        lists
-            .take_while(move |&(_, list)| {
-                let begun = left > 0;
-                left = left.saturating_sub(self.lists.len(list));
-                begun
-            })
-            .filter(|&(_, list)| self.lists.len(list) > 0)
+        let lists = keys.filter(|(_, key)| **key >= 0).map(move |(rank, &key)| {
+            let met = self.lists.len(key as usize).min(left);
+            left -= met;
+            (rank, key as usize, met)
+        });
+        lists.filter(|&(_, _, met)| met > 0)
     }
 
-    /// How many codes it meets there.
+    /// How many codes it meets in all.
     fn met(&self, query: usize, width: usize) -> usize {
-        self.visits(query, width).map(|(_, list)| self.lists.len(list)).sum()
+        self.visits(query, width).map(|(_, _, met)| met).sum()
     }
 
     /// Looks for some queries together.
@@ -151,35 +149,36 @@ impl Probes<'_> {
     ) -> Vec<C> {
         let queries = queries.chunks_exact(self.codec.dim());
         let mut scorers: Vec<_> = queries.map(|query| self.codec.scorer(self.metric, query)).collect();
-        // Whether it is not a query's nearest, the list, the query, the key.
+        // Whether it is not a query's nearest, the list, the query, the key, codes.
         let mut visits = Vec::new();
         for (at, query) in rows.enumerate() {
             let lists = self.visits(query, width).enumerate();
-            visits.extend(lists.map(|(turn, (rank, list))| (turn > 0, list, at, query * width + rank)));
+            let place = |rank| query * width + rank;
+            visits.extend(lists.map(|(turn, (rank, list, met))| (turn > 0, list, at, place(rank), met)));
         }
         visits.sort_unstable();
         let (mut scores, mut near) = (vec![0f32; PIECE], Vec::with_capacity(PIECE));
-        for (_, list, at, key) in visits {
+        for (_, list, at, key, met) in visits {
             scorers[at].enter(self.centers.map(|centers| Residual {
                 center: centers.center(list),
                 table: centers.table(list),
                 coarse: self.coarse[key],
             }));
-            self.list(&mut *scorers[at], list, (&mut found[at], k), (&mut scores, &mut near));
+            self.list(&mut *scorers[at], (list, met), (&mut found[at], k), (&mut scores, &mut near));
         }
         found
     }
 
-    /// Offers the codes of `list`.
+    /// Offers the first `met` codes of `list`.
     fn list<C: Collector>(
         &self,
         scorer: &mut dyn Scorer,
-        list: usize,
+        (list, met): (usize, usize),
         (found, k): (&mut C, usize),
         (scores, near): (&mut [f32], &mut Vec<u32>),
     ) {
         let isa = Isa::active();
-        let (ids, codes) = (self.lists.ids(list), self.lists.blocks(list));
+        let (ids, codes) = (&self.lists.ids(list)[..met], self.lists.blocks(list));
         let (size, block, slack) = (self.lists.code_size(), self.lists.block(), scorer.slack());
         for (first, ids) in (0..).step_by(PIECE).zip(ids.chunks(PIECE)) {
             let whole = ids.len().next_multiple_of(block);
