@@ -4,6 +4,7 @@
 
 use std::sync::Mutex;
 
+use super::linear;
 use super::selector::Selector;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
@@ -20,6 +21,9 @@ use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
 
 /// Queries whose work, without codes, is about as much as making them.
 const MANY: u64 = 1000;
+
+/// Distances that are told before the least of them are taken.
+const TABLE: usize = 1 << 20;
 
 /// Vectors of f32, or of bits under `hamming`, in rows of the smallest type that holds them exactly.
 pub struct Flat {
@@ -179,6 +183,55 @@ impl Flat {
         search(Searched { metric, list, codes: None, graph: None, ivf: None }, queries)
     }
 
+    /// The `k` nearest of each query, told in single precision: what is nearly as near may take another's place. For centroids, of
+    /// which every query meets all.
+    ///
+    /// # Errors
+    /// As [`Flat::search`].
+    pub fn near(&self, queries: Vectors, k: usize, params: &SearchParams) -> Result<Hits> {
+        let (n, dim, view) = (self.len(), self.dim(), self.rows.view());
+        let products = matches!(self.metric, Metric::L2 | Metric::InnerProduct);
+        let (Some(rows), Some(q)) = (view.as_slice::<f32>(), queries.as_slice::<f32>()) else {
+            return self.search(queries, k, None, params);
+        };
+        if !products || n == 0 || k == 0 || queries.dim() != dim || n > u32::MAX as usize {
+            return self.search(queries, k, None, params);
+        }
+        queries.check_finite("queries")?;
+        let mut hits = Hits { k, ids: vec![-1; queries.len() * k], distances: Vec::new(), stats: Vec::new() };
+        hits.distances.resize(queries.len() * k, f32::INFINITY);
+        let some = (TABLE / n).clamp(1, queries.len().max(1));
+        let mut table = vec![0f32; some * n];
+        for (at, q) in q.chunks(some * dim).enumerate() {
+            let table = &mut table[..q.len() / dim * n];
+            let call = (params.threads, params.monitor);
+            if self.metric == Metric::L2 {
+                linear::squares(q, rows, dim, table, call)?;
+            } else {
+                linear::apply(q, dim, (rows, None), table, call)?;
+                table.iter_mut().for_each(|v| *v = -*v);
+            }
+            let from = at * some * k;
+            let ids = hits.ids[from..].chunks_mut(k).zip(hits.distances[from..].chunks_mut(k));
+            let least: Vec<_> = table.chunks_exact(n).zip(ids).map(Mutex::new).collect();
+            threads::run(
+                threads::resolve(params.threads)?,
+                params.monitor,
+                "select",
+                (least.len(), least.len() as u64),
+                |at, worker| {
+                    let mut part = least[at].lock().map_err(|_| Error::Interrupted)?;
+                    let (row, (ids, distances)) = &mut *part;
+                    let floor = if self.metric == Metric::L2 { 0.0 } else { f32::NEG_INFINITY };
+                    least_of(row, floor, ids, distances);
+                    worker.advance(1);
+                    Ok(())
+                },
+            )?;
+        }
+        Ok(hits)
+    }
+
     /// The `k` nearest of each query's candidates, row after row an equal number of row numbers each, −1 for none.
     ///
     /// # Errors
@@ -259,5 +312,35 @@ impl Flat {
         self.rows = Rows::from_parts(sizes, self.rows.declared(), self.rows.stored(), Kept::Exact, values);
         (self.codes, self.fitted) = (None, 0);
         Ok(())
+    }
+}
+
+/// The least values of `row` and where they are, ascending, ties by the lower place; none is told below `floor`.
+fn least_of(row: &[f32], floor: f32, ids: &mut [i64], values: &mut [f32]) {
+    // A value and its place as one number of the same order.
+    let key = |(place, value): (usize, &f32)| {
+        let bits = value.max(floor).to_bits();
+        let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+        u64::from(ordered) << 32 | place as u64
+    };
+    let k = ids.len().min(row.len());
+    // The k-th least of what is least in each sixteen is no nearer than the k-th of all: most values are ruled out by it.
+    let mut bound = f32::INFINITY;
+    let (sixteens, _) = row.as_chunks::<16>();
+    if k > 0 && 2 * k <= sixteens.len() {
+        let least = |values: &[f32; 16]| values.iter().fold(f32::INFINITY, |least, &v| least.min(v));
+        let mut least: Vec<f32> = sixteens.iter().map(least).collect();
+        bound = least.select_nth_unstable_by(k - 1, f32::total_cmp).1.max(floor);
+    }
+    let near = row.iter().enumerate().filter(|(_, value)| **value <= bound);
+    let mut keys: Vec<u64> = near.map(key).collect();
+    if k < keys.len() {
+        keys.select_nth_unstable(k);
+        keys.truncate(k);
+    }
+    keys.sort_unstable();
+    for ((id, value), key) in ids.iter_mut().zip(values).zip(keys) {
+        let place = key as u32 as usize;
+        (*id, *value) = (place as i64, row[place].max(floor));
     }
 }

@@ -99,6 +99,24 @@ impl Flat {
         Ok((table(py, hits.ids, k, q.single)?, table(py, hits.distances, k, q.single)?))
     }
 
+    /// (ids, distances) in single precision, for centroids
+    fn near<'py>(
+        &self,
+        py: Python<'py>,
+        q: &Any<'py>,
+        k: &Any<'py>,
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Any<'py>, Any<'py>)> {
+        let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
+        let q = Matrix::queries(q)?;
+        let queries = q.vectors()?;
+        let hits = released(py, None, |pulse| {
+            let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
+            Ok(self.core.read(pulse)?.near(queries, k, &params)?)
+        })?;
+        Ok((table(py, hits.ids, k, q.single)?, table(py, hits.distances, k, q.single)?))
+    }
+
     /// (offsets, ids, distances)
     fn range_search<'py>(
         &self,

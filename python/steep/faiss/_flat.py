@@ -95,6 +95,14 @@ class IndexFlat(Index):
             labels[wild], distances[wild] = -1, np.inf
         return as_faiss(self.metric_type, distances), labels
 
+    def _near(self, x: Floats, k: int) -> tuple[Floats, Labels]:
+        """As `_search`, in single precision: what coarse quantizers need."""
+        x, wild = _tame(x)
+        labels, distances = self._store.near(x, k, threads())
+        if wild is not None:
+            labels[wild], distances[wild] = -1, np.inf
+        return as_faiss(self.metric_type, distances), labels
+
     def _range_search(self, x: Floats, radius: float, params: Any) -> tuple[Any, Floats, Labels]:
         edge = strict_radius(self.metric_type, radius)
         lims, labels, distances = self._store.range_search(

@@ -27,6 +27,7 @@ from steep.faiss._base import (
     strict_radius,
 )
 from steep.faiss._codes import ALL_CODES, asked
+from steep.faiss._flat import IndexFlat, IndexFlatIP, IndexFlatL2
 from steep.faiss._kmeans import Clustering, ClusteringParameters
 from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists
 from steep.faiss._pointers import put, rows
@@ -156,6 +157,13 @@ class IndexIVF(Index):
             self._begin(_centers=made)
         return made[1]
 
+    def _coarse(self, x: Floats, nprobe: int, params: Any = None) -> tuple[Floats, Labels]:
+        """The lists nearest to vectors, and how near."""
+        if params is None and type(self.quantizer) in (IndexFlat, IndexFlatL2, IndexFlatIP):
+            return self.quantizer._near(x, nprobe)
+        found: tuple[Floats, Labels] = self.quantizer.search(x, nprobe, params=params)
+        return found
+
     # Training.
 
     def _train(self, x: Floats) -> None:
@@ -165,7 +173,7 @@ class IndexIVF(Index):
         if most:
             if len(x) > most:
                 x = x[np.random.RandomState(1234).permutation(len(x))[:most]]
-            keys = self.quantizer.assign(x, 1)[:, 0]
+            keys = self._coarse(x, 1)[1][:, 0]
             self._train_encoder(x - self._center_rows()[np.maximum(keys, 0)] if self.by_residual else x, keys)
         self.is_trained = True
 
@@ -182,8 +190,6 @@ class IndexIVF(Index):
         clustering = Clustering(self.d, self.nlist, self.cp)
         quantizer.reset()
         if self.quantizer_trains_alone == 2 or self.clustering_index is not None:
-            from steep.faiss._flat import IndexFlatIP, IndexFlatL2
-
             flat = IndexFlatIP if metric_type == METRIC_INNER_PRODUCT else IndexFlatL2
             clustering.train(x, self.clustering_index or flat(self.d))
             centroids = np.asarray(clustering.centroids, np.float32).reshape(self.nlist, self.d)
@@ -200,7 +206,7 @@ class IndexIVF(Index):
         return True
 
     def _add(self, x: Floats, ids: Labels | None) -> None:
-        self._add_to(x, ids, self.quantizer.assign(x, 1)[:, 0])
+        self._add_to(x, ids, self._coarse(x, 1)[1][:, 0])
 
     def add_core(
         self, n: int, x: Any, xids: Any, precomputed_idx: Any, inverted_list_context: Any = None
@@ -252,7 +258,7 @@ class IndexIVF(Index):
         require(self.is_trained, "IVF index is not trained")
         nprobe, max_codes, coarse = self._knobs(params)
         require(nprobe > 0, "nprobe > 0")
-        distances, keys = self.quantizer.search(x, nprobe, params=coarse)
+        distances, keys = self._coarse(x, nprobe, coarse)
         return keys, distances, max_codes
 
     def _asked(
@@ -492,7 +498,7 @@ class IndexIVF(Index):
         self.direct_map._get(keys)
         core = self.invlists._core
         core.remove(core_selector(_batch(keys), self._numbers))
-        lists = self.quantizer.assign(x, 1)[:, 0]
+        lists = self._coarse(x, 1)[1][:, 0]
         core.add(self._codec(), x, np.ascontiguousarray(lists), keys, self._residual_centers(), threads())
         self.direct_map.set_type(DirectMap.Array, self.invlists, self._ntotal)
 
@@ -565,7 +571,7 @@ class IndexIVF(Index):
 
     def _encode(self, x: Floats) -> Codes:
         require(self.is_trained, "is_trained")
-        keys = self.quantizer.assign(x, 1)[:, 0]
+        keys = self._coarse(x, 1)[1][:, 0]
         width = self.coarse_code_size()
         numbers = np.ascontiguousarray(keys).view(np.uint8).reshape(-1, 8)[:, :width]
         return np.concatenate([numbers, self._coded(x, keys)], axis=1)
