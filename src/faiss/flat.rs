@@ -40,7 +40,7 @@ impl Flat {
     /// No vectors, of `dim` coordinates.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for a dimension of 0 or above 65,536.
+    /// [`Error::Argument`] for a dimension of 0 or above 65,536.
     pub fn new(dim: usize, metric: Metric) -> Result<Self> {
         let dtype = if metric == Metric::Hamming { Dtype::B1 } else { Dtype::F32 };
         dtype.check_dim(dim)?;
@@ -76,7 +76,7 @@ impl Flat {
     /// Appends vectors.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::Interrupted`](crate::Error::Interrupted); nothing is then appended.
+    /// [`Error::OutOfMemory`], [`Error::Interrupted`]; nothing is then appended.
     pub fn add(&mut self, x: Vectors, monitor: Option<&dyn Monitor>) -> Result<()> {
         let x = self.metric.read(x)?;
         Error::check_dim("vectors", self.rows.declared(), self.dim(), &x)?;
@@ -235,8 +235,8 @@ impl Flat {
     /// The `k` nearest of each query's candidates, row after row an equal number of row numbers each, −1 for none.
     ///
     /// # Errors
-    /// As [`Flat::search`]; [`Error::Argument`](crate::Error::Argument) for a row that is none,
-    /// [`Error::Shape`](crate::Error::Shape) for candidates that are not whole rows.
+    /// As [`Flat::search`]; [`Error::Argument`] for a row that is none,
+    /// [`Error::Shape`] for candidates that are not whole rows.
     pub fn rank(
         &self,
         queries: Vectors,
@@ -289,7 +289,7 @@ impl Flat {
     /// Removes the vectors that `selector` has; those behind move up. How many went.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory); nothing is then removed.
+    /// [`Error::OutOfMemory`]; nothing is then removed.
     pub fn remove(&mut self, selector: &Selector) -> Result<usize> {
         let before = self.len();
         let kept: Vec<usize> = (0..before).filter(|&row| !selector.has(row as i64)).collect();
@@ -302,7 +302,7 @@ impl Flat {
     /// Becomes the vectors `rows`, in that order.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory); nothing is then changed.
+    /// [`Error::OutOfMemory`]; nothing is then changed.
     ///
     /// # Panics
     /// Where there is no such row.

@@ -1,8 +1,8 @@
 //! Many vectors against many vectors: plain inner products, as a table.
 //!
 //! Where one side is a handful, packing the other would cost more than it saves: [`Few`] reads rows where they lie. Otherwise
-//! both sides are packed, so that the loop over coordinates reads two streams from end to end: of one side [`TOGETHER`] vectors a step, of
-//! the other one or two panels of [`LANES`]. A panel stays in L1 while all groups of a block meet it.
+//! both sides are packed, so that the loop over coordinates reads two streams from end to end: of one side `TOGETHER` vectors a step, of
+//! the other one or two panels of `LANES`. A panel stays in L1 while all groups of a block meet it.
 
 use super::simd::{Kernel, Simd};
 
@@ -13,7 +13,7 @@ const TOGETHER: usize = 6;
 /// Coordinates of a pass: so many of two panels fit L1.
 const DEPTH: usize = 192;
 
-/// Vectors by panels: pieces of [`DEPTH`] coordinates, each two panels wide.
+/// Vectors by panels: pieces of `DEPTH` coordinates, each two panels wide.
 pub struct Panels {
     dim: usize,
     count: usize,

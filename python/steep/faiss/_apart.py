@@ -22,6 +22,11 @@ class IndexIVFIndependentQuantizer(Index):
         The lists.
     """
 
+    quantizer: Any
+    vt: Any
+    index_ivf: IndexIVF
+    own_fields: bool
+
     def __init__(self, quantizer: Index, index_ivf: IndexIVF, vt: Any = None) -> None:
         super().__init__(quantizer.d, index_ivf.metric_type)
         if vt is not None:
@@ -40,7 +45,8 @@ class IndexIVFIndependentQuantizer(Index):
         return self.index_ivf.ntotal
 
     def _turned(self, x: Floats) -> Floats:
-        return x if self.vt is None else self.vt.apply(x)
+        turned: Floats = x if self.vt is None else self.vt.apply(x)
+        return turned
 
     def _train(self, x: Floats) -> None:
         ivf = self.index_ivf

@@ -147,8 +147,6 @@ class Index(Pointers, Sealed):
     metric_arg: float
     is_trained: bool
     verbose: bool
-    this: Any
-    thisown: bool
 
     def __init__(self, d: int, metric: int = METRIC_L2) -> None:
         if not isinstance(d, (int, np.integer)) or isinstance(d, bool):
@@ -362,7 +360,8 @@ class Index(Pointers, Sealed):
         from steep.faiss._distances import pairwise_distances
 
         rows = self.reconstruct_n(0, self.ntotal)
-        return pairwise_distances(x, rows, self.metric_type, self.metric_arg)[0]
+        distances: Floats = pairwise_distances(x, rows, self.metric_type, self.metric_arg)[0]
+        return distances
 
     def _found(self, x: Floats) -> Floats:
         """The same, as a search for all of them finds it."""

@@ -104,8 +104,6 @@ class IndexBinary(Sealed):
     metric_type: int
     is_trained: bool
     verbose: bool
-    this: Any
-    thisown: bool
 
     def __init__(self, d: int = 0, metric: int = METRIC_L2) -> None:
         if not isinstance(d, (int, np.integer)) or isinstance(d, bool):

@@ -71,12 +71,12 @@ class IndexFlatCodes(Index):
         raise RuntimeError(f"{type(self).__name__} has no codec")
 
     @property
-    def ntotal(self) -> int:  # type: ignore[override]
+    def ntotal(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Number of codes."""
         return len(self._store)
 
     @ntotal.setter
-    def ntotal(self, n: int) -> None:
+    def ntotal(self, n: int) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         require(n == len(self._store), f"ntotal = {n} for {len(self._store)} codes")
 
     @property
@@ -283,7 +283,8 @@ class FastScan:
 
     def get_block_stride(self: Any) -> int:
         """Bytes of a block."""
-        return self.bbs * self.M2 // 2
+        stride: int = self.bbs * self.M2 // 2
+        return stride
 
     def compute_codes(self: Any, codes: Any, n: int, x: Any) -> None:
         """Write the codes of n vectors."""
@@ -331,8 +332,8 @@ class IndexPQFastScan(FastScan, IndexFlatCodes):
             self.pq.train(x)
             self.is_trained = True
 
-    @property
-    def codes(self) -> Any:
+    @property  # type: ignore[misc]
+    def codes(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """All codes' bytes, in blocks."""
         return array_to_AlignedTable(self._pack(self._all()))
 
@@ -468,8 +469,8 @@ class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
         """Bytes of a block."""
         return self.bbs * (self.M2 // 2 + self.code_size - -(-self.d // 8))
 
-    @property
-    def codes(self) -> Any:
+    @property  # type: ignore[misc]
+    def codes(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """All codes' bytes, in blocks."""
         return array_to_AlignedTable(self._pack(self._all()))
 

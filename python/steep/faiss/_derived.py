@@ -41,7 +41,7 @@ class ReadOnlyInvertedLists(InvertedLists):
         return np.empty((0, self.code_size), np.uint8) if source is None else source[0]._codes(source[1])
 
     @property
-    def _core(self) -> Any:
+    def _core(self) -> Any:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         core = _steep.Lists(self.nlist, self.code_size, self._block)
         for at in range(self.nlist):
             if self.list_size(at):
@@ -76,6 +76,10 @@ class ReadOnlyInvertedLists(InvertedLists):
 class SliceInvertedLists(ReadOnlyInvertedLists):
     """The lists i0 to i1 - 1 of others."""
 
+    il: InvertedLists
+    i0: int
+    i1: int
+
     def __init__(self, il: InvertedLists, i0: int, i1: int) -> None:
         require(0 <= i0 <= i1 <= il.nlist, "0 <= i0 <= i1 <= il->nlist")
         super().__init__(i1 - i0, il.code_size)
@@ -87,6 +91,8 @@ class SliceInvertedLists(ReadOnlyInvertedLists):
 
 class VStackInvertedLists(ReadOnlyInvertedLists):
     """The lists of several behind each other: their number, and a vector or a sequence of them."""
+
+    ils: list[Any]
 
     def __init__(self, nil: int, ils: Any) -> None:
         parts = [ils[at] for at in range(nil)]
@@ -105,6 +111,9 @@ class VStackInvertedLists(ReadOnlyInvertedLists):
 
 class StopWordsInvertedLists(ReadOnlyInvertedLists):
     """All lists of fewer than `maxsize` codes; the others are empty."""
+
+    il0: InvertedLists
+    maxsize: int
 
     def __init__(self, il0: InvertedLists, maxsize: int) -> None:
         super().__init__(il0.nlist, il0.code_size)

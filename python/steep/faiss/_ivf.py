@@ -29,12 +29,13 @@ from steep.faiss._base import (
 from steep.faiss._codes import ALL_CODES, asked
 from steep.faiss._flat import IndexFlat, IndexFlatIP, IndexFlatL2
 from steep.faiss._kmeans import Clustering, ClusteringParameters
+from steep.faiss._list_numbers import ListNumbers
 from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists
 from steep.faiss._pointers import put, rows
 from steep.faiss._simd import threads, watched
 
 
-class IndexIVF(Index):
+class IndexIVF(ListNumbers, Index):
     """Codes in lists, of which a search looks at the `nprobe` nearest.
 
     Attributes
@@ -160,7 +161,9 @@ class IndexIVF(Index):
     def _coarse(self, x: Floats, nprobe: int, params: Any = None) -> tuple[Floats, Labels]:
         """The lists nearest to vectors, and how near."""
         if params is None and type(self.quantizer) in (IndexFlat, IndexFlatL2, IndexFlatIP):
-            return self.quantizer._near(x, nprobe)
+            flat: Any = self.quantizer
+            near: tuple[Floats, Labels] = flat._near(x, nprobe)
+            return near
         found: tuple[Floats, Labels] = self.quantizer.search(x, nprobe, params=params)
         return found
 
@@ -535,29 +538,6 @@ class IndexIVF(Index):
         return all((np.diff(core.ids(at)) > 0).all() for at in range(self.nlist))
 
     # Codes on their own.
-
-    def coarse_code_size(self) -> int:
-        """Bytes of a list's number before a code."""
-        return (max(self.nlist - 1, 0).bit_length() + 7) // 8
-
-    def encode_listno(self, list_no: int, code: Any) -> None:
-        """Write the number of a list."""
-        width = self.coarse_code_size()
-        pointed(code, width, np.uint8, "code")[:] = np.frombuffer(list_no.to_bytes(width, "little"), np.uint8)
-
-    def decode_listno(self, code: Any) -> int:
-        """Read the number of a list."""
-        number = int.from_bytes(pointed(code, self.coarse_code_size(), np.uint8, "code").tobytes(), "little")
-        require(number < self.nlist, "list_no < nlist")
-        return number
-
-    def _decode_listnos(self, codes: Codes) -> Labels:
-        width = self.coarse_code_size()
-        wide = np.zeros((len(codes), 8), np.uint8)
-        wide[:, :width] = codes[:, :width]
-        numbers = wide.view("<i8")[:, 0]
-        require((numbers < self.nlist).all(), "list_no < nlist")
-        return numbers.astype(np.int64)
 
     def sa_code_size(self) -> int:
         """Bytes of a list's number and a code."""

@@ -1,5 +1,6 @@
 """What do scripts see of inverted lists? `InvertedLists` over the core's lists, and where each id is."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,8 +33,6 @@ class InvertedLists(Sealed):
     code_size: int
     _block: int
     _core: _steep.Lists
-    this: Any
-    thisown: bool
 
     def __init__(self, nlist: int, code_size: int, block: int = 1) -> None:
         self._begin(
@@ -206,7 +205,7 @@ class InvertedLists(Sealed):
 class Each:
     """A vector of each list, by its number."""
 
-    def __init__(self, count: int, vector: Any) -> None:
+    def __init__(self, count: int, vector: Callable[[int], Any]) -> None:
         self._count, self._vector = count, vector
 
     def at(self, list_no: int) -> Any:
@@ -243,6 +242,11 @@ class ArrayInvertedLists(InvertedLists):
 class BlockInvertedLists(InvertedLists):
     """Lists whose codes lie 32 together."""
 
+    n_per_block: int
+    block_size: int
+    packer: Any
+    _pack: Any
+
     def __init__(self, nlist: int, code_size: int, block: int = 32) -> None:
         super().__init__(nlist, code_size, block)
         self._begin(n_per_block=32, block_size=32 * int(code_size), packer=None, _pack=None)
@@ -278,8 +282,6 @@ class DirectMap(Sealed):
     type: int
     _array: Labels
     _table: dict[int, int]
-    this: Any
-    thisown: bool
 
     def __init__(self) -> None:
         self._begin(type=self.NoMap, _array=np.empty(0, np.int64), _table={})

@@ -11,6 +11,8 @@ from steep.faiss._random import RandomGenerator
 class IndexRandom(Index):
     """As many vectors as it is told of, none of which it has."""
 
+    seed: int
+
     def __init__(self, d: int, ntotal: int = 0, seed: int = 1234, metric_type: int = METRIC_L2) -> None:
         super().__init__(d, metric_type)
         self._begin(ntotal=int(ntotal), seed=int(seed))
@@ -32,7 +34,7 @@ class IndexRandom(Index):
         return distances, labels
 
     def _reconstruct(self, keys: Labels) -> Floats:
-        rows = []
+        rows: list[list[float]] = []
         for key in keys.tolist():
             source = RandomGenerator(self.seed + 123332 + key)
             rows.append([source.rand_float() for _ in range(self.d)])

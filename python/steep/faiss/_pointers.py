@@ -62,7 +62,8 @@ class Pointers:
 
     def remove_ids_c(self: Any, sel: Any) -> int:
         """`remove_ids` of what a selector has."""
-        return self._remove(sel)
+        removed: int = self._remove(sel)
+        return removed
 
     def sa_encode_c(self: Any, n: int, x: Any, bytes: Any) -> None:
         """`sa_encode` of n vectors, written behind a pointer."""

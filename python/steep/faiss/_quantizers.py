@@ -41,8 +41,6 @@ class Quantizer(Sealed):
 
     d: int
     code_size: int
-    this: Any
-    thisown: bool
 
     def __init__(self, d: int = 0, code_size: int = 0) -> None:
         self._begin(d=_size("d", d), code_size=_size("code_size", code_size))

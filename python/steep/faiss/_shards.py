@@ -127,6 +127,13 @@ class IndexShardsIVF(IndexShards):
         How many lists there are.
     """
 
+    quantizer: Any
+    nlist: int
+    cp: ClusteringParameters
+    clustering_index: Any
+    quantizer_trains_alone: int
+    own_fields: bool
+
     def __init__(
         self, quantizer: Index, nlist: int, threaded: bool = False, successive_ids: bool = True
     ) -> None:
@@ -146,15 +153,16 @@ class IndexShardsIVF(IndexShards):
 
     add_shard = addIndex
 
-    train_q1 = IndexIVF.train_q1
+    train_q1: Any = IndexIVF.train_q1
 
     def _train(self, x: Floats) -> None:
         self.train_q1(len(x), x, self.verbose, self.metric_type)
         super()._train(x)
 
     def _answers(self, x: Floats, k: int, params: Any) -> list[tuple[Floats, Labels]]:
-        keys, coarse, _ = self._parts[0]._probe(x, params)
-        return [part._search_lists(x, k, keys, coarse, params) for part in self._parts]
+        parts: list[Any] = self._parts
+        keys, coarse, _ = parts[0]._probe(x, params)
+        return [part._search_lists(x, k, keys, coarse, params) for part in parts]
 
 
 class IndexReplicas(_Several):

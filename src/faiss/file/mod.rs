@@ -202,15 +202,15 @@ pub fn write(
 /// Writes `record` to `output`.
 ///
 /// # Errors
-/// As [`write`]; then `output` may have got a part of it.
+/// As [`write()`]; then `output` may have got a part of it.
 pub fn write_to(output: impl Write, record: &Record<'_>, root: Root) -> Result<()> {
     Writer::new(output, "<memory>".into(), record).root(root.tagged(), |io| root.body(io))
 }
 
-/// The bytes that [`write`] would write.
+/// The bytes that [`write()`] would write.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn to_bytes(record: &Record<'_>, root: Root) -> Result<Vec<u8>> {
     let (total, mut bytes) = (check(record, root)?, Vec::new());
     let memory = Error::OutOfMemory { what: "a Faiss file", bytes: total };
