@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from steep.faiss._arrays import Owned, pointed
-from steep.faiss._base import Floats, Index
+from steep.faiss._base import Floats
 
 
 class DistanceComputer(Owned):
     """Distances of a query to the vectors of an index, by their numbers."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Any) -> None:
         self._index = index
         self._x: Floats | None = None
         self._all: Floats | None = None
