@@ -29,11 +29,13 @@ class DistanceComputer(Owned):
         """The distance of vector i."""
         if self._x is None:
             raise RuntimeError("no query: call set_query first")
-        if self._all is None or len(self._all) != self._index.ntotal:
-            self._all = self._index._distances(self._x)
-        if not 0 <= i < len(self._all):
-            raise RuntimeError(f"vector {i} is not there: the index has {len(self._all)}")
-        return float(self._all[i])
+        every = self._all
+        if every is None or len(every) != self._index.ntotal:
+            told: Floats = self._index._distances(self._x)
+            self._all = every = told
+        if not 0 <= i < len(every):
+            raise RuntimeError(f"vector {i} is not there: the index has {len(every)}")
+        return float(every[i])
 
     def symmetric_dis(self, i: int, j: int) -> float:
         """The distance between vectors i and j."""
