@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from steep.faiss._arrays import Owned, pointed
 from steep.faiss._base import require
@@ -10,9 +11,9 @@ from steep.faiss._base import require
 
 class _Bits(Owned):
     def __init__(self, code: Any, code_size: int) -> None:
-        self.code_size = int(code_size)
-        self._bytes = pointed(code, self.code_size, np.uint8, "code")
-        self.i = 0
+        self.code_size: int = int(code_size)
+        self._bytes: npt.NDArray[np.uint8] = pointed(code, self.code_size, np.uint8, "code")
+        self.i: int = 0
 
     def _next(self, nbit: int) -> slice:
         """The bytes that the next number touches."""
@@ -22,6 +23,8 @@ class _Bits(Owned):
 
 class BitstringWriter(_Bits):
     """Writes numbers to bytes, which are 0 at first."""
+
+    i: int
 
     def __init__(self, code: Any, code_size: int) -> None:
         super().__init__(code, code_size)
@@ -39,6 +42,8 @@ class BitstringWriter(_Bits):
 
 class BitstringReader(_Bits):
     """Reads them back."""
+
+    i: int
 
     def read(self, nbit: int) -> int:
         """The next number."""

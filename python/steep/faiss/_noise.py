@@ -12,6 +12,7 @@ class IndexRandom(Index):
     """As many vectors as it is told of, none of which it has."""
 
     seed: int
+    ntotal: int = 0
 
     def __init__(self, d: int, ntotal: int = 0, seed: int = 1234, metric_type: int = METRIC_L2) -> None:
         super().__init__(d, metric_type)

@@ -25,7 +25,9 @@ class SimulatedAnnealingParameters(Sealed):
 class PolysemousTraining(SimulatedAnnealingParameters):
     """What is looked for, and with how much memory."""
 
-    OT_None, OT_ReproduceDistances_affine, OT_Ranking_weighted_diff = range(3)
+    OT_None: int = 0
+    OT_ReproduceDistances_affine: int = 1
+    OT_Ranking_weighted_diff: int = 2
 
     def __init__(self) -> None:
         super().__init__()
