@@ -196,7 +196,11 @@ impl Lists {
         if keys.len() != ids.len() || x.len() != keys.len() * codec.dim() {
             return Err(Error::IdCount { ids: ids.len(), vectors: keys.len() });
         }
-        if let Some(&key) = keys.iter().find(|&&key| key >= self.lists.len() as i64) {
+        let count = self.lists.len().min(centers.map_or(usize::MAX, Centers::len));
+        if count == 0 || centers.is_some_and(|centers| centers.dim != codec.dim()) {
+            return Err(Error::argument("centers", count, "a centre of the codec's dimension for each list"));
+        }
+        if let Some(&key) = keys.iter().find(|&&key| key >= count as i64) {
             return Err(Error::argument("list", key, "the number of a list, counted from 0"));
         }
         let codes = encode(codec, x, keys, centers, (threads, monitor))?;

@@ -81,6 +81,9 @@ impl Probes<'_> {
         if n == 0 {
             return Ok(Vec::new());
         }
+        if let Some(centers) = self.centers.filter(|centers| centers.dim != dim) {
+            return Err(Error::Dimension { what: "centers", expected: dim, got: centers.dim });
+        }
         if !self.keys.len().is_multiple_of(n)
             || (self.centers.is_some() && self.coarse.len() != self.keys.len())
         {
