@@ -146,7 +146,7 @@ impl Flat {
         self.searched(queries, selector, |searched, queries| searched.nearest(queries, k, params))
     }
 
-    /// All that are no farther than `radius` from each query, of those that `selector` has.
+    /// All that are no farther than `radius` from each query, of those that `selector` has, in the order of rows, as Faiss tells them.
     ///
     /// # Errors
     /// As [`Index::range_search`](crate::Index::range_search).
@@ -157,7 +157,7 @@ impl Flat {
         selector: Option<&Selector>,
         params: &SearchParams,
     ) -> Result<RangeHits> {
-        self.searched(queries, selector, |searched, queries| searched.within(queries, radius, params))
+        self.searched(queries, selector, |searched, queries| searched.within_by_id(queries, radius, params))
     }
 
     fn searched<T>(

@@ -159,6 +159,12 @@ impl InRange {
         self.found.sort_unstable();
         self.found.into_iter().map(neighbor)
     }
+
+    /// All found, the lowest id first.
+    pub fn into_numbered(mut self) -> impl ExactSizeIterator<Item = Neighbor> {
+        self.found.sort_unstable_by_key(|&key| key as u64);
+        self.found.into_iter().map(neighbor)
+    }
 }
 
 impl Collector for InRange {

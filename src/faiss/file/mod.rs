@@ -29,10 +29,15 @@
 //! | `IwFl` IVFFlat | (the inverted file's) |
 //! | `IwSq` IVFScalarQuantizer | `sq`, `code_size`, `by_residual` |
 //! | `IwPQ` IVFPQ | `by_residual`, `code_size`, `pq` |
+//! | `IwQR` IVFPQR | those of `IwPQ`, `refine_pq`, `refine_codes` u8, `k_factor` |
+//! | `IwFd` IVFFlatDedup | `instances` i64: id, its twin, id, its twin … |
+//! | `IwIQ` IVFIndependentQuantizer | `quantizer`, `vt` (a transform, or null), `index_ivf` (an index); where that is `IwPQ`, `IwQR`: `use_precomputed_table` |
+//! | `Ix2L` 2Layer | `quantizer`, `nlist`, `quantizer_trains_alone`, `pq`, `code_size_1`, `code_size_2`, `code_size`, `codes` u8 |
 //! | `Iwrq` `Iwrr` IVFRaBitQ | `rabitq`, `code_size`, `by_residual`, `qb` |
 //! | `IwPf` IVFPQFastScan | `by_residual`, `code_size`, `bbs`, `M2`, `implem`, `qbs2`, `pq`; lists `ilbl` |
 //! | `Iwrn` IVFRaBitQFastScan (old: `Iwrf`) | `rabitq`, `by_residual`, `code_size`, `bbs`, `qbs2`, `M2`, `implem`, `qb`, `centered`, (`flat_storage` u8); lists `ilbl` |
 //! | `IHNf` `IHNs` `IHNp` HNSWFlat, SQ, PQ | `hnsw`, `storage` (an index, or null) |
+//! | `IHNr` HNSWRaBitQ | `hnsw`, `storage` (`Ixrq`, `Ixrr` or null), `staged` |
 //! | `INSf` `INSs` `INSp` NSGFlat, SQ, PQ | `GK`, `build_type`, `nndescent_S`, `_R`, `_L`, `_iter`, `nsg`, `storage` |
 //! | `IxMp` IDMap, `IxM2` IDMap2 | `index`, `id_map` i64 |
 //! | `IxPT` PreTransform | `chain` (transforms), `index` |
@@ -157,7 +162,7 @@ pub fn read(
 }
 
 /// Reads what comes from `input`, no byte more than the record has, and tells how many those were. `name` names it in errors; `len`
-/// is how many bytes there are, where that is known.
+/// is how many bytes there are, where that is known. Lists that lie in a file of their own are read from there.
 ///
 /// # Errors
 /// As [`read`].
@@ -168,7 +173,10 @@ pub fn read_from(
     root: Root,
     monitor: Option<&dyn Monitor>,
 ) -> Result<(Record<'static>, u64)> {
-    Reader::new(input, name.into(), len, monitor).root(root.tagged(), |io| root.body(io))
+    let (mut record, read) =
+        Reader::new(input, name.into(), len, monitor).root(root.tagged(), |io| root.body(io))?;
+    ondisk::resolve(&mut record, Path::new(""), false)?;
+    Ok((record, read))
 }
 
 /// Reads a record that lies in memory.

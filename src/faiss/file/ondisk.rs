@@ -1,7 +1,7 @@
 //! Lists that lie in a file of their own become lists like others: that file is read, not mapped.
 
 use std::borrow::Cow;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,10 @@ fn load(record: &Record<'_>, index: &Path, beside: bool) -> Result<Record<'stati
         _ => PathBuf::from(&name),
     };
     let error = |e| Error::io("read the lists in", &path, e);
+    // A pipe would be waited for.
+    if !fs::metadata(&path).map_err(error)?.is_file() {
+        return Err(error(std::io::ErrorKind::InvalidInput.into()));
+    }
     let mut file = File::open(&path).map_err(error)?;
     let len = file.metadata().map_err(error)?.len();
     let size = record.int("code_size").unwrap_or(0) as u64;

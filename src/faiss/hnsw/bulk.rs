@@ -9,7 +9,7 @@ use super::points::Points;
 use super::search::with_scratch;
 use super::walk::{Scratch, Stop, Wanted, node};
 use crate::error::{Error, Result};
-use crate::graph::{self, GraphParams, NONE};
+use crate::graph::{self, Form, GraphParams, NONE, WANTED};
 use crate::kernels::Isa;
 use crate::threads::{self, Monitor};
 
@@ -38,7 +38,8 @@ impl Hnsw {
                 return Ok(None);
             }
             let (metric, degree) = (adding.points.metric(), room.next_multiple_of(STEP));
-            let params = GraphParams { metric, degree, seed: SEED, threads: cores, monitor };
+            let (form, wanted) = (Form::Coded, WANTED);
+            let params = GraphParams { metric, degree, form, wanted, seed: SEED, threads: cores, monitor };
             let built = graph::neighbours(adding.x, &params)?;
             for (row, &from) in built.lists.chunks_exact(degree).zip(&built.order) {
                 let list =

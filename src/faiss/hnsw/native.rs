@@ -7,7 +7,7 @@ use super::insert::Adding;
 use super::{Hnsw, LEVELS, Parts};
 use crate::error::{Error, Result};
 use crate::faiss::random::Generator;
-use crate::graph::{Graph, GraphParams};
+use crate::graph::{Form, Graph, GraphParams, WANTED};
 use crate::ids::Ids;
 use crate::metric::Metric;
 use crate::search::{Hits, List, SearchParams, Searched};
@@ -40,7 +40,8 @@ impl Native {
             return Err(Error::argument("degree", degree, "a multiple of 32 up to 256"));
         }
         rows.check_finite("vectors")?;
-        let params = GraphParams { metric, degree, seed: SEED, threads: threads::resolve(threads)?, monitor };
+        let (form, wanted, threads) = (Form::Coded, WANTED, threads::resolve(threads)?);
+        let params = GraphParams { metric, degree, form, wanted, seed: SEED, threads, monitor };
         Ok(Self { graph: Graph::build(rows, &params)?, metric })
     }
 

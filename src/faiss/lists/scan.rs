@@ -58,7 +58,7 @@ pub enum Within {
     Radius(f32),
 }
 
-/// One query's findings, nearest first.
+/// One query's findings: the nearest first; all within a radius in the order of its lists, and of codes in each, as Faiss tells them.
 pub type Found = Vec<Neighbor>;
 
 impl Probes<'_> {
@@ -111,10 +111,10 @@ impl Probes<'_> {
                 }
                 Within::Radius(radius) => {
                     let ranges = found.iter().map(|_| InRange::new(radius)).collect();
-                    for (found, range) in
-                        found.iter_mut().zip(self.batch(queries, rows, (width, usize::MAX), ranges))
-                    {
-                        found.extend(range.into_sorted());
+                    let ranges = self.batch(queries, rows.clone(), (width, usize::MAX), ranges);
+                    for ((found, query), range) in found.iter_mut().zip(rows).zip(ranges) {
+                        let keys = &self.keys[query * width..][..width];
+                        found.extend(range.into_numbered().map(|met| self.named(keys, met)));
                     }
                 }
             }
@@ -123,6 +123,17 @@ impl Probes<'_> {
         })?;
         drop(batches);
         Ok(found)
+    }
+
+    /// What was offered by the rank of its list, by its place or id.
+    fn named(&self, keys: &[i64], met: Neighbor) -> Neighbor {
+        let (list, row) = (keys[(met.id >> 32) as usize], met.id & u64::from(u32::MAX));
+        let id = if self.places {
+            (list as u64) << 32 | row
+        } else {
+            self.lists.ids(list as usize)[row as usize] as u64
+        };
+        Neighbor { id, ..met }
     }
 
     /// The lists that query `query` gets to: their rank among its `width`, and how many codes it meets there.
@@ -167,17 +178,23 @@ impl Probes<'_> {
                 table: centers.table(list),
                 coarse: self.coarse[key],
             }));
-            self.list(&mut *scorers[at], (list, met), (&mut found[at], k), (&mut scores, &mut near));
+            // All within a radius are offered by where the query meets them; what the nearest are, ids decide among equals.
+            let above = match k {
+                usize::MAX => Some(key % width),
+                _ => self.places.then_some(list),
+            };
+            let offered = (&mut found[at], k, above);
+            self.list(&mut *scorers[at], (list, met), offered, (&mut scores, &mut near));
         }
         found
     }
 
-    /// Offers the first `met` codes of `list`.
+    /// Offers the first `met` codes of `list`: by `above` · 2³² + offset where that is given, by their ids otherwise.
     fn list<C: Collector>(
         &self,
         scorer: &mut dyn Scorer,
         (list, met): (usize, usize),
-        (found, k): (&mut C, usize),
+        (found, k, above): (&mut C, usize, Option<usize>),
         (scores, near): (&mut [f32], &mut Vec<u32>),
     ) {
         let isa = Isa::active();
@@ -201,8 +218,9 @@ impl Probes<'_> {
                 }
                 let distance = scorer.settle(codes, first + row, scores[row]);
                 if distance <= found.bound() {
-                    let place = (list as u64) << 32 | (first + row) as u64;
-                    found.offer(distance, if self.places { place } else { id as u64 });
+                    let offered =
+                        above.map_or(id as u64, |above| (above as u64) << 32 | (first + row) as u64);
+                    found.offer(distance, offered);
                 }
             }
             found.settle();

@@ -19,7 +19,7 @@ pub(in super::super) fn body(io: &mut impl Io) -> Result<()> {
             let head = binary_header(io)?;
             let count = ivf_lists(io)?;
             io.object("quantizer", false, body)?;
-            check_quantizer(io, head.d, count)?;
+            check_quantizer(io, head, count)?;
             direct_map(io)?;
             lists(io, count, Codes::Plain(head.d / 8))
         }

@@ -1,8 +1,11 @@
 //! Indexes of vectors of floats.
 
 use super::super::io::Io;
+use super::super::record::Value;
 use super::lists::{Codes, lists};
-use super::parts::{Head, check_quantizer, codes, direct_map, header, ivf_lists, pq, rabitq, sq};
+use super::parts::{
+    Head, check_quantizer, codes, direct_map, header, ivf_lists, pq, product_quantizer, rabitq, sq,
+};
 use super::{graphs, legacy, transforms};
 use crate::error::Result;
 
@@ -43,19 +46,22 @@ pub(in super::super) fn body(io: &mut impl Io) -> Result<()> {
             io.flag("by_residual")?;
             lists(io, count, Codes::Plain(size))
         }
-        b"IwPQ" => {
+        b"IwPQ" => ivf_pq(io).map(drop),
+        b"IwQR" => ivf_pq_refined(io),
+        b"IwFd" => {
             let (head, count) = ivf(io)?;
-            io.flag("by_residual")?;
-            let size = io.size("code_size")?;
-            let (_, _, right) = pq(io, head.d)?;
-            io.check(size == right, || format!("code_size is {size}, but {right} by pq"))?;
-            lists(io, count, Codes::Plain(size))
+            let len = io.array::<i64>("instances")?;
+            io.check(len.is_multiple_of(2), || format!("instances has {len} values: expected pairs"))?;
+            lists(io, count, Codes::Plain(4 * head.d))
         }
+        b"IwIQ" => independent(io),
+        b"Ix2L" => two_layers(io),
         b"Iwrq" => ivf_rabitq(io, false),
         b"Iwrr" => ivf_rabitq(io, true),
         b"IwPf" => ivf_pq_fast_scan(io),
         b"Iwrn" | b"Iwrf" => ivf_rabitq_fast_scan(io),
         b"IHNf" | b"IHNs" | b"IHNp" => hnsw(io),
+        b"IHNr" => hnsw_rabitq(io),
         b"INSf" | b"INSs" | b"INSp" => nsg(io),
         b"IxMp" | b"IxM2" => {
             let head = header(io)?;
@@ -88,7 +94,7 @@ pub(super) fn ivf_before_map(io: &mut impl Io) -> Result<(Head, usize)> {
     let head = header(io)?;
     let count = ivf_lists(io)?;
     io.object("quantizer", false, body)?;
-    check_quantizer(io, head.d, count)?;
+    check_quantizer(io, head, count)?;
     Ok((head, count))
 }
 
@@ -110,6 +116,66 @@ fn own_size(io: &mut impl Io, right: usize) -> Result<()> {
 /// The bits a coordinate that queries are rounded to; 0 for none where `least` is 0.
 fn query_bits(io: &mut impl Io, least: i64) -> Result<()> {
     io.within::<u8>("qb", least, 8).map(drop)
+}
+
+fn ivf_pq(io: &mut impl Io) -> Result<Head> {
+    let (head, count) = ivf(io)?;
+    io.flag("by_residual")?;
+    let size = io.size("code_size")?;
+    let (_, _, right) = pq(io, head.d)?;
+    io.check(size == right, || format!("code_size is {size}, but {right} by pq"))?;
+    lists(io, count, Codes::Plain(size))?;
+    Ok(head)
+}
+
+/// The same with a second code of each vector, of what the first one is off.
+fn ivf_pq_refined(io: &mut impl Io) -> Result<()> {
+    let head = ivf_pq(io)?;
+    let mut size = 0;
+    io.part("refine_pq", |io| {
+        size = product_quantizer(io)?.2;
+        Ok(())
+    })?;
+    let len = io.array::<u8>("refine_codes")?;
+    io.expect("refine_codes", len, io.product("refine_codes", &[head.n, size])?)?;
+    io.float("k_factor").map(drop)
+}
+
+/// An inverted file whose lists are found by vectors as they came, and whose codes are of what a transform made of them.
+fn independent(io: &mut impl Io) -> Result<()> {
+    let head = header(io)?;
+    part(io, "quantizer", head, false)?;
+    match io.implied::<u8>(|record| Some(record.record("vt").is_some().into()))? {
+        0 => io.supply("vt", Value::Null),
+        1 => drop(io.object("vt", false, transforms::body)?),
+        other => return Err(io.fail(format!("has_vt is {other}: expected 0 or 1"))),
+    }
+    io.object("index_ivf", false, body)?;
+    let of = |name: &str, field: &str| io.seen().record(name)?.int(field);
+    let (into, out, own) = (of("vt", "d_in"), of("vt", "d_out"), of("index_ivf", "d"));
+    let d = Some(head.d as i64);
+    io.check(into.or(d) == d && (own.is_none() || own == out.or(d)), || {
+        format!("vt takes {into:?} to {out:?} dimensions, of {} to {own:?}", head.d)
+    })?;
+    let kind = io.seen().record("index_ivf").map(|inner| inner.fourcc.0);
+    if kind.is_some_and(|kind| matches!(&kind, b"IwPQ" | b"IwQR")) {
+        io.within::<i32>("use_precomputed_table", -1, 2)?;
+    }
+    Ok(())
+}
+
+/// Codes of centroids, and of what vectors are off from them.
+fn two_layers(io: &mut impl Io) -> Result<()> {
+    let head = header(io)?;
+    part(io, "quantizer", head, false)?;
+    io.size("nlist")?;
+    io.within::<u8>("quantizer_trains_alone", 0, 2)?;
+    let (_, _, fine) = pq(io, head.d)?;
+    let (first, second, size) = (io.size("code_size_1")?, io.size("code_size_2")?, io.size("code_size")?);
+    io.check(second == fine && first.checked_add(second) == Some(size), || {
+        format!("codes of {size} bytes are made of {first} and {second}, of which pq has {fine}")
+    })?;
+    codes(io, head.n, size)
 }
 
 fn flat_rabitq(io: &mut impl Io, bits: bool) -> Result<()> {
@@ -250,6 +316,17 @@ fn hnsw(io: &mut impl Io) -> Result<()> {
     let head = header(io)?;
     graphs::hnsw(io, head.n)?;
     storage(io, head, true)
+}
+
+/// A graph over RaBitQ codes, and whether a search looks at their signs first: it does where codes have further bits.
+fn hnsw_rabitq(io: &mut impl Io) -> Result<()> {
+    hnsw(io)?;
+    let staged = io.flag("staged")?;
+    let Some(inner) = io.seen().record("storage") else { return Ok(()) };
+    let kind = inner.fourcc;
+    io.check(matches!(&kind.0, b"Ixrq" | b"Ixrr"), || format!("storage is {kind}, not RaBitQ codes"))?;
+    let bits = inner.record("rabitq").and_then(|rabitq| rabitq.int("nb_bits")).unwrap_or(1);
+    io.check(staged == (bits > 1), || format!("staged is {staged}, but codes have {bits} bits"))
 }
 
 fn nsg(io: &mut impl Io) -> Result<()> {

@@ -38,8 +38,8 @@ fn has(kinds: &str, fourcc: Fourcc) -> bool {
 
 /// What a file that is read may begin with.
 const READ: &[&str] = &[
-    "IxF2 IxFI IxFl IxPq IxPQ IxPo IxSQ Ixrq Ixrr IPfs Irfn Irfs IwFl IwSq IwSQ IwPQ Iwrq Iwrr IwPf Iwrn Iwrf",
-    "IvFl IvFL IvSQ IvPQ IHNf IHNs IHNp INSf INSs INSp IxMp IxM2 IxPT IxRF",
+    "IxF2 IxFI IxFl IxPq IxPQ IxPo IxSQ Ixrq Ixrr IPfs Irfn Irfs IwFl IwSq IwSQ IwPQ IwQR IwFd IwIQ Ix2L Iwrq Iwrr IwPf Iwrn Iwrf",
+    "IvFl IvFL IvSQ IvPQ IHNf IHNs IHNp IHNr INSf INSs INSp IxMp IxM2 IxPT IxRF",
     "IBxF IBwF IBHf IBFf IBMp IBM2 IBHh IBHm",
     "rrot LTra PCAm PcAm Pcam Viqm Viqt RmDT VNrm VCnt HRot",
 ];
@@ -65,10 +65,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("IxPR IxPL IwPR IwPL IPRf IPLf NPRf NPLf", "a product of additive quantizers"),
     ("IxLa", "a lattice"),
     ("Imiq", "a multi-index (IMI)"),
-    ("Ix2L IHN2", "an index of two layers"),
-    ("IvQR IwQR", "IVFPQ with refinement (IVFPQR)"),
-    ("IwIQ", "an IVF with an independent quantizer"),
-    ("IwFd", "an IVF without duplicates"),
+    ("IHN2", "a graph over codes of two layers"),
+    ("IvQR", "IVFPQ with refinement (IVFPQR) of an old version"),
     ("IxFP IxFp IwPn IwP2 IHfP IxRP ilpn ilp2", "a Panorama index"),
     ("IHNc IHc2 IBHc", "a CAGRA graph"),
     ("INNf", "an NNDescent graph"),

@@ -64,12 +64,14 @@ pub(super) fn ivf_lists(io: &mut impl Io) -> Result<usize> {
     Ok(lists)
 }
 
-/// That what finds the lists finds none that do not exist, in the space of the index.
-pub(super) fn check_quantizer(io: &impl Io, d: usize, lists: usize) -> Result<()> {
+/// That what finds the lists finds none that do not exist, in the space of the index. (Of an index that is not trained, which finds
+/// nothing, Faiss writes any.)
+pub(super) fn check_quantizer(io: &impl Io, head: Head, lists: usize) -> Result<()> {
+    let d = head.d;
     let Some(quantizer) = io.seen().record("quantizer") else { return Ok(()) };
     let (of, found) = (quantizer.int("d"), quantizer.int("ntotal").unwrap_or(0));
     io.check(of == Some(d as i64), || format!("quantizer has d = {}, not {d}", of.unwrap_or(-1)))?;
-    io.check(found as u64 <= lists as u64, || {
+    io.check(found as u64 <= lists as u64 || !head.trained, || {
         format!("quantizer has {found} centroids for nlist = {lists} lists")
     })
 }
