@@ -137,6 +137,14 @@ impl Space {
         }
     }
 
+    /// The summand and the factor that make a squared distance of points, less that of the query's, the metric's distance. The
+    /// query is of the squared length `norm`, and `values` is where it is in the space.
+    pub fn told(&self, norm: f64, values: &[f32]) -> (f64, f64) {
+        let whole: f64 = values.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+        let (unit, rest) = self.units(norm);
+        (whole - rest, 1.0 / unit)
+    }
+
     pub fn bytes(&self) -> usize {
         self.matrix.bytes() + (self.projection.rows().len() + self.projection.mean().len()) * 4
     }
@@ -153,7 +161,7 @@ impl Space {
             let mut part = parts[at].lock().map_err(|_| crate::Error::Interrupted)?;
             let (codes, tails) = &mut *part;
             let rows = at * PART..at * PART + tails.len();
-            let mut columns = lifted(columns(vectors, rows, self.metric), self.metric, self.longest);
+            let mut columns = lifted(columns(vectors, rows.clone(), self.metric), self.metric, self.longest);
             let scale = 1.0 / self.step;
             self.projection.split(&mut columns, true, |i, x| {
                 for (code, v) in codes[i * stride..].iter_mut().zip(x.head) {
@@ -161,6 +169,7 @@ impl Space {
                 }
                 tails[i] = (x.tail(x.head.len()).powi(2) * scale * scale) as f32;
             });
+            self.take_off(vectors.rows(rows), tails);
             worker.advance(tails.len() as u64);
             Ok(())
         })?;
@@ -168,9 +177,16 @@ impl Space {
         Ok(heads)
     }
 
+    /// Takes off the `tails` what vectors longer than M lack in the last coordinate under ip.
+    fn take_off(&self, vectors: Vectors, tails: &mut [f32]) {
+        if self.metric == Metric::InnerProduct {
+            let (most, unit) = (self.longest * self.longest, self.step * self.step);
+            squares(vectors, |i, square| tails[i] -= ((square - most).max(0.0) / unit) as f32);
+        }
+    }
+
     /// Replaces `heads` by those of `vectors`, [`Space::width`] values each, and `tails` by the squared lengths of their tails, in
-    /// units of the step. `values` is memory to work in. As [`Space::encode`], in f32 and not rounded to bytes, and under ip for
-    /// vectors longer than M too: what they lack in the last coordinate is taken off their tails.
+    /// units of the step. `values` is memory to work in. As [`Space::encode`], in f32 and not rounded to bytes.
     pub fn points(
         &self,
         isa: Isa,
@@ -189,10 +205,7 @@ impl Space {
                 .zip(heads.chunks_exact(self.width()))
                 .map(|(all, head)| (square(all) - square(head)).max(0.0)),
         );
-        if self.metric == Metric::InnerProduct {
-            let (most, unit) = (self.longest * self.longest, self.step * self.step);
-            squares(vectors, |i, square| tails[i] -= ((square - most).max(0.0) / unit) as f32);
-        }
+        self.take_off(vectors, tails);
     }
 
     /// Replaces `heads` by those of `queries`, [`Space::width`] values each, in units of the step. `values` is memory to work in.

@@ -14,9 +14,16 @@ const QUERIES: usize = 150;
 pub const DTYPES: [Dtype; 5] = [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I8, Dtype::U8];
 
 pub fn build(base: &Set, metric: Metric) -> Index {
-    let spec = Spec::graph(32);
+    build_as("graph", base, metric)
+}
+
+fn build_as(spec: &str, base: &Set, metric: Metric) -> Index {
+    let spec = spec.parse().unwrap();
     Index::build(base.view(), &BuildParams { metric, spec, ..BuildParams::default() }).unwrap()
 }
+
+/// Neighbours' codes in the rows, and nodes' own codes alone; distances are exact in both.
+const FORMS: [&str; 2] = ["graph", "graph,sq8,rerank"];
 
 fn with_ef(ef: usize) -> SearchParams<'static> {
     SearchParams { ef_search: Some(ef), ..SearchParams::default() }
@@ -63,11 +70,15 @@ fn assert_full(hits: &Hits, case: &str) {
 fn every_metric_and_type_reaches_its_recall() {
     for dtype in DTYPES {
         let (base, queries) = data(61, dtype, N);
-        for metric in Metric::PRODUCTS {
-            let index = build(&base, metric);
+        for (metric, spec) in Metric::PRODUCTS.into_iter().flat_map(|metric| FORMS.map(|spec| (metric, spec)))
+        {
+            let index = build_as(spec, &base, metric);
             let [low, high] =
                 [20, 400].map(|ef| recall(&search(&index, &queries, 10, ef), metric, &base, &queries));
-            assert!(low >= 0.85 && high >= 0.997, "{metric} {dtype}: {low:.4} at ef 20, {high:.4} at ef 400");
+            assert!(
+                low >= 0.85 && high >= 0.997,
+                "{spec} {metric} {dtype}: {low:.4} at ef 20, {high:.4} at ef 400"
+            );
         }
     }
 }
@@ -203,10 +214,10 @@ fn duplicates_cut_nothing_off() {
         values.copy_within(7 * DIM..8 * DIM, (copy * 29 + 1) * DIM);
     }
     let base = Set::new(Dtype::F32, DIM, values);
-    for metric in Metric::PRODUCTS {
-        let index = build(&base, metric);
+    for (metric, spec) in Metric::PRODUCTS.into_iter().flat_map(|metric| FORMS.map(|spec| (metric, spec))) {
+        let index = build_as(spec, &base, metric);
         let recall = recall(&search(&index, &queries, 10, 200), metric, &base, &queries);
-        assert!(recall >= 0.995, "{metric}: {recall:.4}");
+        assert!(recall >= 0.995, "{spec} {metric}: {recall:.4}");
     }
     let copies = base.rows(7..8);
     let hits = search(&build(&base, Metric::L2), &copies, 60, 200);
@@ -239,7 +250,7 @@ fn the_smallest_sets_are_searched_whole() {
         let (base, queries) = data(68, Dtype::F32, 70);
         for n in 1..=70 {
             let few = base.rows(0..n);
-            let index = build(&few, metric);
+            let index = build_as(FORMS[n % 2], &few, metric);
             let queries = queries.rows(0..3);
             for k in [1, 10, n, 90] {
                 let params = SearchParams { rerank: Some(n), ..with_ef(n) };
@@ -333,9 +344,9 @@ fn zero_vectors_are_vectors_like_others() {
 
 #[test]
 fn threads_and_batches_change_no_bit_of_an_answer() {
-    for metric in Metric::PRODUCTS {
+    for (metric, spec) in Metric::PRODUCTS.into_iter().zip(["graph", "graph,sq8", "graph,sq8,rerank"]) {
         let (base, queries) = data(71, Dtype::F32, N);
-        let index = build(&base, metric);
+        let index = build_as(spec, &base, metric);
         let run = |rows: std::ops::Range<usize>, threads| {
             let params = SearchParams { threads, ..with_ef(50) };
             index.search(queries.view().rows(rows), 10, &params).unwrap()
@@ -362,7 +373,8 @@ fn a_graph_built_again_on_any_threads_answers_alike() {
     let (base, queries) = data(72, Dtype::F32, N);
     for metric in Metric::PRODUCTS {
         let answers = [1, 2, 2].map(|threads| {
-            let (spec, threads) = (Spec::graph(64), Some(threads));
+            let spec = if metric == Metric::L2 { "graph64,sq8" } else { "graph64" };
+            let (spec, threads) = (spec.parse().unwrap(), Some(threads));
             let params = BuildParams { metric, spec, threads, seed: 3, ..BuildParams::default() };
             search(&Index::build(base.view(), &params).unwrap(), &queries, 10, 30)
         });
@@ -495,10 +507,10 @@ fn a_search_that_is_stopped_returns_nothing() {
 #[test]
 fn a_tenth_added_later_costs_at_most_three_tenths_of_a_point_on_average() {
     let mut lost = Vec::new();
-    for metric in Metric::PRODUCTS {
+    for (metric, spec) in Metric::PRODUCTS.into_iter().flat_map(|metric| FORMS.map(|spec| (metric, spec))) {
         let (base, queries) = data(81, Dtype::F32, 6000);
-        let fresh = build(&base, metric);
-        let mut grown = build(&base.rows(0..5400), metric);
+        let fresh = build_as(spec, &base, metric);
+        let mut grown = build_as(spec, &base.rows(0..5400), metric);
         for first in (5400..6000).step_by(150) {
             grown.add(base.rows(first..first + 150).view(), &AddParams::default()).unwrap();
         }
@@ -555,21 +567,23 @@ fn what_was_added_is_found_and_an_add_that_is_stopped_leaves_no_trace() {
             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < self.1
         }
     }
-    let (base, _) = data(82, Dtype::F32, 3000);
-    let mut index = build(&base.rows(0..2000), Metric::L2);
-    let before = index.to_bytes().unwrap();
-    for reports in [0, 1, 2, 3, 4, 5] {
-        let monitor = Stop(std::sync::atomic::AtomicU64::new(0), reports);
-        let params = AddParams { monitor: Some(&monitor), ..AddParams::default() };
-        let done = index.add(base.rows(2000..3000).view(), &params);
-        assert!(matches!(done, Err(Error::Interrupted)), "{reports}: {done:?}");
-        assert!(index.to_bytes().unwrap() == before, "{reports}: something is left");
+    for spec in FORMS {
+        let (base, _) = data(82, Dtype::F32, 3000);
+        let mut index = build_as(spec, &base.rows(0..2000), Metric::L2);
+        let before = index.to_bytes().unwrap();
+        for reports in [0, 1, 2, 3, 4, 5] {
+            let monitor = Stop(std::sync::atomic::AtomicU64::new(0), reports);
+            let params = AddParams { monitor: Some(&monitor), ..AddParams::default() };
+            let done = index.add(base.rows(2000..3000).view(), &params);
+            assert!(matches!(done, Err(Error::Interrupted)), "{reports}: {done:?}");
+            assert!(index.to_bytes().unwrap() == before, "{reports}: something is left");
+        }
+        index.add(base.rows(2000..3000).view(), &AddParams::default()).unwrap();
+        let added = base.rows(2000..3000);
+        let hits = search(&index, &added, 1, 200);
+        let found = (0..).zip(&hits.ids).filter(|(row, id)| **id == 2000 + row).count();
+        assert!(found >= 999, "{spec}: {found} of 1000");
     }
-    index.add(base.rows(2000..3000).view(), &AddParams::default()).unwrap();
-    let added = base.rows(2000..3000);
-    let hits = search(&index, &added, 1, 200);
-    let found = (0..).zip(&hits.ids).filter(|(row, id)| **id == 2000 + row).count();
-    assert!(found >= 999, "{found} of 1000");
 }
 
 #[test]
@@ -582,4 +596,83 @@ fn adding_gives_the_same_index_at_any_thread_count() {
         index.to_bytes().unwrap()
     };
     assert!(grown(1) == grown(2));
+}
+
+/// The part of the true `k` nearest that was found.
+fn found(hits: &Hits, metric: Metric, base: &Set, queries: &Set) -> f64 {
+    let truth = Truth::new(metric, base, None, queries);
+    let found = hits.ids.chunks(hits.k).enumerate().map(|(query, ids)| {
+        let farthest = truth.distance(query, hits.k - 1);
+        ids.iter()
+            .filter(|id| distance(metric, queries.row(query), base.row(**id as usize)) <= farthest)
+            .count()
+    });
+    found.sum::<usize>() as f64 / hits.ids.len() as f64
+}
+
+#[test]
+fn codes_alone_tell_neighbours_and_their_distances() {
+    let (base, queries) = data(87, Dtype::F32, N);
+    for metric in Metric::PRODUCTS {
+        let index = build_as("graph,sq8", &base, metric);
+        assert!(index.vectors().is_empty() && index.len() == N);
+        let hits = search(&index, &queries, 10, 100);
+        let recall = found(&hits, metric, &base, &queries);
+        assert!(recall >= 0.96, "{metric}: {recall:.4}");
+        // How far a distance is off, beside how far the tenth nearest lies behind the nearest.
+        let (mut off, mut spread) = (0.0, 0.0);
+        for (query, (ids, distances)) in hits.ids.chunks(10).zip(hits.distances.chunks(10)).enumerate() {
+            assert!(distances.is_sorted(), "{metric}: {distances:?}");
+            let exact = ids.iter().map(|&id| distance(metric, queries.row(query), base.row(id as usize)));
+            let errors = exact.zip(distances).map(|(exact, told)| f64::from(told - exact));
+            off += errors.sum::<f64>() / 10.0;
+            spread += f64::from(distances[9] - distances[0]);
+        }
+        assert!(off.abs() <= 0.02 * spread, "{metric}: {off} off in the mean, of {spread}");
+    }
+}
+
+#[test]
+fn codes_alone_are_searched_within_a_radius_and_grow() {
+    let (base, queries) = data(88, Dtype::F32, N);
+    for metric in Metric::PRODUCTS {
+        let mut index = build_as("graph,sq8", &base.rows(0..N / 3), metric);
+        index.add(base.rows(N / 3..N).view(), &AddParams::default()).unwrap();
+        let hits = search(&index, &queries, 10, 200);
+        let recall = found(&hits, metric, &base, &queries);
+        assert!(recall >= 0.95, "{metric}: {recall:.4}");
+        let radius = hits.distances[9];
+        let within = index.range_search(queries.view(), radius, &SearchParams::default()).unwrap();
+        let first = within.offsets[1];
+        assert!(first >= 10 && within.distances[..first].iter().all(|d| *d <= radius), "{metric}");
+        assert!(within.distances[..first].is_sorted());
+        let all = index.range_search(queries.view(), f32::MAX, &SearchParams::default()).unwrap();
+        assert_eq!(all.ids.len(), N * QUERIES, "{metric}");
+        // Codes are the vectors: there is no exact distance to ask for.
+        let params = SearchParams { rerank: Some(20), ..SearchParams::default() };
+        assert!(matches!(index.search(queries.view(), 3, &params), Err(Error::Knob { name: "rerank", .. })));
+    }
+}
+
+#[test]
+fn somewhat_longer_vectors_than_all_before_are_found_where_codes_are_all_there_is() {
+    let (base, queries) = data(89, Dtype::F32, N);
+    let mut values = base.values.clone();
+    values[N / 2 * DIM..].iter_mut().for_each(|v| *v *= 1.25);
+    let base = Set::new(Dtype::F32, DIM, values);
+    let mut index = build_as("graph,sq8", &base.rows(0..N / 2), Metric::InnerProduct);
+    index.add(base.rows(N / 2..N).view(), &AddParams::default()).unwrap();
+    let recall = found(&search(&index, &queries, 10, 400), Metric::InnerProduct, &base, &queries);
+    assert!(recall >= 0.9, "{recall:.4}");
+}
+
+#[test]
+fn a_graph_of_codes_takes_less_than_the_vectors() {
+    let (base, _) = data(90, Dtype::F32, N);
+    let bytes =
+        |spec| build_as(spec, &base, Metric::L2).bytes().iter().map(|part| part.1).sum::<u64>() / N as u64;
+    let [fast, small, rounded] = ["graph", "graph,sq8", "graph,sq8,rerank-f16"].map(bytes);
+    // 32 neighbours' numbers, the node's own code and its norm: four lines of memory. The vectors, rounded, instead of all of them.
+    assert!(small <= 256 && fast >= 3 * small, "{small} and {fast} bytes");
+    assert!(rounded <= small + 2 * DIM as u64, "{rounded} bytes");
 }

@@ -8,8 +8,12 @@ use crate::index_files::{file, part, parts};
 
 /// A small graph as a file.
 fn small_graph(metric: Metric) -> Vec<u8> {
+    graph_of("graph", metric)
+}
+
+fn graph_of(spec: &str, metric: Metric) -> Vec<u8> {
     let values: Vec<f32> = (0..300 * 24).map(|i| ((i * i) as f32 * 0.37).sin()).collect();
-    let params = BuildParams { metric, spec: "graph".parse().unwrap(), ..BuildParams::default() };
+    let params = BuildParams { metric, spec: spec.parse().unwrap(), ..BuildParams::default() };
     Index::build(Vectors::new(&values, 24).unwrap(), &params).unwrap().to_bytes().unwrap()
 }
 
@@ -63,12 +67,14 @@ fn a_forged_graph_with_a_right_checksum_is_refused() {
 
 #[test]
 fn rows_of_a_graph_that_hold_anything_are_walked_without_a_panic() {
-    let graph = small_graph(Metric::L2);
     let query: Vec<f32> = (0..24).map(|i| (i as f32).cos()).collect();
     let query = Vectors::new(&query, 24).unwrap();
+    let graphs = ["graph", "graph,sq8", "graph,sq8,rerank"].map(|spec| graph_of(spec, Metric::L2));
     // Ones are NaN, infinities and nodes that do not exist; zeros are one node over and over.
-    for byte in [0xFF, 0x00, 0x7F, 0x80, 0x3C] {
-        let mut parts = parts(&graph);
+    for (graph, byte) in
+        graphs.iter().flat_map(|graph| [0xFF, 0x00, 0x7F, 0x80, 0x3C].map(|byte| (graph, byte)))
+    {
+        let mut parts = parts(graph);
         part(&mut parts, "g-rows").iter_mut().skip(1).step_by(2).for_each(|b| *b = byte);
         let index = Index::from_bytes(&file(&parts)).unwrap();
         let hits = index.search(query, 10, &SearchParams::default()).unwrap();
@@ -80,14 +86,16 @@ fn rows_of_a_graph_that_hold_anything_are_walked_without_a_panic() {
 
 #[test]
 fn a_graph_answers_the_same_after_it_was_saved() {
-    for metric in Metric::PRODUCTS {
-        let bytes = small_graph(metric);
+    let specs = ["graph", "graph,sq8", "graph64,sq8,rerank-f16"];
+    for (metric, spec) in Metric::PRODUCTS.into_iter().flat_map(|metric| specs.map(|spec| (metric, spec))) {
+        let bytes = graph_of(spec, metric);
         let index = Index::from_bytes(&bytes).unwrap();
         assert_eq!(index.to_bytes().unwrap(), bytes, "{metric}");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("graph.steep");
         index.save(&path).unwrap();
-        let queries = index.vectors();
+        let values: Vec<f32> = (0..40 * 24).map(|i| ((i * i) as f32 * 0.41).cos()).collect();
+        let queries = Vectors::new(&values, 24).unwrap();
         let want = index.search(queries, 5, &SearchParams::default()).unwrap();
         for mmap in [false, true] {
             let mut opened = Index::open(&path, mmap).unwrap();
@@ -118,4 +126,21 @@ fn the_golden_graph_is_read_as_it_was_written() {
 fn write_the_golden_graph() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/v1-graph.steep");
     std::fs::write(path, small_graph(Metric::L2)).unwrap();
+}
+
+#[test]
+fn a_forged_graph_of_codes_is_refused() {
+    let graph = graph_of("graph,sq8", Metric::L2);
+    let cases: Vec<(&str, usize, Vec<u8>, &str)> = vec![
+        ("spec", 8, b"4".to_vec(), "section spec: not the description"),
+        ("spec", 0, b"fraph,sq8".to_vec(), "section spec: not the description"),
+        ("meta", 4, vec![3, 32, 0, 0], "section vectors: missing"),
+        ("graph", 8, 25u64.to_le_bytes().to_vec(), "25 directions, not 1 to 24"),
+        ("graph", 16, 9u64.to_le_bytes().to_vec(), "section g-rows: holds"),
+    ];
+    for (name, at, value, expected) in cases {
+        let mut parts = parts(&graph);
+        part(&mut parts, name)[at..at + value.len()].copy_from_slice(&value);
+        refused(Index::from_bytes(&file(&parts)), expected);
+    }
 }

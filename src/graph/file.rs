@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytemuck::{Pod, Zeroable};
 
 use super::build::filled;
-use super::rows::{Layout, Rows};
-use super::{GROWTHS, Graph, WIDEST};
+use super::rows::{Form, Layout, Rows};
+use super::{GROWTHS, Graph};
 use crate::error::Result;
 use crate::index::Kind;
 use crate::metric::Metric;
@@ -41,7 +41,7 @@ impl Graph {
         let meta = Meta {
             degree: self.rows.layout.degree as u64,
             directions: space.projection.width() as u64,
-            entry: self.entry().len() as u64,
+            entry: self.rows().entry().len() as u64,
             longest: space.longest,
             step: space.step,
             growth: f64::from(self.growth),
@@ -55,13 +55,18 @@ impl Graph {
         ]
     }
 
-    /// The graph of `nodes` vectors of `dim` dimensions from a file. What the rows hold is not looked at: a walk checks each
-    /// neighbour before it goes there.
+    /// The graph of `nodes` vectors of `dim` dimensions from a file, in which it has at most so many directions. What the rows hold is
+    /// not looked at: a walk checks each neighbour before it goes there.
     ///
     /// # Errors
     /// [`Error::Format`](crate::Error::Format), [`Error::Io`](crate::Error::Io),
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
-    pub fn read(file: &Sections, metric: Metric, degree: usize, dim: usize, nodes: usize) -> Result<Self> {
+    pub fn read(
+        file: &Sections,
+        metric: Metric,
+        (degree, form, widest): (usize, Form, usize),
+        (dim, nodes): (usize, usize),
+    ) -> Result<Self> {
         let meta = file.small(META)?;
         let wrong = |problem: String| file.error(META, &problem);
         if meta.len() != size_of::<Meta>() {
@@ -73,8 +78,8 @@ impl Graph {
         }
         let dims = dim + usize::from(metric == Metric::InnerProduct);
         let directions = usize::try_from(meta.directions).unwrap_or(usize::MAX);
-        if directions == 0 || directions > dims.min(WIDEST) {
-            return Err(wrong(format!("{directions} directions, not 1 to {}", dims.min(WIDEST))));
+        if directions == 0 || directions > dims.min(widest) {
+            return Err(wrong(format!("{directions} directions, not 1 to {}", dims.min(widest))));
         }
         let good = |v: f64| v.is_finite() && v >= 0.0;
         if !(good(meta.longest) && good(meta.step) && meta.step > 0.0) {
@@ -84,12 +89,16 @@ impl Graph {
             return Err(wrong(format!("a growth of {}", meta.growth)));
         }
         let entry = usize::try_from(meta.entry).unwrap_or(usize::MAX);
-        let rows = nodes.checked_add(entry).filter(|_| entry <= nodes.max(1));
-        let rows = rows.ok_or_else(|| wrong(format!("{entry} rows of entry for {nodes} vectors")))?;
+        if entry > nodes.max(1) {
+            return Err(wrong(format!("{entry} rows of entry for {nodes} vectors")));
+        }
         let projection =
             Projection::new(file.floats(MEAN, &[dims])?, file.floats(DIRECTIONS, &[directions, dims])?);
-        let layout = Layout::new(degree, directions.next_multiple_of(STEP));
-        let buffer = file.array::<u8>(ROWS, &[rows, layout.size])?;
+        let layout = Layout::new(degree, directions.next_multiple_of(STEP), form);
+        // Where that is too large, no section holds so much.
+        let size =
+            nodes.saturating_mul(layout.size).saturating_add(entry.saturating_mul(layout.of_entry().size));
+        let buffer = file.array::<u8>(ROWS, &[size])?;
         let vectors = file.array::<u32>(VECTORS, &[nodes])?;
         let mut met = filled(nodes, false)?;
         for &vector in vectors.as_slice::<u32>() {
@@ -100,7 +109,7 @@ impl Graph {
             met[vector as usize] = true;
         }
         let space = Space::new(metric, meta.longest, projection, meta.step);
-        let rows = Rows { layout, buffer };
-        Ok(Self { space, rows, nodes, vectors, growth: meta.growth as f32 })
+        let rows = Rows { layout, nodes, buffer };
+        Ok(Self { space, rows, vectors, growth: meta.growth as f32 })
     }
 }

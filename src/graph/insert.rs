@@ -29,18 +29,17 @@ impl Graph {
     /// [`Error::OutOfMemory`], [`Error::Interrupted`]; the graph is then as it was.
     pub fn insert(&mut self, vectors: Vectors, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
         let heads = self.space.encode(vectors, threads, monitor)?;
-        let (before, entry) = (self.nodes, self.entry().len());
-        let size = self.rows.layout.size;
+        let (before, size) = (self.rows.nodes, self.rows.layout.size);
         let entries = self.rows.buffer.bytes()[before * size..].to_vec();
         let mut undo = Undo::default();
         let mut link = || {
             let len = self.rows.buffer.len() + vectors.len() * size;
             self.rows.buffer.lengthen("graph", len)?;
             let all = self.rows.buffer.bytes_mut("graph")?;
-            let end = all.len() - entry * size;
+            let end = all.len() - entries.len();
             all[end..].copy_from_slice(&entries);
-            self.nodes += vectors.len();
-            let numbers: Vec<u32> = (before as u32..self.nodes as u32).collect();
+            self.rows.nodes += vectors.len();
+            let numbers: Vec<u32> = (before as u32..self.rows.nodes as u32).collect();
             self.vectors.extend("graph", bytemuck::cast_slice(&numbers))?;
             for first in (0..vectors.len()).step_by(GROUP) {
                 threads::pause(monitor, "insert", first as u64, vectors.len() as u64)?;
@@ -51,14 +50,14 @@ impl Graph {
         };
         let done = link();
         if done.is_err() {
-            self.nodes = before;
+            self.rows.nodes = before;
             self.vectors.truncate(before * size_of::<u32>());
-            self.rows.buffer.truncate((before + entry) * size);
+            self.rows.buffer.truncate(before * size + entries.len());
             if let Ok(all) = self.rows.buffer.bytes_mut("graph") {
                 undo.0
                     .iter()
                     .for_each(|(node, row)| all[*node as usize * size..][..size].copy_from_slice(row));
-                if all.len() == (before + entry) * size {
+                if all.len() == before * size + entries.len() {
                     all[before * size..].copy_from_slice(&entries);
                 }
             }
@@ -127,7 +126,7 @@ impl Graph {
             let (node, arrived) = &arrivals[i];
             let center = graph.rows.row(*node as usize).node(*node);
             let mut ids: Vec<u32> = graph.rows.row(*node as usize).ids().to_vec();
-            ids.retain(|&id| id != NONE && (id as usize) < graph.nodes);
+            ids.retain(|&id| id != NONE && (id as usize) < graph.rows.nodes);
             let full = ids.len() == layout.degree;
             let missing: Vec<u32> = arrived.iter().filter(|new| !ids.contains(new)).copied().collect();
             ids.extend(missing);

@@ -18,12 +18,13 @@ use crate::threads::Monitor;
 use crate::vectors::Vectors;
 
 pub(crate) use build::NONE;
-use rows::Rows;
-pub(crate) use rows::{Row, View};
+pub(crate) use rows::{Form, Row, View};
+use rows::{Layout, Rows};
 
 /// Coordinates of a head at most.
 const WIDEST: usize = 512;
-const WANTED: Wanted = Wanted { held: 0.96, widest: WIDEST, mixed: true };
+/// The directions of a graph over vectors that are stored.
+pub(crate) const WANTED: Wanted = Wanted { held: 0.96, widest: WIDEST, mixed: true };
 /// Nodes in view of the walks whose hops are told, and the farther neighbour from which β is learned; how many walks there are
 /// at most.
 const USUAL: usize = 64;
@@ -38,8 +39,6 @@ const GROWTHS: RangeInclusive<f32> = 1.0..=64.0;
 pub(crate) struct Graph {
     pub space: Space,
     rows: Rows,
-    /// Nodes; the rows after them are the entry.
-    nodes: usize,
     /// Which vector each node is, as u32.
     vectors: Buffer,
     /// β: the number of nodes within a squared distance grows as its power.
@@ -55,8 +54,8 @@ struct Built {
 }
 
 fn built(vectors: Vectors, params: &GraphParams) -> Result<Built> {
-    let GraphParams { metric, degree, seed, threads, monitor } = *params;
-    let space = Space::train(vectors, metric, WANTED, seed, monitor)?;
+    let GraphParams { metric, degree, wanted, seed, threads, monitor, .. } = *params;
+    let space = Space::train(vectors, metric, wanted, seed, monitor)?;
     let heads = space.encode(vectors, threads, monitor)?;
     let points = build::Points { codes: &heads.codes, width: heads.stride };
     let order = order::order(points, seed, threads, monitor)?;
@@ -88,6 +87,8 @@ pub(crate) struct GraphParams<'a> {
     pub metric: Metric,
     /// Neighbours of a node: a multiple of 32.
     pub degree: usize,
+    pub form: Form,
+    pub wanted: Wanted,
     pub seed: u64,
     pub threads: usize,
     pub monitor: Option<&'a dyn Monitor>,
@@ -96,13 +97,13 @@ pub(crate) struct GraphParams<'a> {
 impl Graph {
     /// A graph of `vectors`.
     pub fn build(vectors: Vectors, params: &GraphParams) -> Result<Self> {
-        let GraphParams { degree, threads, monitor, .. } = *params;
+        let GraphParams { degree, form, threads, monitor, .. } = *params;
         let Built { space, heads, order, graph: made } = built(vectors, params)?;
-        let width = space.width();
-        let rows = Rows::pack(degree, width, &heads, &made.neighbours, &made.entries, threads, monitor)?;
+        let layout = Layout::new(degree, space.width(), form);
+        let rows = Rows::pack(layout, &heads, &made.neighbours, &made.entries, threads, monitor)?;
         let mut vectors = Buffer::new();
         vectors.extend("graph", bytemuck::cast_slice(&order))?;
-        let mut graph = Self { space, rows, nodes: order.len(), vectors, growth: *GROWTHS.start() };
+        let mut graph = Self { space, rows, vectors, growth: *GROWTHS.start() };
         graph.growth = graph.learned_growth();
         Ok(graph)
     }
@@ -110,11 +111,6 @@ impl Graph {
     /// True where vectors as long as those of `vectors` can be added: under ip, the space has an end.
     pub fn holds(&self, vectors: Vectors) -> bool {
         self.space.holds(vectors)
-    }
-
-    /// The rows in which walks begin.
-    pub fn entry(&self) -> std::ops::Range<usize> {
-        self.nodes..self.rows.len()
     }
 
     pub fn rows(&self) -> View<'_> {
@@ -133,22 +129,21 @@ impl Graph {
 
     /// The nodes that are a node's neighbours.
     pub fn neighbours_of(&self, node: usize) -> impl Iterator<Item = u32> {
-        let nodes = self.nodes;
+        let nodes = self.rows.nodes;
         self.rows().row(node).ids().iter().copied().filter(move |&id| (id as usize) < nodes)
     }
 
     /// What it is, for people. Reads all rows.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let (degree, width) = (self.rows.layout.degree, self.space.width());
-        let (row, entry) = (self.rows.layout.size, self.entry().len() * degree);
+        let (row, entry) = (self.rows.layout.size, self.rows().entry().len() * degree);
+        let codes = match self.rows.layout.form() {
+            Form::Coded => format!("{degree} neighbours, each 1 bit of {width} directions"),
+            Form::Bare => format!("{degree} neighbours, itself 8 bits of {width} directions"),
+        };
         vec![
-            (
-                "graph",
-                format!(
-                    "{degree} neighbours, each 1 bit of {width} directions; rows of {row} bytes; up to {entry} ways in"
-                ),
-            ),
-            ("reachable", format!("{} of {}", self.reachable(), self.nodes)),
+            ("graph", format!("{codes}; rows of {row} bytes; up to {entry} ways in")),
+            ("reachable", format!("{} of {}", self.reachable(), self.rows.nodes)),
             ("mean hops", format!("{:.0} at k {NEAREST}, ef_search {USUAL}", self.mean_hops())),
         ]
     }
@@ -156,11 +151,11 @@ impl Graph {
     /// How many nodes can be come to from the entry.
     fn reachable(&self) -> usize {
         let rows = self.rows();
-        let mut met = vec![false; self.nodes];
+        let mut met = vec![false; self.rows.nodes];
         let mut open: Vec<u32> = Vec::new();
         let mut count = 0;
-        let mut visit = |at: usize, open: &mut Vec<u32>| {
-            for &next in rows.row(at).ids() {
+        let mut visit = |row: Row, open: &mut Vec<u32>| {
+            for &next in row.ids() {
                 if let Some(met) = met.get_mut(next as usize).filter(|met| !**met) {
                     *met = true;
                     count += 1;
@@ -168,9 +163,9 @@ impl Graph {
                 }
             }
         };
-        self.entry().for_each(|at| visit(at, &mut open));
+        rows.entry().for_each(|row| visit(row, &mut open));
         while let Some(at) = open.pop() {
-            visit(at as usize, &mut open);
+            visit(rows.row(at as usize), &mut open);
         }
         count
     }
@@ -179,13 +174,13 @@ impl Graph {
     /// in proportion more. On sets with a β of 7 to 30 (docs/performance.md 9) recall@10 is then 0.94 or better.
     pub fn usual(&self, k: usize) -> usize {
         let ef = k.saturating_mul(2).saturating_add(32);
-        let hard = self.growth / 15.0 * (self.nodes as f32 / 1e5).powf(0.25);
+        let hard = self.growth / 15.0 * (self.rows.nodes as f32 / 1e5).powf(0.25);
         (ef as f32 * hard.clamp(1.0, 4.0)) as usize
     }
 
     /// Hops of a walk to a node of the graph, in the mean of some of them.
     fn mean_hops(&self) -> f64 {
-        let effort = Effort::new(self, USUAL.min(self.nodes), NEAREST.min(self.nodes));
+        let effort = Effort::new(self, USUAL.min(self.rows.nodes), NEAREST.min(self.rows.nodes));
         let hops: Vec<f64> = self.some().map(|node| self.near(node, effort, |_, _| {}).hops as f64).collect();
         hops.iter().sum::<f64>() / hops.len().max(1) as f64
     }
@@ -193,7 +188,7 @@ impl Graph {
     /// β from the distances of some nodes to their 10th and their 64th nearest: ln(64/10) / ln(their ratio), the median.
     fn learned_growth(&self) -> f32 {
         let (first, last) = (NEAREST, USUAL);
-        let effort = Effort::plain((USUAL + USUAL / 4).min(self.nodes));
+        let effort = Effort::plain((USUAL + USUAL / 4).min(self.rows.nodes));
         let mut found = Vec::new();
         let growth = |node: usize| {
             found.clear();
@@ -221,7 +216,7 @@ impl Graph {
 
     /// Some nodes, from all over the graph.
     fn some(&self) -> impl Iterator<Item = usize> + use<> {
-        (0..self.nodes).step_by(self.nodes.div_ceil(WALKS).max(1))
+        (0..self.rows.nodes).step_by(self.rows.nodes.div_ceil(WALKS).max(1))
     }
 
     /// Calls `each` with nodes near `node`, see [`walks::nearest`].

@@ -7,7 +7,8 @@
 //! norm       f32                                                                     of the node, its tail's included
 //! ```
 //!
-//! A row of 32 neighbours and 96 coordinates is 768 bytes, twelve lines. The last few rows are no nodes but the *entry*: their
+//! A row of 32 neighbours and 96 coordinates is 768 bytes, twelve lines. [Bare](Form::Bare) rows have no blocks: 256 bytes, and a step
+//! reads two lines more of each neighbour that is new to it. The last few rows are no nodes but the *entry*, never bare: their
 //! neighbours are where walks begin, their code is the origin.
 
 use half::bf16;
@@ -24,12 +25,22 @@ use crate::threads::{self, Monitor};
 /// Rows packed at a time.
 const PART: usize = 256;
 
+/// What a row holds of the neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Their numbers and their codes, relative to the node.
+    Coded,
+    /// Their numbers alone.
+    Bare,
+}
+
 /// Where things are in a row, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub degree: usize,
     pub width: usize,
-    /// The length of a block.
+    /// How many blocks there are, and the length of one.
+    blocks: usize,
     block: usize,
     /// Where the node's code begins.
     code: usize,
@@ -38,11 +49,21 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub fn new(degree: usize, width: usize) -> Self {
+    pub fn new(degree: usize, width: usize, form: Form) -> Self {
+        let blocks = if form == Form::Coded { degree / BLOCK } else { 0 };
         let block = size_of::<BlockFactors>() + width / PAIR * BLOCK;
-        let code = degree * size_of::<u32>() + degree / BLOCK * block;
+        let code = degree * size_of::<u32>() + blocks * block;
         let end = (width + size_of::<f32>()).max(width.next_multiple_of(STRIDE));
-        Self { degree, width, block, code, size: (code + end).next_multiple_of(size_of::<Line>()) }
+        Self { degree, width, blocks, block, code, size: (code + end).next_multiple_of(size_of::<Line>()) }
+    }
+
+    pub fn form(self) -> Form {
+        if self.blocks > 0 { Form::Coded } else { Form::Bare }
+    }
+
+    /// Of the rows of the entry.
+    pub fn of_entry(self) -> Self {
+        Self::new(self.degree, self.width, Form::Coded)
     }
 }
 
@@ -73,6 +94,13 @@ impl<'a> Row<'a> {
         bytemuck::cast_slice::<u8, i8>(&self.bytes[self.layout.code..][..strides * STRIDE]).as_chunks().0
     }
 
+    /// What [`Row::code`] and [`Row::norm`] read, in whole lines.
+    #[inline(always)]
+    pub fn own(self) -> &'a [u8] {
+        let size = size_of::<Line>();
+        &self.bytes[self.layout.code / size * size..]
+    }
+
     #[inline(always)]
     pub fn norm(self) -> f32 {
         let at = self.layout.code + self.layout.width;
@@ -95,7 +123,9 @@ impl<'a> Row<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     layout: Layout,
-    bytes: &'a [u8],
+    nodes: &'a [u8],
+    of_entry: Layout,
+    entry: &'a [u8],
 }
 
 impl<'a> View<'a> {
@@ -104,76 +134,83 @@ impl<'a> View<'a> {
         self.layout.degree
     }
 
+    /// Of the nodes' rows.
     #[inline(always)]
-    pub fn row(self, at: usize) -> Row<'a> {
+    pub fn form(self) -> Form {
+        self.layout.form()
+    }
+
+    /// The row of a node.
+    #[inline(always)]
+    pub fn row(self, node: usize) -> Row<'a> {
         let size = self.layout.size;
-        Row { layout: self.layout, bytes: &self.bytes[at * size..][..size] }
+        Row { layout: self.layout, bytes: &self.nodes[node * size..][..size] }
+    }
+
+    /// The rows in which walks begin.
+    #[inline(always)]
+    pub fn entry(self) -> impl ExactSizeIterator<Item = Row<'a>> {
+        let layout = self.of_entry;
+        self.entry.chunks_exact(layout.size).map(move |bytes| Row { layout, bytes })
     }
 }
 
-/// All rows.
+/// All rows: those of the nodes, then the entry.
 #[derive(Clone)]
 pub(crate) struct Rows {
     pub layout: Layout,
+    pub nodes: usize,
     pub buffer: Buffer,
 }
 
 impl Rows {
-    pub fn len(&self) -> usize {
-        self.buffer.len() / self.layout.size
-    }
-
     /// All of them, for who reads many.
     pub fn view(&self) -> View<'_> {
-        View { layout: self.layout, bytes: self.buffer.bytes() }
+        let (nodes, entry) = self.buffer.bytes().split_at(self.nodes * self.layout.size);
+        View { layout: self.layout, nodes, of_entry: self.layout.of_entry(), entry }
     }
 
-    pub fn row(&self, at: usize) -> Row<'_> {
-        self.view().row(at)
+    /// The row of a node.
+    pub fn row(&self, node: usize) -> Row<'_> {
+        self.view().row(node)
     }
 
-    /// Packs `neighbours` (`degree` a node, padded with [`NONE`]) of the points `heads`, and the entry.
+    /// Packs `neighbours` (as many a node as the degree, padded with [`NONE`]) of the points `heads`, and the entry.
     pub fn pack(
-        degree: usize,
-        width: usize,
+        layout: Layout,
         heads: &Heads,
         neighbours: &[u32],
         entries: &[u32],
         threads: usize,
         monitor: Option<&dyn Monitor>,
     ) -> Result<Self> {
-        let layout = Layout::new(degree, width);
-        let n = heads.tails.len();
-        let total = n + entries.len().div_ceil(degree);
-        let mut buffer = Buffer::zeroed("graph", total * layout.size)?;
+        let Layout { degree, width, .. } = layout;
+        let (n, of_entry) = (heads.tails.len(), layout.of_entry());
+        let size = n * layout.size + entries.len().div_ceil(degree) * of_entry.size;
+        let mut buffer = Buffer::zeroed("graph", size)?;
+        let (nodes, entry) = buffer.bytes_mut("graph")?.split_at_mut(n * layout.size);
         let origin = vec![0; width];
-        let parts: Vec<_> = buffer.bytes_mut("graph")?.chunks_mut(PART * layout.size).collect();
-        let parts: Vec<_> = parts.into_iter().map(std::sync::Mutex::new).collect();
-        threads::run(threads, monitor, "pack", (parts.len(), total as u64), |at, worker| {
+        for (row, entries) in entry.chunks_exact_mut(of_entry.size).zip(entries.chunks(degree)) {
+            let neighbours: Vec<Node> = entries.iter().map(|&id| heads.node(id, width)).collect();
+            write(of_entry, row, Node { id: NONE, code: &origin, tail: 0.0 }, &neighbours);
+        }
+        let parts: Vec<_> = nodes.chunks_mut(PART * layout.size).map(std::sync::Mutex::new).collect();
+        threads::run(threads, monitor, "pack", (parts.len(), n as u64), |at, worker| {
             let mut part = parts[at].lock().map_err(|_| Error::Interrupted)?;
             let rows = part.chunks_exact_mut(layout.size);
             let count = rows.len();
             let mut neighbours_of = Vec::with_capacity(degree);
             for (node, row) in (at * PART..).zip(rows) {
-                let ids = match node.checked_sub(n) {
-                    None => &neighbours[node * degree..][..degree],
-                    Some(entry) => &entries[entry * degree..entries.len().min((entry + 1) * degree)],
-                };
+                let ids = neighbours[node * degree..][..degree].iter().filter(|&&id| id != NONE);
                 neighbours_of.clear();
-                neighbours_of.extend(ids.iter().filter(|&&id| id != NONE).map(|&id| heads.node(id, width)));
-                let center = (node < n).then(|| heads.node(node as u32, width));
-                write(
-                    layout,
-                    row,
-                    center.unwrap_or(Node { id: NONE, code: &origin, tail: 0.0 }),
-                    &neighbours_of,
-                );
+                neighbours_of.extend(ids.map(|&id| heads.node(id, width)));
+                write(layout, row, heads.node(node as u32, width), &neighbours_of);
             }
             worker.advance(count as u64);
             Ok(())
         })?;
         drop(parts);
-        Ok(Self { layout, buffer })
+        Ok(Self { layout, nodes: n, buffer })
     }
 }
 
@@ -199,20 +236,20 @@ pub(super) fn write(layout: Layout, row: &mut [u8], center: Node, neighbours: &[
     let (ids, rest) = row.split_at_mut(degree * size_of::<u32>());
     let ids: &mut [u32] = bytemuck::cast_slice_mut(ids);
     ids.fill(NONE);
-    let (blocks, rest) = rest.split_at_mut(degree / BLOCK * layout.block);
+    ids.iter_mut().zip(neighbours).for_each(|(id, node)| *id = node.id);
+    let (blocks, rest) = rest.split_at_mut(layout.blocks * layout.block);
     let mut neighbours = neighbours.iter();
-    for (block, ids) in blocks.chunks_exact_mut(layout.block).zip(ids.as_chunks_mut::<BLOCK>().0) {
+    for block in blocks.chunks_exact_mut(layout.block) {
         let (head, codes) = block.split_at_mut(size_of::<BlockFactors>());
         let head: &mut BlockFactors = bytemuck::from_bytes_mut(head);
         let codes: &mut [[u8; BLOCK]] = codes.as_chunks_mut().0;
         codes.fill([0; BLOCK]);
-        for (i, id) in ids.iter_mut().enumerate() {
+        for i in 0..BLOCK {
             let (half, lane) = (i / 16, i % 16);
             let Some(node) = neighbours.next() else {
                 (head.add[half][lane], head.rescale[half][lane]) = (bf16::INFINITY, bf16::ZERO);
                 continue;
             };
-            *id = node.id;
             let one = rabitq::encode(center.code, node.code, |j| codes[j / PAIR][i] |= 1 << (j % PAIR));
             head.add[half][lane] = bf16::from_f32(one.add + node.tail);
             head.rescale[half][lane] = bf16::from_f32(one.rescale);

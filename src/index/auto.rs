@@ -69,7 +69,7 @@ pub(super) fn choose(
     let faster = |beta: f64| graph(len, beta) < exact(len, dim);
     let walked = dim <= Kind::MAX_GRAPH_DIM && len > FARTHER && faster(LEAST);
     Ok(match walked && faster(beta(rows, metric, threads, monitor)?) {
-        true => Kind::Graph { degree: Kind::DEGREE },
+        true => Kind::Graph { degree: Kind::DEGREE, sq8: None },
         false => Kind::Flat,
     })
 }

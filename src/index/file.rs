@@ -163,8 +163,8 @@ impl Index {
             },
             spec: match self.spec.kind {
                 _ if !self.spec.transforms.is_empty() => DESCRIBED,
-                Kind::Graph { degree } => GRAPHS | (degree as u32) << 8,
-                Kind::Codes { .. } => DESCRIBED,
+                Kind::Graph { degree, sq8: None } => GRAPHS | (degree as u32) << 8,
+                Kind::Graph { .. } | Kind::Codes { .. } => DESCRIBED,
                 other => number(&KINDS, &other),
             },
             declared: number(&DTYPES, &self.rows.declared()),
@@ -284,8 +284,14 @@ impl Index {
             }
             (0, _) => {}
             (CODES, Kind::Auto | Kind::Flat) => codes = Some(HeadCodes::read(file, metric, dim, len)?),
-            (GRAPH, Kind::Graph { degree }) => graph = Some(Graph::read(file, metric, degree, dim, len)?),
-            (GRAPH, Kind::Auto) => graph = Some(Graph::read(file, metric, Kind::DEGREE, dim, len)?),
+            (GRAPH, Kind::Graph { .. } | Kind::Auto) => {
+                let (degree, sq8) = match spec.kind {
+                    Kind::Graph { degree, sq8 } => (degree, sq8),
+                    _ => (Kind::DEGREE, None),
+                };
+                let (form, wanted) = Kind::form(sq8);
+                graph = Some(Graph::read(file, metric, (degree, form, wanted.widest), (dim, len))?);
+            }
             (LISTS, Kind::Codes { twice, coding, rerank, .. }) => {
                 let how = (twice, coding, rerank == Rerank::Bytes);
                 ivf = Some(Ivf::read(file, metric, how, (dim, len))?);
@@ -344,6 +350,6 @@ fn power(file: &Sections) -> Result<Power> {
 fn described(file: &Sections) -> Result<Spec> {
     let text = file.small(SPEC)?;
     let spec = std::str::from_utf8(text.bytes()).ok().and_then(|text| text.parse().ok());
-    spec.filter(|spec: &Spec| !spec.transforms.is_empty() || matches!(spec.kind, Kind::Codes { .. }))
+    spec.filter(|spec: &Spec| !spec.transforms.is_empty() || spec.kind.rerank().is_some())
         .ok_or_else(|| file.error(SPEC, "not the description of an index of codes"))
 }

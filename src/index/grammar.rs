@@ -3,7 +3,7 @@
 //! ```text
 //! spec   = { transform "," } kind  |  transform { "," transform }
 //! transform = "norm" | "rotate" | ( "pca" | "pcaw" ) [ directions ] | "opq" groups [ "_" directions ]
-//! kind   = "auto" | "flat" | "flat-raw" | "graph" [ degree ]
+//! kind   = "auto" | "flat" | "flat-raw" | "graph" [ degree ] [ ",sq8" [ "," rerank ] ]
 //!        | [ ivf "," ] code [ "," rerank ]  |  ivf [ "," rerank ]
 //! ivf    = "ivf" [ lists ] [ "x2" ]
 //! code   = ( "rabitq" | "lvq" | "sq" ) bits | "pq" parts "x" ( "4" | "8" )
@@ -16,9 +16,9 @@ use std::str::FromStr;
 
 use super::spec::{Kind, Lists, Rerank, STEPS, Spec};
 use crate::error::{Error, Result};
-use crate::quantizer::Coding;
 use crate::quantizer::product::Product;
 use crate::quantizer::scalar::Scalar;
+use crate::quantizer::{Coding, Step};
 use crate::transform::{Transform, Transforms};
 use crate::vectors::{Dtype, MAX_DIM};
 
@@ -31,11 +31,12 @@ struct Wrong {
 
 type Parsed<T> = std::result::Result<T, Wrong>;
 
-const KINDS: &str = "\"auto\", \"flat\", \"flat-raw\", \"graph\" with or without a degree (\"graph64\"), \"ivf\" with or without a number \
+const KINDS: &str = "\"auto\", \"flat\", \"flat-raw\", \"graph\" with or without a degree (\"graph64\") and \",sq8\", \"ivf\" with or without a number \
                      of lists (\"ivf4096\"), or a code: \"rabitq4\", \"lvq8\", \"sq8\", \"pq64x4\", \"pq16x8\", \"f16\", \"bf16\"; before it \
                      \"norm\", \"rotate\", \"pca64\", \"pcaw64\" or \"opq16_64\" and a comma";
 const CODES: &str =
     "a code, as \"rabitq4\", \"lvq8\", \"sq8\", \"pq64x4\", \"pq16x8\", \"f16\" or \"bf16\", or \"rerank\"";
+const SQ8: &str = "\"sq8\", with or without \",rerank\" after it";
 const RERANK: &str = "\"rerank\", \"rerank-f32\", \"rerank-f16\" or \"rerank-bf16\", or \"rerank-i8\" after \"rabitq1\" or \"pq64x4\"";
 const DEGREES: &str = "a multiple of 32 up to 256, as in \"graph64\"";
 const COUNTS: &str =
@@ -166,10 +167,24 @@ fn kind(text: &str) -> Parsed<Kind> {
     if let Some((_, kind)) = Kind::NAMES.iter().find(|(name, _)| *name == text) {
         return Ok(*kind);
     }
-    match number(text, "graph", DEGREES, Kind::has_degree) {
-        Some(degree) => degree.map(|degree| Kind::Graph { degree: degree.unwrap_or(Kind::DEGREE) }),
-        None => parts(text),
+    let (name, rest) = text.split_once(',').map_or((text, None), |(name, rest)| (name, Some(rest)));
+    let Some(degree) = number(name, "graph", DEGREES, Kind::has_degree) else { return parts(text) };
+    let degree = degree?.unwrap_or(Kind::DEGREE);
+    let moved = |wrong: Wrong| Wrong { at: name.len() + 1 + wrong.at, ..wrong };
+    Ok(Kind::Graph { degree, sq8: rest.map(sq8).transpose().map_err(moved)? })
+}
+
+/// What follows a graph.
+fn sq8(text: &str) -> Parsed<Rerank> {
+    const CODING: Coding = Coding::Scalar { step: Step::Sq, bits: 8 };
+    let (code, rest) = text.split_once(',').map_or((text, None), |(code, rest)| (code, Some(rest)));
+    if code != "sq8" {
+        return Err(Wrong { at: 0, problem: "unknown part", expected: SQ8 });
     }
+    let Some(rest) = rest else { return Ok(Rerank::No) };
+    let other = Wrong { at: 0, problem: "unknown part", expected: RERANK };
+    let found = rerank(rest, CODING).unwrap_or(Err(other));
+    found.map_err(|wrong| Wrong { at: code.len() + 1 + wrong.at, ..wrong })
 }
 
 /// A transform; nothing where `text` is something else.
@@ -236,6 +251,9 @@ mod tests {
             "graph",
             "graph64",
             "graph256",
+            "graph,sq8",
+            "graph64,sq8,rerank",
+            "norm,graph,sq8,rerank-bf16",
             "rabitq1",
             "rabitq8,rerank",
             "norm,auto",
@@ -285,6 +303,14 @@ mod tests {
             ("graph0", 5),
             ("graph99999999999999999999", 5),
             ("graph 64", 5),
+            ("graph,", 6),
+            ("graph33,sq8", 5),
+            ("graph64,sq4", 8),
+            ("graph,sq8,", 10),
+            ("graph,sq8,rerank-i8", 16),
+            ("graph,sq8,rerank-f64", 16),
+            ("graph,sq8,rerank,sq8", 16),
+            ("graph,rerank", 6),
             ("grapes", 4),
             ("rabitq", 6),
             ("rabitq0", 6),

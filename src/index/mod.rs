@@ -246,7 +246,7 @@ impl Index {
         let anew = self.graph.is_none() && self.len() >= 4 * self.fitted;
         let kind = match self.spec.kind {
             // What became a graph stays one.
-            Kind::Auto if self.graph.is_some() => Kind::Graph { degree: Kind::DEGREE },
+            Kind::Auto if self.graph.is_some() => Kind::Graph { degree: Kind::DEGREE, sq8: None },
             Kind::Auto if anew && self.metric.is_of_products() => {
                 auto::choose(self.rows.view(), self.metric, threads, monitor)?
             }
@@ -255,8 +255,8 @@ impl Index {
         };
         match kind {
             Kind::FlatRaw => return Ok(()),
-            Kind::Graph { degree } => {
-                self.connect(before, degree, threads, monitor)?;
+            Kind::Graph { degree, sq8 } => {
+                self.connect((degree, sq8), vectors, threads, monitor)?;
                 // Under `auto` there may have been codes until now.
                 self.codes = None;
                 return Ok(());
@@ -275,29 +275,31 @@ impl Index {
         Ok(())
     }
 
-    /// The graph's nodes for the rows from `before` on, or a new graph where there are twice as many rows as it was made for.
+    /// Nodes for `vectors`, the last rows; where vectors are stored and are twice as many as the graph was made for, a new graph.
     fn connect(
         &mut self,
-        before: usize,
-        degree: usize,
+        (degree, sq8): (usize, Option<Rerank>),
+        vectors: Vectors,
         threads: usize,
         monitor: Option<&dyn Monitor>,
     ) -> Result<()> {
-        let rows = self.rows.view();
-        if rows.len() > MOST_NODES {
+        if self.len() > MOST_NODES {
             let expected = "at most 2³⁰ vectors; split them into several indexes";
-            return Err(Error::argument("vectors", rows.len(), expected));
+            return Err(Error::argument("vectors", self.len(), expected));
         }
-        let new = rows.rows(before..rows.len());
-        if let Some(graph) =
-            self.graph.as_mut().filter(|graph| rows.len() < 2 * self.fitted && graph.holds(new))
-        {
-            return graph.insert(new, threads, monitor);
+        let stored = self.spec.kind.kept() != Kept::Nothing;
+        let all = if stored { self.rows.view() } else { vectors };
+        let anew = |graph: &Graph| stored && (self.len() >= 2 * self.fitted || !graph.holds(vectors));
+        let grows = self.graph.as_ref().is_some_and(|graph| !anew(graph));
+        if let Some(graph) = self.graph.as_mut().filter(|_| grows) {
+            return graph.insert(vectors, threads, monitor);
         }
-        if !rows.is_empty() {
-            let params = GraphParams { metric: self.metric, degree, seed: self.seed, threads, monitor };
-            self.graph = Some(Graph::build(rows, &params)?);
-            self.fitted = rows.len();
+        if !all.is_empty() {
+            let (form, wanted) = Kind::form(sq8);
+            let (metric, seed) = (self.metric, self.seed);
+            let params = GraphParams { metric, degree, form, wanted, seed, threads, monitor };
+            self.graph = Some(Graph::build(all, &params)?);
+            self.fitted = self.len();
         }
         Ok(())
     }

@@ -3,10 +3,12 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+use crate::graph::{self, Form};
 use crate::metric::Metric;
 use crate::quantizer::{Coding, Step};
 use crate::rows::Kept;
 use crate::search::SearchParams;
+use crate::space::Wanted;
 use crate::transform::{Transform, Transforms};
 use crate::vectors::{Dtype, check_dim};
 
@@ -21,10 +23,13 @@ pub enum Kind {
     Flat,
     /// `"flat-raw"`: exact search over the vectors alone.
     FlatRaw,
-    /// `"graph"`, `"graph64"`: approximate search along the edges of a proximity graph.
+    /// `"graph"`, `"graph64"`, `"graph,sq8"`: approximate search along the edges of a proximity graph.
     Graph {
         /// Neighbours of each vector: a multiple of 32.
         degree: usize,
+        /// `"sq8"`: what is stored of vectors besides, where each is a code of eight bits a direction, and its neighbours only known by
+        /// number: slower, and small. Nothing where they are coded with it, and vectors are stored as they are: the fast form.
+        sq8: Option<Rerank>,
     },
     /// `"ivf4096,rabitq4"`, `"ivf"`, `"pq32x4,rerank-f16"`: approximate search by codes, in the lists near the query or in one.
     Codes {
@@ -85,7 +90,7 @@ impl Kind {
         ("auto", Self::Auto),
         ("flat", Self::Flat),
         ("flat-raw", Self::FlatRaw),
-        ("graph", Self::Graph { degree: Self::DEGREE }),
+        ("graph", Self::Graph { degree: Self::DEGREE, sq8: None }),
     ];
 
     /// Refuses dimensions that this kind of index cannot hold.
@@ -101,10 +106,28 @@ impl Kind {
 
     /// What is kept of vectors.
     pub(super) fn kept(self) -> Kept {
+        match self.rerank() {
+            Some(Rerank::No | Rerank::Bytes) => Kept::Nothing,
+            Some(Rerank::As(dtype)) => Kept::As(dtype),
+            Some(Rerank::Exact) | None => Kept::Exact,
+        }
+    }
+
+    /// The rows of a graph, and the directions of its space: where codes are all there is, nearly all of them.
+    pub(super) fn form(sq8: Option<Rerank>) -> (Form, Wanted) {
+        match sq8 {
+            None => (Form::Coded, graph::WANTED),
+            Some(Rerank::No) => (Form::Bare, Coding::Scalar { step: Step::Sq, bits: 8 }.wanted(false)),
+            Some(_) => (Form::Bare, graph::WANTED),
+        }
+    }
+
+    /// What is stored beside codes, where these are what is searched.
+    pub(super) fn rerank(self) -> Option<Rerank> {
         match self {
-            Self::Codes { rerank: Rerank::No | Rerank::Bytes, .. } => Kept::Nothing,
-            Self::Codes { rerank: Rerank::As(dtype), .. } => Kept::As(dtype),
-            _ => Kept::Exact,
+            Self::Codes { rerank, .. } => Some(rerank),
+            Self::Graph { sq8, .. } => sq8,
+            Self::Auto | Self::Flat | Self::FlatRaw => None,
         }
     }
 }
@@ -135,7 +158,7 @@ impl Spec {
 
     /// `"graph64"`: a graph of so many neighbours each, a multiple of 32 up to [`Kind::MAX_DEGREE`].
     pub const fn graph(degree: usize) -> Self {
-        Self::of(Kind::Graph { degree })
+        Self::of(Kind::Graph { degree, sq8: None })
     }
 
     /// Vectors as they are, in an index of this kind.
@@ -162,7 +185,10 @@ impl Spec {
     pub(super) fn check(self, params: &SearchParams) -> Result<()> {
         let walks = matches!(self.kind, Kind::Auto | Kind::Graph { .. });
         let probes = matches!(self.kind, Kind::Codes { lists: Lists::Suited | Lists::Count(_), .. });
-        let ranks = walks || matches!(self.kind, Kind::Codes { rerank: Rerank::Exact | Rerank::As(_), .. });
+        let ranks = match self.kind.rerank() {
+            Some(rerank) => matches!(rerank, Rerank::Exact | Rerank::As(_)),
+            None => walks,
+        };
         for (name, value, has, fits) in [
             ("ef_search", params.ef_search, walks, "\"graph\""),
             ("nprobe", params.nprobe, probes, "\"ivf\""),
@@ -185,7 +211,11 @@ impl fmt::Display for Kind {
             return f.pad(name);
         }
         let text = match self {
-            Self::Graph { degree } => format!("graph{degree}"),
+            Self::Graph { degree, sq8 } => {
+                let degree = if *degree == Self::DEGREE { String::new() } else { degree.to_string() };
+                let sq8 = sq8.map_or(String::new(), |rerank| format!(",sq8{rerank}"));
+                format!("graph{degree}{sq8}")
+            }
             Self::Codes { lists, twice, coding, rerank } => {
                 let twice = if *twice { "x2" } else { "" };
                 let lists = match lists {
@@ -193,17 +223,22 @@ impl fmt::Display for Kind {
                     Lists::Suited => format!("ivf{twice},"),
                     Lists::Count(count) => format!("ivf{count}{twice},"),
                 };
-                let rerank = match rerank {
-                    Rerank::No => String::new(),
-                    Rerank::Exact => ",rerank".to_owned(),
-                    Rerank::As(dtype) => format!(",rerank-{dtype}"),
-                    Rerank::Bytes => ",rerank-i8".to_owned(),
-                };
                 format!("{lists}{coding}{rerank}")
             }
             Self::Auto | Self::Flat | Self::FlatRaw => unreachable!("they have names"),
         };
         f.pad(&text)
+    }
+}
+
+impl fmt::Display for Rerank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::No => Ok(()),
+            Self::Exact => f.write_str(",rerank"),
+            Self::As(dtype) => write!(f, ",rerank-{dtype}"),
+            Self::Bytes => f.write_str(",rerank-i8"),
+        }
     }
 }
 

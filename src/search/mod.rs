@@ -99,6 +99,18 @@ pub struct RangeHits {
     pub distances: Vec<f32>,
 }
 
+impl RangeHits {
+    fn of(found: Vec<Vec<Neighbor>>) -> Self {
+        let mut hits = Self { offsets: vec![0], ids: Vec::new(), distances: Vec::new() };
+        for row in found {
+            hits.ids.extend(row.iter().map(|n| n.id as i64));
+            hits.distances.extend(row.iter().map(|n| n.distance));
+            hits.offsets.push(hits.ids.len());
+        }
+        hits
+    }
+}
+
 /// What is searched: rows, their ids, and codes if there are any.
 #[derive(Clone, Copy)]
 pub(crate) struct Searched<'a> {
@@ -180,12 +192,8 @@ impl Searched<'_> {
         if queries.is_empty() {
             return Ok(());
         }
-        let n = self.list.rows.len();
-        let ef = params.ef_search.unwrap_or_else(|| graph.usual(k)).max(k).min(n);
-        let fixed = params.rerank.map(|rerank| rerank.max(k));
-        let (space, vectors) = (&graph.space, Some(graph.vectors()));
-        let rerank = Rerank { metric: self.metric, space, vectors, list: self.list, k, fixed };
-        let walks = Walks { graph, ef, rerank };
+        let ef = params.ef_search.unwrap_or_else(|| graph.usual(k)).max(k).min(graph.vectors().len());
+        let walks = self.walks(graph, k, ef, params.rerank);
         let isa = Isa::active();
         hits.stats = vec![Stats::default(); queries.len()];
         // A long walk is many queries' worth of work: the monitor is heard between batches.
@@ -217,6 +225,15 @@ impl Searched<'_> {
                 Ok(())
             },
         )
+    }
+
+    fn walks<'a>(&'a self, graph: &'a Graph, k: usize, ef: usize, rerank: Option<usize>) -> Walks<'a> {
+        let Self { metric, list, .. } = *self;
+        let (space, vectors, fixed) =
+            (&graph.space, Some(graph.vectors()), rerank.map(|rerank| rerank.max(k)));
+        let stored = !list.rows.is_empty();
+        let rerank = stored.then_some(Rerank { metric, space, vectors, list, k, fixed });
+        Walks { graph, ids: list.ids, k, ef, rerank }
     }
 
     /// Looks for every query in the lists near it.
@@ -282,17 +299,18 @@ impl Searched<'_> {
         }
     }
 
-    /// Looks for every query in the lists near it for all within a radius.
-    fn probe_within(
+    /// Looks at the codes of lists near each query, or of all nodes of a graph, for all within a radius.
+    fn codes_within(
         &self,
-        ivf: &Ivf,
         queries: Vectors,
         radius: f32,
         params: &SearchParams,
     ) -> Result<Vec<Vec<Neighbor>>> {
+        check_radius(radius)?;
         let threads = self.check(queries, params)?;
         let isa = Isa::active();
-        let probes = self.probes(ivf, 1, Within::Radius(radius), params);
+        let probes = self.ivf.map(|ivf| self.probes(ivf, 1, Within::Radius(radius), params));
+        let walks = self.graph.map(|graph| self.walks(graph, 1, 1, None));
         let found: Vec<Mutex<Vec<Neighbor>>> = (0..queries.len()).map(|_| Mutex::default()).collect();
         threads::run(
             threads,
@@ -301,10 +319,17 @@ impl Searched<'_> {
             (queries.len(), queries.len() as u64),
             |at, worker| {
                 let mut row = found[at].lock().map_err(|_| Error::Interrupted)?;
-                probes.run(isa, queries.rows(at..at + 1), |_, near, _| {
-                    let near = near.iter().filter(|found| found.0 <= radius);
-                    row.extend(near.map(|&(distance, id)| Neighbor { distance, id }));
-                });
+                let query = queries.rows(at..at + 1);
+                if let Some(probes) = &probes {
+                    probes.run(isa, query, |_, near, _| {
+                        let near = near.iter().filter(|found| found.0 <= radius);
+                        row.extend(near.map(|&(distance, id)| Neighbor { distance, id }));
+                    });
+                } else if let Some(walks) = &walks {
+                    let mut range = InRange::new(radius);
+                    walks.within(isa, query, radius, |distance, id| range.offer(distance, id));
+                    row.extend(range.into_sorted());
+                }
                 worker.advance(1);
                 Ok(())
             },
@@ -314,20 +339,17 @@ impl Searched<'_> {
 
     /// See [`Index::range_search`](crate::Index::range_search).
     pub fn within(&self, queries: Vectors, radius: f32, params: &SearchParams) -> Result<RangeHits> {
-        if radius.is_nan() {
-            return Err(Error::argument("radius", radius, "a number"));
-        }
-        let found = match self.ivf {
-            Some(ivf) => self.probe_within(ivf, queries, radius, params)?,
-            None => self.scan_within(queries, radius, params)?,
-        };
-        let mut hits = RangeHits { offsets: vec![0], ids: Vec::new(), distances: Vec::new() };
-        for row in found {
-            hits.ids.extend(row.iter().map(|n| n.id as i64));
-            hits.distances.extend(row.iter().map(|n| n.distance));
-            hits.offsets.push(hits.ids.len());
-        }
-        Ok(hits)
+        let by_codes = self.ivf.is_some() || (self.graph.is_some() && self.list.rows.is_empty());
+        Ok(RangeHits::of(match by_codes {
+            true => self.codes_within(queries, radius, params)?,
+            false => self.scan_within(queries, radius, params, |range| range.into_sorted().collect())?,
+        }))
+    }
+
+    /// As [`Searched::within`], by a scan, each query's in the order of their ids.
+    pub fn within_by_id(&self, queries: Vectors, radius: f32, params: &SearchParams) -> Result<RangeHits> {
+        let found = self.scan_within(queries, radius, params, |range| range.into_numbered().collect())?;
+        Ok(RangeHits::of(found))
     }
 
     fn scan_within(
@@ -335,7 +357,9 @@ impl Searched<'_> {
         queries: Vectors,
         radius: f32,
         params: &SearchParams,
+        ordered: fn(InRange) -> Vec<Neighbor>,
     ) -> Result<Vec<Vec<Neighbor>>> {
+        check_radius(radius)?;
         let mut found: Vec<Vec<Neighbor>> = vec![Vec::new(); queries.len()];
         let rows = found.iter_mut().collect();
         let way = match self.codes {
@@ -350,7 +374,7 @@ impl Searched<'_> {
             || InRange::new(radius),
             rows,
             |range, row| {
-                *row = range.into_sorted().collect();
+                *row = ordered(range);
             },
         )?;
         Ok(found)
@@ -452,4 +476,8 @@ impl Searched<'_> {
             scan(isa, &mut screen, list, &exact, collectors, worker)
         }
     }
+}
+
+fn check_radius(radius: f32) -> Result<()> {
+    if radius.is_nan() { Err(Error::argument("radius", radius, "a number")) } else { Ok(()) }
 }

@@ -164,6 +164,12 @@ impl Pool {
         self.settled.iter().zip(&self.expanded).map(|(&distance, &node)| key(distance, node))
     }
 
+    /// The nodes that wait, as [`key`]s.
+    pub fn waiting(&self) -> impl Iterator<Item = u64> {
+        let open = self.open.as_flattened().iter().zip(&self.nodes);
+        open.filter(|(_, node)| **node != NONE).map(|(&distance, &node)| key(distance, node))
+    }
+
     /// How many of the expanded nodes are nearer than `distance`.
     #[inline(always)]
     fn nearer(&self, distance: f32) -> usize {

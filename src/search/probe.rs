@@ -212,12 +212,10 @@ impl Probes<'_> {
         for (at, seat) in (0u32..).zip(&mut seats[..queries.len()]) {
             let head = &heads[at as usize * space.width()..][..space.width()];
             let whole = &values[at as usize * dims..][..dims];
-            let whole: f64 = whole.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
-            let (unit, rest) = space.units(norms[at as usize]);
-            (seat.offset, seat.factor) = (whole - rest, 1.0 / unit);
+            (seat.offset, seat.factor) = space.told(norms[at as usize], whole);
             let bound = match self.within {
                 Within::Any => f32::MAX,
-                Within::Radius(radius) => (f64::from(radius) * unit - seat.offset) as f32,
+                Within::Radius(radius) => (f64::from(radius) / seat.factor - seat.offset) as f32,
             };
             seat.square = head.iter().map(|v| v * v).sum();
             seat.stats = Stats::default();

@@ -7,7 +7,9 @@ use super::pool::distance_of;
 use super::rerank::{Found, Ranking, Rerank};
 use super::stop::Effort;
 use crate::graph::Graph;
+use crate::ids::Ids;
 use crate::kernels::{Isa, Kernel, Simd};
+use crate::space::squares;
 use crate::vectors::Vectors;
 
 /// Walks that take turns on one core: while one computes, the rows of the others are on their way.
@@ -49,9 +51,13 @@ enum Phase {
 #[derive(Clone, Copy)]
 pub(super) struct Walks<'a> {
     pub graph: &'a Graph,
+    pub ids: &'a Ids,
+    /// Neighbours that are wanted.
+    pub k: usize,
     /// Nodes in view.
     pub ef: usize,
-    pub rerank: Rerank<'a>,
+    /// Nothing where distances are those that codes tell.
+    pub rerank: Option<Rerank<'a>>,
 }
 
 impl Walks<'_> {
@@ -59,6 +65,37 @@ impl Walks<'_> {
     pub fn run(&self, isa: Isa, queries: Vectors, finish: impl FnMut(usize, &[(f32, u64)], Stats)) {
         SCRATCH.with_borrow_mut(|scratch| isa.run(Ring { walks: *self, isa, queries, scratch, finish }));
     }
+
+    /// Calls `take` with the distance, as codes tell it, and the id of every vector within `radius` of the query.
+    pub fn within(&self, isa: Isa, query: Vectors, radius: f32, take: impl FnMut(f32, u64)) {
+        struct All<'a, F>(Walks<'a>, Isa, Vectors<'a>, f32, &'a mut Scratch, F);
+        impl<F: FnMut(f32, u64)> Kernel for All<'_, F> {
+            type Out = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) {
+                let Self(Walks { graph, ids, .. }, isa, query, radius, scratch, mut take) = self;
+                let Scratch { seats, values, heads, .. } = scratch;
+                graph.space.heads(isa, query, values, heads);
+                let told = told(graph, query, values);
+                seats[0].walk.all(s, Map::new(graph), heads, |key| {
+                    let distance = told(key);
+                    if distance <= radius {
+                        take(distance, id_of(graph, ids, key));
+                    }
+                });
+            }
+        }
+        SCRATCH.with_borrow_mut(|scratch| isa.run(All(*self, isa, query, radius, scratch, take)));
+    }
+}
+
+/// What tells the metric's distance of a node from `query`, which is at `values` in the space, by its code: rounding adds 1/12 to the
+/// square of a coordinate in the mean.
+fn told(graph: &Graph, query: Vectors, values: &[f32]) -> impl Fn(u64) -> f32 + use<> {
+    let (mut norm, rounding) = (0.0, graph.space.width() as f64 / 12.0);
+    squares(query, |_, square| norm = square);
+    let (offset, factor) = graph.space.told(norm, values);
+    move |key| ((f64::from(distance_of(key)) - rounding + offset) * factor) as f32
 }
 
 /// Calls `each` with the nodes that a walk finds near the point `code`, and with their squared distances less the
@@ -83,7 +120,7 @@ pub(crate) fn nearest(
                 going = walk.step(s, map);
             }
             let mut found = Vec::new();
-            walk.found(&mut found);
+            walk.found(map, &mut found);
             found.into_iter().for_each(|key| each(key as u32, distance_of(key)));
             walk.stats
         }
@@ -104,11 +141,12 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { walks, isa, queries, scratch, mut finish } = self;
-        let Walks { graph, ef, rerank } = walks;
+        let Walks { graph, ids, k, ef, rerank } = walks;
         let Scratch { seats, values, heads, ranking } = scratch;
         let (map, width) = (Map::new(graph), graph.space.width());
         graph.space.heads(isa, queries, values, heads);
-        let effort = Effort::new(graph, ef, rerank.k);
+        let dims = values.len() / queries.len().max(1);
+        let effort = Effort::new(graph, ef, k);
         let mut heads = heads.chunks_exact(width).enumerate();
         let mut busy = 0;
         // A call that was stopped may have left a walk on its way.
@@ -116,7 +154,19 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
         loop {
             for Seat { walk, query, phase, found } in &mut *seats {
                 if *phase == Phase::Ended {
-                    rerank.rank(isa, (queries, *query), found, ranking, &mut walk.stats);
+                    match &rerank {
+                        Some(rerank) => {
+                            rerank.rank(isa, (queries, *query), found, ranking, &mut walk.stats);
+                        }
+                        None => {
+                            let told = told(
+                                graph,
+                                queries.rows(*query..*query + 1),
+                                &values[*query * dims..][..dims],
+                            );
+                            ranking.set(found.keys.iter().map(|&key| (told(key), id_of(graph, ids, key))));
+                        }
+                    }
                     finish(*query, &ranking.best, walk.stats);
                     *phase = Phase::Free;
                     busy -= 1;
@@ -132,8 +182,11 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
                 };
                 if !going {
                     *phase = Phase::Ended;
-                    walk.found(&mut found.keys);
-                    rerank.ask(s, found);
+                    walk.found(map, &mut found.keys);
+                    match &rerank {
+                        Some(rerank) => rerank.ask(s, found),
+                        None => keep(k, &mut found.keys),
+                    }
                 }
             }
             if busy == 0 {
@@ -143,12 +196,24 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
     }
 }
 
+/// The id of the vector that a node is.
+fn id_of(graph: &Graph, ids: &Ids, key: u64) -> u64 {
+    ids.get(graph.vectors()[key as u32 as usize] as usize)
+}
+
+/// Leaves out all but the `k` least.
+fn keep(k: usize, keys: &mut Vec<u64>) {
+    if k < keys.len() {
+        keys.select_nth_unstable(k);
+        keys.truncate(k);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::List;
     use super::*;
-    use crate::graph::GraphParams;
-    use crate::ids::Ids;
+    use crate::graph::{Form, GraphParams, WANTED};
     use crate::metric::Metric;
 
     /// Small, but large enough for every step of the build and of a walk.
@@ -158,12 +223,13 @@ mod tests {
         let values: Vec<f32> = (0..48 * DIM).map(|i| ((i * i) as f32 * 0.37).sin()).collect();
         let rows = Vectors::new(&values, DIM).unwrap();
         let metric = Metric::L2;
-        let params = GraphParams { metric, degree: 32, seed: 1, threads: 1, monitor: None };
+        let (form, wanted) = (Form::Coded, WANTED);
+        let params = GraphParams { metric, degree: 32, form, wanted, seed: 1, threads: 1, monitor: None };
         let graph = Graph::build(rows, &params).unwrap();
         let list = List { rows, ids: &Ids::Rows };
-        let rerank =
-            Rerank { metric, space: &graph.space, vectors: Some(graph.vectors()), list, k: 3, fixed: None };
-        let walks = Walks { graph: &graph, ef: 24, rerank };
+        let (vectors, space) = (Some(graph.vectors()), &graph.space);
+        let rerank = Some(Rerank { metric, space, vectors, list, k: 3, fixed: None });
+        let walks = Walks { graph: &graph, ids: &Ids::Rows, k: 3, ef: 24, rerank };
         let mut answered = 0;
         walks.run(Isa::active(), rows.rows(0..7), |query, best, stats| {
             assert_eq!(best[0], (0.0, query as u64));
