@@ -173,6 +173,26 @@ def test_ivf_maps_ids_and_merges(rng):
     assert ((labels >= 0).sum(1) == 10).all()
 
 
+@pytest.mark.parametrize("most", [0, 1, 60])
+def test_ivf_counts_and_limits_as_faiss_does(most, rng):
+    x = rng.integers(0, 256, (500, 8), np.uint8)
+    index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(64), 64, 10)
+    index.train(x)
+    index.add(x)
+    mine = ours.deserialize_index_binary(faiss.serialize_index_binary(index))
+    looked = []
+    for module, one in ((faiss, index), (ours, mine)):
+        one.nprobe, one.max_codes = 4, most
+        stats = module.cvar.indexIVF_stats
+        stats.reset()
+        distances, _ = one.search(x[:9], 3)
+        counts = (stats.nq, stats.nlist, stats.ndis)
+        stats.reset()
+        lims, _, _ = one.range_search(x[:9], 24)
+        looked.append((distances.tolist(), counts, lims.tolist(), (stats.nq, stats.nlist, stats.ndis)))
+    assert looked[0] == looked[1]
+
+
 def test_ivf_trains_as_well(rng):
     xb, xq = rows(rng, 2000), rows(rng, 100)
     found = []

@@ -53,6 +53,23 @@ def test_searches_are_counted_for_who_looks(x):
     assert (here.nq, here.nlist, here.ndis) == (there.nq, there.nlist, there.ndis)
 
 
+@pytest.mark.parametrize("most", [0, 1, 70, 10_000])
+def test_at_most_so_many_codes_are_looked_at_for_the_nearest_and_all_for_a_radius(x, most):
+    index, mine = both("IVF8,Flat", x)
+    found = []
+    for module, one in ((theirs, index), (ours, mine)):
+        how = module.SearchParametersIVF(nprobe=3, max_codes=most)
+        stats = module.cvar.indexIVF_stats
+        stats.reset()
+        labels = one.search(x[:9], 2, params=how)[1]
+        looked = (stats.nlist, stats.ndis)
+        stats.reset()
+        lims, _, within = one.range_search(x[:9], 18.0, params=how)
+        rows = [set(some.tolist()) for some in np.split(within, lims[1:-1].astype(np.int64))]
+        found.append((labels.tolist(), looked, rows, (stats.nlist, stats.ndis)))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("kind", ["IndexIVFFlat", "IndexIVFPQ"])
 def test_only_whole_vectors_need_no_more_than_centroids(x, kind):
     for module in (theirs, ours):

@@ -47,6 +47,17 @@ def test_principal_directions_are_faisss_up_to_their_signs(args: tuple, n: int) 
     np.testing.assert_allclose(*apart, rtol=2e-2, atol=1e-2)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("epsilon", [0.0, 1e-4])
+def test_null_directions_are_whitened_in_silence_and_finitely_by_an_epsilon(epsilon: float) -> None:
+    x = np.random.default_rng(2).standard_normal((300, 12)).astype(np.float32)
+    x[:, 5:] = 0
+    matrix = ours.PCAMatrix(12, 8, -0.5)
+    matrix.epsilon = epsilon
+    matrix.train(x)
+    assert np.isfinite(matrix.apply(x)).all() == (epsilon > 0)
+
+
 @pytest.mark.parametrize("bins", [2, 5])
 def test_balanced_bins_order_directions_as_faiss_does(bins: int) -> None:
     x, made = smooth(), []

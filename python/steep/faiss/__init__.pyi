@@ -249,6 +249,7 @@ from steep.faiss._lists import lo_build as lo_build
 from steep.faiss._lists import lo_listno as lo_listno
 from steep.faiss._lists import lo_offset as lo_offset
 from steep.faiss._luts import quantize_LUT_and_bias as quantize_LUT_and_bias
+from steep.faiss._matrix_stats import MatrixStats as MatrixStats
 from steep.faiss._noise import IndexRandom as IndexRandom
 from steep.faiss._parameters import AutoTuneCriterion as AutoTuneCriterion
 from steep.faiss._parameters import IndexRefineSearchParameters as IndexRefineSearchParameters
@@ -346,7 +347,6 @@ from steep.faiss._tables import CMin_uint16_partition_fuzzy as CMin_uint16_parti
 from steep.faiss._tables import CodeSet as CodeSet
 from steep.faiss._tables import MapInt64ToInt64 as MapInt64ToInt64
 from steep.faiss._tables import MapLong2Long as MapLong2Long
-from steep.faiss._tables import MatrixStats as MatrixStats
 from steep.faiss._tables import ResultHeap as ResultHeap
 from steep.faiss._tables import bucket_sort as bucket_sort
 from steep.faiss._tables import checksum as checksum

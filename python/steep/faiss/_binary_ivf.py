@@ -28,7 +28,7 @@ class IndexBinaryIVF(IndexBinary):
     nprobe : int
         How many a search looks at.
     max_codes : int
-        Vectors after which it begins no further list; 0 for no limit.
+        How many vectors a search for the nearest looks at; 0 for no limit.
     cp : ClusteringParameters
         How centroids are found.
     """
@@ -127,6 +127,7 @@ class IndexBinaryIVF(IndexBinary):
         return keys, int(most) or ALL_CODES
 
     def _asked(self, keys: Labels, most: int, params: Any, places: bool = False) -> dict[str, Any]:
+        self.invlists._count(keys, most)
         none = np.zeros(keys.shape, np.float32)
         return asked(keys, none, "l2", None, most, selected(params, self._numbers), places)
 
@@ -146,13 +147,11 @@ class IndexBinaryIVF(IndexBinary):
         return np.concatenate(distances), np.concatenate(labels)
 
     def _range_search(self, x: Codes, radius: int, params: Any) -> tuple[Any, Floats, Labels]:
-        keys, most = self._probe(x, params)
-        return self._range_in_lists(x, radius, keys, most, params)
+        return self._range_in_lists(x, radius, self._probe(x, params)[0], params)
 
-    def _range_in_lists(
-        self, x: Codes, radius: int, keys: Labels, most: int, params: Any
-    ) -> tuple[Any, Floats, Labels]:
-        codec, how = _steep.Codec.binary(self.d), self._asked(keys, most, params)
+    def _range_in_lists(self, x: Codes, radius: int, keys: Labels, params: Any) -> tuple[Any, Floats, Labels]:
+        # `max_codes` is for the nearest: all that are within the radius are found.
+        codec, how = _steep.Codec.binary(self.d), self._asked(keys, ALL_CODES, params)
         lims, labels, distances = self.invlists._core.range_search(codec, bits(x), float(radius - 1), how)
         return lims, distances, labels
 
@@ -176,8 +175,7 @@ class IndexBinaryIVF(IndexBinary):
         x, keys = self._assigned(x, Iq)
         assert params is None, "params not supported"
         assert Dq is None or Dq.shape == keys.shape
-        most = self.max_codes or ALL_CODES
-        lims, distances, labels = self._range_in_lists(x, int(thresh), keys, most, None)
+        lims, distances, labels = self._range_in_lists(x, int(thresh), keys, None)
         return lims.astype(np.uint64), distances, labels
 
     def get_InvertedListScanner(

@@ -105,6 +105,9 @@ HOMES = {
     "_luts": """
         quantize_LUT_and_bias
     """,
+    "_matrix_stats": """
+        MatrixStats
+    """,
     "_noise": """
         IndexRandom
     """,
@@ -149,7 +152,7 @@ HOMES = {
     """,
     "_tables": """
         CMax_float_partition_fuzzy CMax_uint16_partition_fuzzy CMin_float_partition_fuzzy
-        CMin_uint16_partition_fuzzy CodeSet MapInt64ToInt64 MapLong2Long MatrixStats ResultHeap
+        CMin_uint16_partition_fuzzy CodeSet MapInt64ToInt64 MapLong2Long ResultHeap
         bucket_sort checksum eval_intersection float_maxheap_array_t float_minheap_array_t
         int_maxheap_array_t int_minheap_array_t ivec_hist kmax kmin matrix_bucket_sort_inplace
         merge_knn_results pack_bitstrings popcount32 popcount64 ranklist_intersection_size

@@ -32,7 +32,7 @@ from steep.faiss._kmeans import Clustering, ClusteringParameters
 from steep.faiss._list_numbers import ListNumbers
 from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists
 from steep.faiss._pointers import put, rows
-from steep.faiss._simd import threads, watched
+from steep.faiss._simd import threads
 
 
 class IndexIVF(ListNumbers, Index):
@@ -47,7 +47,7 @@ class IndexIVF(ListNumbers, Index):
     nprobe : int
         How many a search looks at.
     max_codes : int
-        Codes after which it begins no further list; 0 for no limit.
+        How many codes a search for the nearest looks at; 0 for no limit.
     cp : ClusteringParameters
         How centroids are found.
     """
@@ -257,38 +257,27 @@ class IndexIVF(ListNumbers, Index):
             nprobe, max_codes, coarse = params.nprobe, params.max_codes, params.quantizer_params
         return min(int(nprobe), self.nlist), int(max_codes) or ALL_CODES, coarse
 
-    def _probe(self, x: Floats, params: Any) -> tuple[Labels, Floats, int]:
+    def _probe(self, x: Floats, params: Any) -> tuple[Labels, Floats]:
         require(self.is_trained, "IVF index is not trained")
-        nprobe, max_codes, coarse = self._knobs(params)
+        nprobe, _, coarse = self._knobs(params)
         require(nprobe > 0, "nprobe > 0")
         distances, keys = self._coarse(x, nprobe, coarse)
-        return keys, distances, max_codes
+        return keys, distances
 
     def _asked(
         self, keys: Labels, coarse: Floats, max_codes: int, params: Any, places: bool
     ) -> dict[str, Any]:
         selector = selected(params, self._numbers)
         centers = self._residual_centers()
-        self._count(keys, max_codes)
+        self.invlists._count(keys, max_codes)
         return asked(keys, coarse, native_metric(self.metric_type), centers, max_codes, selector, places)
-
-    def _count(self, keys: Labels, max_codes: int) -> None:
-        """Add to `cvar.indexIVF_stats` what a search of these lists looks at."""
-        stats = watched("indexIVF_stats")
-        if stats is None or not keys.size:
-            return
-        sizes = np.where(keys >= 0, self.invlists._core.sizes().astype(np.int64)[keys], 0)
-        begun = (np.cumsum(sizes, axis=1) - sizes < max_codes) & (sizes > 0)
-        stats.nq += len(keys)
-        stats.nlist += int(begun.sum())
-        stats.ndis += int(sizes[begun].sum())
 
     def _numbers(self) -> Labels:
         core = self.invlists._core
         return np.concatenate([core.ids(at) for at in range(self.nlist)])
 
     def _search(self, x: Floats, k: int, params: Any, places: bool = False) -> tuple[Floats, Labels]:
-        keys, coarse, _ = self._probe(x, params)
+        keys, coarse = self._probe(x, params)
         return self._search_lists(x, k, keys, coarse, params, places)
 
     def _search_lists(
@@ -299,13 +288,14 @@ class IndexIVF(ListNumbers, Index):
         return as_faiss(self.metric_type, distances), labels
 
     def _range_search(self, x: Floats, radius: float, params: Any) -> tuple[Any, Floats, Labels]:
-        keys, coarse, max_codes = self._probe(x, params)
-        return self._range_preassigned(x, radius, keys, coarse, max_codes, params)
+        keys, coarse = self._probe(x, params)
+        return self._range_preassigned(x, radius, keys, coarse, params)
 
     def _range_preassigned(
-        self, x: Floats, radius: float, keys: Labels, coarse: Floats, max_codes: int, params: Any
+        self, x: Floats, radius: float, keys: Labels, coarse: Floats, params: Any
     ) -> tuple[Any, Floats, Labels]:
-        how = self._asked(keys, coarse, max_codes, params, False)
+        # `max_codes` is for the nearest: all that are within the radius are found.
+        how = self._asked(keys, coarse, ALL_CODES, params, False)
         edge = strict_radius(self.metric_type, radius)
         lims, labels, distances = self.invlists._core.range_search(self._codec(params), x, edge, how)
         return lims, as_faiss(self.metric_type, distances), labels
@@ -380,8 +370,7 @@ class IndexIVF(ListNumbers, Index):
     ) -> tuple[Any, Floats, Labels]:
         """As `range_search`, in lists that are given, (n, nprobe), beside their distances."""
         x, keys, coarse = self._assigned(x, Iq, Dq, params)
-        most = self.max_codes or ALL_CODES
-        lims, distances, labels = self._range_preassigned(x, float(thresh), keys, coarse, most, None)
+        lims, distances, labels = self._range_preassigned(x, float(thresh), keys, coarse, None)
         return lims.astype(np.uint64), distances, labels
 
     def _places(self, x: Floats, k: int, params: Any) -> tuple[Floats, Labels, Labels]:

@@ -77,8 +77,7 @@ def range_search_with_parameters(
 ) -> Any:
     """Range search of an `IndexIVF`, also one behind transforms: (lims, D, I), and what it cost."""
     ivf, turned, params, keys, coarse, marks = _with_parameters(index, x, params)
-    most = ivf._knobs(params)[1]
-    lims, distances, labels = ivf._range_preassigned(turned, radius, keys, coarse, most, params)
+    lims, distances, labels = ivf._range_preassigned(turned, radius, keys, coarse, params)
     found = (lims.astype(np.uint64), distances, labels)
     return (*found, _stats(ivf, keys, marks)) if output_stats else found
 

@@ -280,6 +280,8 @@ class PCAMatrix(LinearTransform):
         self.prepare_Ab()
         self.is_trained = True
 
+    # A direction without any variance is made infinitely long by a negative power, as Faiss makes it.
+    @np.errstate(divide="ignore", invalid="ignore")
     def prepare_Ab(self) -> None:
         """Make A and b of what was learned."""
         if self.d_out * self.d_in > self.PCAMat.size():

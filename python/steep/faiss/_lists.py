@@ -8,6 +8,7 @@ import numpy as np
 from steep import _steep
 from steep.faiss._arrays import Int64Vector, Pointer, UInt8Vector, pointed
 from steep.faiss._base import Codes, Floats, Labels, Sealed, require
+from steep.faiss._simd import watched
 
 
 class InvertedLists(Sealed):
@@ -70,6 +71,18 @@ class InvertedLists(Sealed):
 
     def release_codes(self, list_no: int, codes: Any) -> None:
         """Do nothing: what was handed out is a copy."""
+
+    def _count(self, keys: Labels, max_codes: int) -> None:
+        """Add to `cvar.indexIVF_stats` what queries look at, whose lists are given."""
+        stats = watched("indexIVF_stats")
+        if stats is None or not keys.size:
+            return
+        sizes = np.where(keys >= 0, self._core.sizes().astype(np.int64)[keys], 0)
+        left = max_codes - (np.cumsum(sizes, axis=1) - sizes)
+        met = np.minimum(sizes, np.maximum(left, 0))
+        stats.nq += len(keys)
+        stats.nlist += int(np.count_nonzero(met))
+        stats.ndis += int(met.sum())
 
     def prefetch_lists(self, list_nos: Any, nlist: int) -> None:
         """Do nothing: lists are in memory."""

@@ -161,7 +161,7 @@ class IndexShardsIVF(IndexShards):
 
     def _answers(self, x: Floats, k: int, params: Any) -> list[tuple[Floats, Labels]]:
         parts: list[Any] = self._parts
-        keys, coarse, _ = parts[0]._probe(x, params)
+        keys, coarse = parts[0]._probe(x, params)
         return [part._search_lists(x, k, keys, coarse, params) for part in parts]
 
 

@@ -505,71 +505,6 @@ def simd_histogram_16(data: Any, n: int, min: int, shift: int, hist: Any) -> Non
     _histogram(16, data, n, min, shift, hist)
 
 
-class MatrixStats(Owned):
-    """What is remarkable about the rows of a matrix: `comments` says it in words."""
-
-    n: Any
-    d: Any
-    n_valid: int
-    n0: int
-    min_norm2: float
-    max_norm2: float
-    hash_value: int
-    comments: str
-
-    def __init__(self, m: Any) -> None:
-        assert len(m.shape) == 2, f"the matrix has shape {m.shape}: expected two dimensions"
-        m = np.ascontiguousarray(m, np.float32)
-        self.n, self.d = m.shape
-        _, first, counts = np.unique(m, axis=0, return_index=True, return_counts=True)
-        fine = np.isfinite(m).all(axis=1)
-        self.n_valid = int(fine.sum())
-        norms = np.einsum("ij,ij->i", m[fine], m[fine], dtype=np.float64)
-        self.n0 = int((norms == 0).sum())
-        self.min_norm2, self.max_norm2 = (
-            (float(norms.min()), float(norms.max())) if norms.size else (0.0, 0.0)
-        )
-        self.hash_value = int(_checksum(m.view(np.uint8).reshape(1, -1))[0]) if m.size else 0
-        self.comments = "\n".join(self._remarks(m[fine], first, counts)) + "\n"
-
-    def _remarks(self, m: Floats, first: Any, counts: Any) -> list[str]:
-        said = [f"analyzing {self.n} vectors of size {self.d}", f"hash value 0x{self.hash_value:016x}"]
-        bad = self.n - self.n_valid
-        said.append(f"{bad} vectors contain NaN or Inf" if bad else "no NaN or Infs in data")
-        if len(counts) == self.n:
-            said.append("all vectors are distinct")
-        else:
-            most = int(np.argmax(counts))
-            said.append(
-                f"{len(counts)} vectors are distinct ({len(counts) / self.n * 100:g}%); "
-                f"vector {first[most]} has {counts[most]} copies"
-            )
-        low, high = np.sqrt(self.min_norm2), np.sqrt(self.max_norm2)
-        said.append(f"range of L2 norms=[{low:g}, {high:g}] ({self.n0} null vectors)")
-        if self.n_valid and self.max_norm2 < self.min_norm2 * 1.0001:
-            said.append("vectors are normalized, inner product and L2 search are equivalent")
-        zeros = int((m == 0).sum())
-        said.append(f"matrix contains {zeros} zeros" if zeros else "matrix contains no 0s")
-        if not m.size:
-            return said
-        wide = m.astype(np.float64)
-        mean, deviation = wide.mean(axis=0), wide.std(axis=0)
-        constant = int((m.min(axis=0) == m.max(axis=0)).sum())
-        said.append(
-            f"{constant} dimensions are constant: they can be removed"
-            if constant
-            else "no constant dimensions"
-        )
-        rogue = int(((np.abs(mean) > 1000 * deviation) & (deviation > 0)).sum())
-        said.append(
-            f"{rogue} dimensions are too large wrt. their variance, may lose precision"
-            if rogue
-            else "no dimension has a too large mean"
-        )
-        said.append(f"stddevs per dimension are in [{deviation.min():g} {deviation.max():g}]")
-        return said
-
-
 __all__ = [
     "CMax_float_partition_fuzzy",
     "CMax_uint16_partition_fuzzy",
@@ -578,7 +513,6 @@ __all__ = [
     "CodeSet",
     "MapInt64ToInt64",
     "MapLong2Long",
-    "MatrixStats",
     "ResultHeap",
     "bucket_sort",
     "checksum",
