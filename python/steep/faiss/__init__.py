@@ -45,8 +45,6 @@ _INSTEAD = {
     "IndexHNSW2Level": "IndexHNSWFlat",
     "IndexHNSWCagra": "IndexHNSWFlat",
     "MultiIndexQuantizer": "IndexFlatL2 or IndexHNSWFlat as the coarse quantizer",
-    "Index2Layer": "IndexIVFPQ",
-    "OnDiskInvertedLists": "steep.build and steep.open(mmap=True)",
 }
 
 

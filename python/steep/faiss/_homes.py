@@ -41,6 +41,9 @@ HOMES = {
     "_computers": """
         DistanceComputer FlatCodesDistanceComputer
     """,
+    "_dedup": """
+        IndexIVFFlatDedup
+    """,
     "_derived": """
         ReadOnlyInvertedLists SliceInvertedLists StopWordsInvertedLists VStackInvertedLists
     """,
@@ -108,6 +111,9 @@ HOMES = {
     "_noise": """
         IndexRandom
     """,
+    "_ondisk": """
+        OnDiskInvertedLists OnDiskOneList
+    """,
     "_parameters": """
         SearchParametersIVFPQ
         AutoTuneCriterion IVFPQSearchParameters IVFRaBitQSearchParameters IVFSQTurboQSearchParameters
@@ -136,6 +142,10 @@ HOMES = {
         IDSelector IDSelectorAll IDSelectorAnd IDSelectorArray IDSelectorBatch IDSelectorBitmap
         IDSelectorNot IDSelectorOr IDSelectorRange IDSelectorTranslated IDSelectorXOr PyCallbackIDSelector
     """,
+    "_sharding": """
+        DefaultShardingFunction PyCallbackShardingFunction ShardingFunction shard_binary_ivf_index_centroids
+        shard_ivf_index_centroids
+    """,
     "_shards": """
         IndexReplicas IndexShards IndexShardsIVF
     """,
@@ -159,5 +169,8 @@ HOMES = {
         CenteringTransform HadamardRotation ITQMatrix ITQTransform LinearTransform NormalizationTransform
         OPQMatrix PCAMatrix RandomRotationMatrix RemapDimensionsTransform VectorTransform
         downcast_VectorTransform
+    """,
+    "_two_layers": """
+        Index2Layer
     """,
 }
