@@ -26,6 +26,17 @@ def test_a_range_search_without_lists_tells_results_by_ascending_number(descript
     assert len(found[0][1]) > 100
 
 
+def test_a_range_search_of_bits_tells_results_by_ascending_number():
+    rows = np.random.default_rng(2).integers(0, 256, (300, 2), np.uint8)
+    found = []
+    for module in (theirs, ours):
+        index = module.index_binary_factory(16, "BFlat")
+        index.add(rows)
+        found.append(index.range_search(rows[:7], 6))
+    for mine, true in zip(found[1], found[0], strict=True):
+        np.testing.assert_array_equal(mine, true)
+
+
 def deduplicated(x, ids=None, nlist=8):
     index = ours.IndexIVFFlatDedup(ours.IndexFlatL2(x.shape[1]), x.shape[1], nlist)
     index.train(x)

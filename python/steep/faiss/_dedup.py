@@ -91,7 +91,7 @@ class IndexIVFFlatDedup(IndexIVFFlat):
         self._begin(_ntotal=self.invlists.compute_ntotal() + sum(map(len, instances.values())))
         return before - self._ntotal
 
-    def _range_preassigned(self, *args: Any) -> Any:
+    def _range_preassigned(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(f"range_search is not implemented for {type(self).__name__}")
 
     def update_vectors(self, keys: Any, x: Any) -> None:
