@@ -212,3 +212,51 @@ def test_lists_found_by_wider_vectors_tell_distances_of_what_is_coded(code, metr
     coded, asked = lists.reconstruct_n(0, 600)[labels], turn.apply(x[:300])[:, None]
     want = ((coded - asked) ** 2).sum(2) if metric == ours.METRIC_L2 else (coded * asked).sum(2)
     np.testing.assert_allclose(distances, want, rtol=1e-3, atol=1e-4)
+
+
+def test_codes_of_what_codes_are_off_make_results_better_and_distances_theirs():
+    x = np.random.default_rng(13).standard_normal((3000, 16), np.float32)
+    plain, fine = (ours.index_factory(16, f"IVF12,{code}") for code in ("PQ4np", "PQ4+8"))
+    truth = ours.knn(x[:200], x, 10)[1]
+    hits = []
+    for index in (plain, fine):
+        index.train(x)
+        index.add(x)
+        index.nprobe = 12
+        distances, labels = index.search(x[:200], 10)
+        off = x[:200, None] - index.reconstruct_n(0, 3000)[labels]
+        np.testing.assert_allclose(distances, (off**2).sum(2), rtol=1e-3, atol=1e-4)
+        assert (np.diff(distances) >= 0).all()
+        hits.append(ours.eval_intersection(labels, truth))
+    assert hits[1] > 1.3 * hits[0]
+    assert fine.refine_codes.size() == 3000 * 8
+    np.testing.assert_array_equal(
+        fine.search_and_reconstruct(x[:9], 3)[2], fine.reconstruct_n()[fine.search(x[:9], 3)[1]]
+    )
+
+
+def test_codes_of_what_codes_are_off_go_by_number_through_merges():
+    x = np.random.default_rng(14).standard_normal((900, 8), np.float32)
+    whole = ours.IndexIVFPQR(ours.IndexFlatL2(8), 8, 6, 2, 4, 4, 4)
+    whole.train(x)
+    parts = []
+    for rows in np.split(x, 3):
+        part = ours.IndexIVFPQR(whole.quantizer, 8, 6, 2, 4, 4, 4)
+        part.pq, part.refine_pq, part.is_trained = whole.pq, whole.refine_pq, True
+        part.add(rows)
+        parts.append(part)
+    whole.add(x)
+    first, *others = parts
+    for part in others:
+        with pytest.raises(RuntimeError, match="ntotal"):
+            first.merge_from(part, 7)
+        first.merge_from(part, first.ntotal)
+        assert part.ntotal == part.refine_codes.size() == 0
+    for mine, true in zip(first.search(x[:50], 5), whole.search(x[:50], 5), strict=True):
+        np.testing.assert_array_equal(mine, true)
+    with pytest.raises(RuntimeError, match="numbers"):
+        first.add_with_ids(x[:2], np.array([5, 6]))
+    with pytest.raises(RuntimeError, match="not implemented"):
+        first.remove_ids(np.arange(3))
+    first.reset()
+    assert first.ntotal == first.refine_codes.size() == 0

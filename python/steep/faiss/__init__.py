@@ -36,7 +36,6 @@ _INSTEAD = {
     "ResidualQuantizer": "ProductQuantizer",
     "LocalSearchQuantizer": "ProductQuantizer",
     "IndexLattice": "IndexPQ",
-    "IndexIVFPQR": "IndexIVFPQ and IndexRefine",
     "IndexRowwiseMinMax": "IndexScalarQuantizer",
     "IndexEDEN": "IndexRaBitQ",
     "IndexIVFEDEN": "IndexIVFRaBitQ",

@@ -298,6 +298,7 @@ from steep.faiss._random import randint as randint
 from steep.faiss._random import randn as randn
 from steep.faiss._refine import IndexRefine as IndexRefine
 from steep.faiss._refine import IndexRefineFlat as IndexRefineFlat
+from steep.faiss._refined import IndexIVFPQR as IndexIVFPQR
 from steep.faiss._selectors import IDSelector as IDSelector
 from steep.faiss._selectors import IDSelectorAll as IDSelectorAll
 from steep.faiss._selectors import IDSelectorAnd as IDSelectorAnd

@@ -6,6 +6,7 @@ import numpy as np
 
 from steep.faiss._base import Codes, Floats, Labels, require
 from steep.faiss._ivf_kinds import IndexIVFFlat
+from steep.faiss._lists import by_list
 from steep.faiss._selectors import IDSelector
 
 
@@ -46,8 +47,9 @@ class IndexIVFFlatDedup(IndexIVFFlat):
         require(self.direct_map.no(), "IVFFlatDedup not implemented with direct_map")
         numbers = np.arange(self._ntotal, self._ntotal + len(x), dtype=np.int64) if ids is None else ids
         codes, new = x.view(np.uint8).reshape(len(x), self.code_size), np.zeros(len(x), np.bool_)
-        for key in np.unique(keys[keys >= 0]).tolist():
-            here = np.flatnonzero(keys == key)
+        for key, here in by_list(keys):
+            if key < 0:
+                continue
             there = self.invlists._ids(key)
             first = _firsts(np.concatenate([self.invlists._codes(key), codes[here]]))[len(there) :]
             new[here] = first == np.arange(len(there), len(there) + len(here))

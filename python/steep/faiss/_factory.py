@@ -35,6 +35,7 @@ from steep.faiss._ivf_kinds import (
 from steep.faiss._pretransform import IndexPreTransform
 from steep.faiss._quantizers import ScalarQuantizer
 from steep.faiss._refine import IndexRefine, IndexRefineFlat
+from steep.faiss._refined import IndexIVFPQR
 from steep.faiss._transforms import (
     HadamardRotation,
     ITQTransform,
@@ -214,6 +215,9 @@ def _ivf(d: int, nlist: int, coarse: tuple[Any, int], code: str, metric: int, wh
     elif m := re.fullmatch(r"PQ(\d+)x4fs(r?)(?:_(\d+))?", code):
         index = IndexIVFPQFastScan(quantizer, d, nlist, int(m[1]), 4, metric, int(m[3] or 32))
         index.by_residual = bool(m[2])
+    elif metric == METRIC_L2 and (m := re.fullmatch(r"PQ(\d+)\+(\d+)(np)?", code)):
+        index = IndexIVFPQR(quantizer, d, nlist, int(m[1]), 8, int(m[2]), 8)
+        index.do_polysemous_training = not m[3]
     elif m := re.fullmatch(r"PQ(\d+)(?:x(\d+))?(np)?", code):
         index = IndexIVFPQ(quantizer, d, nlist, int(m[1]), int(m[2] or 8), metric)
         index.do_polysemous_training = not m[3]

@@ -138,6 +138,9 @@ HOMES = {
     "_refine": """
         IndexRefine IndexRefineFlat
     """,
+    "_refined": """
+        IndexIVFPQR
+    """,
     "_selectors": """
         IDSelector IDSelectorAll IDSelectorAnd IDSelectorArray IDSelectorBatch IDSelectorBitmap
         IDSelectorNot IDSelectorOr IDSelectorRange IDSelectorTranslated IDSelectorXOr PyCallbackIDSelector

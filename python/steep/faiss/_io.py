@@ -44,6 +44,7 @@ CLASSES = {
     "IwIQ": "IndexIVFIndependentQuantizer",
     "IwSq": "IndexIVFScalarQuantizer",
     "IwPQ": "IndexIVFPQ",
+    "IwQR": "IndexIVFPQR",
     "Iwrq": "IndexIVFRaBitQ",
     "Iwrr": "IndexIVFRaBitQ",
     "IwPf": "IndexIVFPQFastScan",
