@@ -40,7 +40,7 @@ def test_a_name_leads_somewhere_here_and_in_faiss(name):
     ("name", "instead"),
     [
         ("IndexLSH", "take IndexRaBitQ"),
-        ("IndexIVFPQR", "take IndexIVFPQ and IndexRefine"),
+        ("IndexLattice", "take IndexPQ"),
         ("GpuIndexFlatL2", "no GPU here"),
         ("IndexFlatL", "did you mean IndexFlat"),
         ("index_factry", "did you mean index_factory"),

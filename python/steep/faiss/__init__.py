@@ -36,7 +36,6 @@ _INSTEAD = {
     "ResidualQuantizer": "ProductQuantizer",
     "LocalSearchQuantizer": "ProductQuantizer",
     "IndexLattice": "IndexPQ",
-    "IndexIVFPQR": "IndexIVFPQ and IndexRefine",
     "IndexRowwiseMinMax": "IndexScalarQuantizer",
     "IndexEDEN": "IndexRaBitQ",
     "IndexIVFEDEN": "IndexIVFRaBitQ",
@@ -45,8 +44,6 @@ _INSTEAD = {
     "IndexHNSW2Level": "IndexHNSWFlat",
     "IndexHNSWCagra": "IndexHNSWFlat",
     "MultiIndexQuantizer": "IndexFlatL2 or IndexHNSWFlat as the coarse quantizer",
-    "Index2Layer": "IndexIVFPQ",
-    "OnDiskInvertedLists": "steep.build and steep.open(mmap=True)",
 }
 
 

@@ -108,6 +108,7 @@ from steep.faiss._codes import IndexRaBitQFastScan as IndexRaBitQFastScan
 from steep.faiss._codes import IndexScalarQuantizer as IndexScalarQuantizer
 from steep.faiss._computers import DistanceComputer as DistanceComputer
 from steep.faiss._computers import FlatCodesDistanceComputer as FlatCodesDistanceComputer
+from steep.faiss._dedup import IndexIVFFlatDedup as IndexIVFFlatDedup
 from steep.faiss._derived import ReadOnlyInvertedLists as ReadOnlyInvertedLists
 from steep.faiss._derived import SliceInvertedLists as SliceInvertedLists
 from steep.faiss._derived import StopWordsInvertedLists as StopWordsInvertedLists
@@ -251,6 +252,8 @@ from steep.faiss._lists import lo_offset as lo_offset
 from steep.faiss._luts import quantize_LUT_and_bias as quantize_LUT_and_bias
 from steep.faiss._matrix_stats import MatrixStats as MatrixStats
 from steep.faiss._noise import IndexRandom as IndexRandom
+from steep.faiss._ondisk import OnDiskInvertedLists as OnDiskInvertedLists
+from steep.faiss._ondisk import OnDiskOneList as OnDiskOneList
 from steep.faiss._parameters import AutoTuneCriterion as AutoTuneCriterion
 from steep.faiss._parameters import IndexRefineSearchParameters as IndexRefineSearchParameters
 from steep.faiss._parameters import IntersectionCriterion as IntersectionCriterion
@@ -296,6 +299,7 @@ from steep.faiss._random import randint as randint
 from steep.faiss._random import randn as randn
 from steep.faiss._refine import IndexRefine as IndexRefine
 from steep.faiss._refine import IndexRefineFlat as IndexRefineFlat
+from steep.faiss._refined import IndexIVFPQR as IndexIVFPQR
 from steep.faiss._selectors import IDSelector as IDSelector
 from steep.faiss._selectors import IDSelectorAll as IDSelectorAll
 from steep.faiss._selectors import IDSelectorAnd as IDSelectorAnd
@@ -308,6 +312,11 @@ from steep.faiss._selectors import IDSelectorRange as IDSelectorRange
 from steep.faiss._selectors import IDSelectorTranslated as IDSelectorTranslated
 from steep.faiss._selectors import IDSelectorXOr as IDSelectorXOr
 from steep.faiss._selectors import PyCallbackIDSelector as PyCallbackIDSelector
+from steep.faiss._sharding import DefaultShardingFunction as DefaultShardingFunction
+from steep.faiss._sharding import PyCallbackShardingFunction as PyCallbackShardingFunction
+from steep.faiss._sharding import ShardingFunction as ShardingFunction
+from steep.faiss._sharding import shard_binary_ivf_index_centroids as shard_binary_ivf_index_centroids
+from steep.faiss._sharding import shard_ivf_index_centroids as shard_ivf_index_centroids
 from steep.faiss._shards import IndexReplicas as IndexReplicas
 from steep.faiss._shards import IndexShards as IndexShards
 from steep.faiss._shards import IndexShardsIVF as IndexShardsIVF
@@ -379,3 +388,4 @@ from steep.faiss._transforms import RandomRotationMatrix as RandomRotationMatrix
 from steep.faiss._transforms import RemapDimensionsTransform as RemapDimensionsTransform
 from steep.faiss._transforms import VectorTransform as VectorTransform
 from steep.faiss._transforms import downcast_VectorTransform as downcast_VectorTransform
+from steep.faiss._two_layers import Index2Layer as Index2Layer

@@ -12,7 +12,7 @@ from steep.faiss._codes import ALL_CODES, asked
 from steep.faiss._flat import IndexFlatL2
 from steep.faiss._ivf import IndexIVF
 from steep.faiss._kmeans import Clustering, ClusteringParameters
-from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists
+from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists, by_list
 from steep.faiss._parameters import SearchParametersIVF
 
 
@@ -107,11 +107,9 @@ class IndexBinaryIVF(IndexBinary):
         self.direct_map.check_can_add(ids)
         numbers = np.arange(self._ntotal, self._ntotal + len(x), dtype=np.int64) if ids is None else ids
         core, sizes = self.invlists._core, self.invlists._core.sizes()
-        order = np.argsort(keys, kind="stable")
-        order = order[keys[order] >= 0]
-        for some in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
-            if len(some):
-                core.append(int(keys[some[0]]), numbers[some], x[some])
+        for at, some in by_list(keys):
+            if at >= 0:
+                core.append(at, numbers[some], x[some])
         self.direct_map._added(keys, numbers, sizes)
         self._ntotal += len(x)
 

@@ -19,6 +19,7 @@ from steep.faiss._codes import (
     IndexRaBitQFastScan,
     IndexScalarQuantizer,
 )
+from steep.faiss._dedup import IndexIVFFlatDedup
 from steep.faiss._flat import IndexFlat, IndexFlatIP, IndexFlatL2
 from steep.faiss._graphs import IndexHNSWFlat, IndexHNSWPQ, IndexHNSWSQ, IndexNSGFlat, IndexNSGPQ, IndexNSGSQ
 from steep.faiss._idmap import IndexIDMap, IndexIDMap2
@@ -34,6 +35,7 @@ from steep.faiss._ivf_kinds import (
 from steep.faiss._pretransform import IndexPreTransform
 from steep.faiss._quantizers import ScalarQuantizer
 from steep.faiss._refine import IndexRefine, IndexRefineFlat
+from steep.faiss._refined import IndexIVFPQR
 from steep.faiss._transforms import (
     HadamardRotation,
     ITQTransform,
@@ -43,6 +45,7 @@ from steep.faiss._transforms import (
     RandomRotationMatrix,
     RemapDimensionsTransform,
 )
+from steep.faiss._two_layers import Index2Layer
 
 #: What a part becomes: a function of its match and of the dimension and metric.
 Rule = tuple[re.Pattern[str], Callable[..., Any]]
@@ -67,8 +70,7 @@ _REFUSED = [
     (r"MinMax(FP16)?", "row-wise scaling", "SQ8"),
     (r"SVS.*", "SVS indexes", "HNSW32"),
     (r"IMI\d+x\d+", "inverted multi-indexes", "IVFn_HNSW32"),
-    (r"Residual.*|RCQ.*", "two-layer indexes", "IVFn,PQM"),
-    (r"FlatDedup", "deduplicated lists", "Flat"),
+    (r"Residual.*|RCQ.*", "residual coarse quantizers", "IVFn,PQM"),
     (r"PQ\d+\+\d+(np)?", "refined product codes", "PQM, and Refine(PQN) at the end"),
 ]
 
@@ -185,6 +187,8 @@ def _core(d: int, parts: list[str], metric: int, whole: str) -> Any:
         return _graph(
             d, m[1], int(m[2] or 32), m[3] or (parts[1] if len(parts) == 2 else "Flat"), metric, whole
         )
+    if metric == METRIC_L2 and (m := re.fullmatch(r"Residual(\d+),PQ(\d+)(?:x(\d+))?", ",".join(parts))):
+        return Index2Layer(IndexFlatL2(d), int(m[1]), int(m[2]), int(m[3] or 8))
     if len(parts) == 1:
         return _codes(d, first, metric, whole)
     raise _refuse(first, whole)
@@ -206,9 +210,14 @@ def _ivf(d: int, nlist: int, coarse: tuple[Any, int], code: str, metric: int, wh
     index: Any
     if code == "Flat":
         index = IndexIVFFlat(quantizer, d, nlist, metric)
+    elif code == "FlatDedup":
+        index = IndexIVFFlatDedup(quantizer, d, nlist, metric)
     elif m := re.fullmatch(r"PQ(\d+)x4fs(r?)(?:_(\d+))?", code):
         index = IndexIVFPQFastScan(quantizer, d, nlist, int(m[1]), 4, metric, int(m[3] or 32))
         index.by_residual = bool(m[2])
+    elif metric == METRIC_L2 and (m := re.fullmatch(r"PQ(\d+)\+(\d+)(np)?", code)):
+        index = IndexIVFPQR(quantizer, d, nlist, int(m[1]), 8, int(m[2]), 8)
+        index.do_polysemous_training = not m[3]
     elif m := re.fullmatch(r"PQ(\d+)(?:x(\d+))?(np)?", code):
         index = IndexIVFPQ(quantizer, d, nlist, int(m[1]), int(m[2] or 8), metric)
         index.do_polysemous_training = not m[3]

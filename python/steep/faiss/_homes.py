@@ -41,6 +41,9 @@ HOMES = {
     "_computers": """
         DistanceComputer FlatCodesDistanceComputer
     """,
+    "_dedup": """
+        IndexIVFFlatDedup
+    """,
     "_derived": """
         ReadOnlyInvertedLists SliceInvertedLists StopWordsInvertedLists VStackInvertedLists
     """,
@@ -111,6 +114,9 @@ HOMES = {
     "_noise": """
         IndexRandom
     """,
+    "_ondisk": """
+        OnDiskInvertedLists OnDiskOneList
+    """,
     "_parameters": """
         SearchParametersIVFPQ
         AutoTuneCriterion IVFPQSearchParameters IVFRaBitQSearchParameters IVFSQTurboQSearchParameters
@@ -135,9 +141,16 @@ HOMES = {
     "_refine": """
         IndexRefine IndexRefineFlat
     """,
+    "_refined": """
+        IndexIVFPQR
+    """,
     "_selectors": """
         IDSelector IDSelectorAll IDSelectorAnd IDSelectorArray IDSelectorBatch IDSelectorBitmap
         IDSelectorNot IDSelectorOr IDSelectorRange IDSelectorTranslated IDSelectorXOr PyCallbackIDSelector
+    """,
+    "_sharding": """
+        DefaultShardingFunction PyCallbackShardingFunction ShardingFunction shard_binary_ivf_index_centroids
+        shard_ivf_index_centroids
     """,
     "_shards": """
         IndexReplicas IndexShards IndexShardsIVF
@@ -162,5 +175,8 @@ HOMES = {
         CenteringTransform HadamardRotation ITQMatrix ITQTransform LinearTransform NormalizationTransform
         OPQMatrix PCAMatrix RandomRotationMatrix RemapDimensionsTransform VectorTransform
         downcast_VectorTransform
+    """,
+    "_two_layers": """
+        Index2Layer
     """,
 }

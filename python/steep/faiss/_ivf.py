@@ -30,7 +30,7 @@ from steep.faiss._codes import ALL_CODES, asked
 from steep.faiss._flat import IndexFlat, IndexFlatIP, IndexFlatL2
 from steep.faiss._kmeans import Clustering, ClusteringParameters
 from steep.faiss._list_numbers import ListNumbers
-from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists
+from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists, by_list
 from steep.faiss._pointers import put, rows
 from steep.faiss._simd import threads
 
@@ -238,10 +238,8 @@ class IndexIVF(ListNumbers, Index):
         numbers = np.arange(self._ntotal, self._ntotal + len(codes), dtype=np.int64) if ids is None else ids
         sizes = self.invlists._core.sizes()
         body = np.ascontiguousarray(codes[:, width:])
-        order = np.argsort(keys, kind="stable")
-        for some in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
-            if len(some):
-                self.invlists._core.append(int(keys[some[0]]), numbers[some], body[some])
+        for at, some in by_list(keys):
+            self.invlists._core.append(at, numbers[some], body[some])
         self.direct_map._added(keys, numbers, sizes)
         self._ntotal += len(codes)
 
@@ -377,11 +375,15 @@ class IndexIVF(ListNumbers, Index):
         """Distances, labels and places of what is found."""
         distances, places = self._search(x, k, params, places=True)
         labels = np.full(places.shape, -1, np.int64)
-        lists = places >> 32
-        for at in np.unique(lists[places >= 0]).tolist():
-            here = lists == at
-            labels[here] = self.invlists._core.ids(at)[places[here] & 0xFFFF_FFFF]
+        labels[places >= 0] = self._ids_at(places[places >= 0])
         return distances, labels, places
+
+    def _ids_at(self, places: Labels) -> Labels:
+        """The ids of the codes that are at places."""
+        ids = np.empty(len(places), np.int64)
+        for at, some in by_list(places >> 32):
+            ids[some] = self.invlists._core.ids(at)[places[some] & 0xFFFF_FFFF]
+        return ids
 
     def _search_and_reconstruct(self, x: Floats, k: int, params: Any) -> tuple[Floats, Labels, Floats]:
         distances, labels, places = self._places(x, k, params)
@@ -418,11 +420,12 @@ class IndexIVF(ListNumbers, Index):
 
     def _at(self, places: Labels) -> Floats:
         """The vectors whose codes are at places."""
-        core = self.invlists._core
-        lists = places >> 32
-        at = zip(lists.tolist(), (places & 0xFFFF_FFFF).tolist(), strict=True)
-        codes = [core.codes(number, offset, offset + 1) for number, offset in at]
-        vectors = self._codec().decode(np.concatenate(codes)) if codes else np.empty((0, self.d), np.float32)
+        lists, codes = places >> 32, np.empty((len(places), self.code_size), np.uint8)
+        for at, some in by_list(lists):
+            offsets = places[some] & 0xFFFF_FFFF
+            first = int(offsets.min())
+            codes[some] = self.invlists._core.codes(at, first, int(offsets.max()) + 1)[offsets - first]
+        vectors = self._codec().decode(codes) if len(codes) else np.empty((0, self.d), np.float32)
         return vectors + self._some_centers(lists) if self.by_residual else vectors
 
     def _some_centers(self, lists: Labels) -> Floats:
@@ -434,15 +437,11 @@ class IndexIVF(ListNumbers, Index):
     def _reconstruct_n(self, n0: int, ni: int) -> Floats:
         # Faiss reads all lists, so no map is needed.
         vectors = np.zeros((ni, self.d), np.float32)
-        core = self.invlists._core
         for at in range(self.nlist):
-            ids = core.ids(at)
+            ids = self.invlists._core.ids(at)
             chosen = np.flatnonzero((ids >= n0) & (ids < n0 + ni))
             if len(chosen):
-                decoded = self._codec().decode(np.ascontiguousarray(core.codes(at, 0, len(ids))[chosen]))
-                if self.by_residual:
-                    decoded += self.quantizer.reconstruct(at)
-                vectors[ids[chosen] - n0] = decoded
+                vectors[ids[chosen] - n0] = self._at((at << 32) + chosen)
         return vectors
 
     def reconstruct_from_offset(self, list_no: int, offset: int, recons: Any = None) -> Any:

@@ -1,6 +1,6 @@
 """What do scripts see of inverted lists? `InvertedLists` over the core's lists, and where each id is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -388,6 +388,14 @@ class DirectMap(Sealed):
             _array=np.array(record["array"], np.int64),
             _table=dict(places),
         )
+
+
+def by_list(lists: Labels) -> Iterator[tuple[int, Labels]]:
+    """Each list that is among numbers of lists, and where among them it is."""
+    order = np.argsort(lists, kind="stable")
+    for some in np.split(order, np.flatnonzero(np.diff(lists[order])) + 1):
+        if len(some):
+            yield int(lists[some[0]]), some
 
 
 def residuals(x: Floats, centers: Floats, keys: Labels) -> Floats:
