@@ -98,6 +98,8 @@ from steep.faiss._binary import hammings_knn_hc as hammings_knn_hc
 from steep.faiss._binary import hammings_knn_mc as hammings_knn_mc
 from steep.faiss._binary import match_hamming_thres as match_hamming_thres
 from steep.faiss._binary import real_to_binary as real_to_binary
+from steep.faiss._binary_shards import IndexBinaryReplicas as IndexBinaryReplicas
+from steep.faiss._binary_shards import IndexBinaryShards as IndexBinaryShards
 from steep.faiss._bitstring import BitstringReader as BitstringReader
 from steep.faiss._bitstring import BitstringWriter as BitstringWriter
 from steep.faiss._codes import IndexFlatCodes as IndexFlatCodes
