@@ -164,7 +164,6 @@ from steep.faiss._graphs import IndexHNSWCagra as IndexHNSWCagra
 from steep.faiss._graphs import IndexHNSWFlat as IndexHNSWFlat
 from steep.faiss._graphs import IndexHNSWFlatPanorama as IndexHNSWFlatPanorama
 from steep.faiss._graphs import IndexHNSWPQ as IndexHNSWPQ
-from steep.faiss._graphs import IndexHNSWRaBitQ as IndexHNSWRaBitQ
 from steep.faiss._graphs import IndexHNSWSQ as IndexHNSWSQ
 from steep.faiss._graphs import IndexNSG as IndexNSG
 from steep.faiss._graphs import IndexNSGFlat as IndexNSGFlat
@@ -173,6 +172,7 @@ from steep.faiss._graphs import IndexNSGSQ as IndexNSGSQ
 from steep.faiss._hnsw import HNSW as HNSW
 from steep.faiss._hnsw import NSG as NSG
 from steep.faiss._hnsw import VisitedTable as VisitedTable
+from steep.faiss._hnsw_rabitq import IndexHNSWRaBitQ as IndexHNSWRaBitQ
 from steep.faiss._idmap import IndexIDMap as IndexIDMap
 from steep.faiss._idmap import IndexIDMap2 as IndexIDMap2
 from steep.faiss._io import IO_FLAG_MMAP as IO_FLAG_MMAP

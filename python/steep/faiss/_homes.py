@@ -64,10 +64,13 @@ HOMES = {
     """,
     "_graphs": """
         IndexHNSW IndexHNSW2Level IndexHNSWCagra IndexHNSWFlat IndexHNSWFlatPanorama IndexHNSWPQ
-        IndexHNSWRaBitQ IndexHNSWSQ IndexNSG IndexNSGFlat IndexNSGPQ IndexNSGSQ
+        IndexHNSWSQ IndexNSG IndexNSGFlat IndexNSGPQ IndexNSGSQ
     """,
     "_hnsw": """
         HNSW NSG VisitedTable
+    """,
+    "_hnsw_rabitq": """
+        IndexHNSWRaBitQ
     """,
     "_idmap": """
         IndexIDMap IndexIDMap2

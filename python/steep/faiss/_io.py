@@ -49,6 +49,7 @@ CLASSES = {
     "IHNf": "IndexHNSWFlat",
     "IHNs": "IndexHNSWSQ",
     "IHNp": "IndexHNSWPQ",
+    "IHNr": "IndexHNSWRaBitQ",
     "INSf": "IndexNSGFlat",
     "INSs": "IndexNSGSQ",
     "INSp": "IndexNSGPQ",
