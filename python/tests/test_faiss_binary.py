@@ -284,6 +284,57 @@ def test_bad_input_raises_the_same(call, rng):
     assert raised[0] is raised[1]
 
 
+def test_shards_answer_as_one_index(rng):
+    xb, xq = rows(rng, NB), rows(rng, NQ)
+    whole = flat(ours)
+    whole.add(xb)
+    parts = [[flat(module) for _ in range(3)] for module in (ours, faiss)]
+    a, b = ours.IndexBinaryShards(D), faiss.IndexBinaryShards(D)
+    for index, module, some in zip((a, b), (ours, faiss), parts, strict=True):
+        for part in some:
+            index.add_shard(part)
+        index.add(xb)
+        assert (index.count(), index.ntotal, index.code_size) == (3, NB, D // 8)
+        with pytest.raises(RuntimeError, match="no sense"):
+            index.add_with_ids(xb, np.arange(NB))
+        with pytest.raises(RuntimeError, match="dimension"):
+            index.add_shard(flat(module, 2 * D))
+    for k in (1, 10, NB + 3):
+        same(a.search(xq, k), b.search(xq, k))
+        same(a.search(xq, k), whole.search(xq, k))
+
+
+def test_shards_with_ids_of_their_own(rng):
+    xb, xq = rows(rng, NB), rows(rng, NQ)
+    ids = rng.permutation(10 * NB)[:NB].astype(np.int64)
+    shards = ours.IndexBinaryShards(D, False, False)
+    for _ in range(2):
+        shards.addIndex(ours.IndexBinaryIDMap(flat(ours)))
+    shards.add_with_ids(xb, ids)
+    whole = ours.IndexBinaryIDMap(flat(ours))
+    whole.add_with_ids(xb, ids)
+    same(shards.search(xq, 10), whole.search(xq, 10))
+    shards.reset()
+    assert (shards.search(xq, 2)[1] == -1).all()
+
+
+def test_replicas_hold_all_vectors_each(rng):
+    xb, xq = rows(rng, NB), rows(rng, NQ)
+    replicas, copies = ours.IndexBinaryReplicas(), [flat(ours), flat(ours)]
+    for one in copies:
+        replicas.add_replica(one)
+    replicas.add(xb)
+    assert [one.ntotal for one in (*copies, replicas)] == [NB] * 3
+    assert (replicas.d, replicas.code_size) == (D, D // 8)
+    for found, expected in zip(replicas.search(xq, 7), copies[1].search(xq, 7), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(replicas.reconstruct_n(3, 5), xb[3:8])
+    replicas.remove_replica(copies[0])
+    assert replicas.count() == 1
+    with pytest.raises(RuntimeError, match="serialize"):
+        ours.serialize_index_binary(replicas)
+
+
 def test_functions_on_pointers(rng):
     a, b = rows(rng, 30), rows(rng, 50)
     size = D // 8

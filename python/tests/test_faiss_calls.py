@@ -172,6 +172,49 @@ def test_shards_without_a_dimension_are_of_two_booleans(x):
     np.testing.assert_array_equal(found[1], found[0])
 
 
+@pytest.mark.parametrize("bits", [1, 3])
+def test_fast_scan_of_rabitq_codes_rounds_queries_as_what_it_was_made_of(x, bits):
+    flat, coarse = ours.IndexRaBitQ(D, 1, bits), ours.IndexFlatL2(D)
+    lists = ours.IndexIVFRaBitQ(coarse, D, 4, 1, True, bits)
+    for index in (flat, lists):
+        index.qb = 2
+        index.train(x)
+        index.add(x)
+    flat.centered = True
+    for index, fast in (
+        (flat, ours.IndexRaBitQFastScan(flat)),
+        (lists, ours.IndexIVFRaBitQFastScan(lists)),
+    ):
+        assert fast.qb == 2
+        for found, expected in zip(fast.search(x[:9], 5), index.search(x[:9], 5), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+def test_signs_tell_how_far_two_rabitq_codes_are(x, bits):
+    told = []
+    for module in (theirs, ours):
+        index = module.IndexRaBitQ(D - 3, 1, bits)
+        rows = np.concatenate([x[:50, 3:], x[:50, 3:].mean(0, keepdims=True)])
+        index.train(x[:50, 3:])
+        index.add(rows)
+        between = index.get_FlatCodesDistanceComputer()
+        told.append([between.symmetric_dis(i, j) for i, j in ((0, 1), (7, 2), (4, 4), (50, 3))])
+        other = module.IndexRaBitQ(D, 0, bits)
+        other.train(x)
+        other.add(x)
+        with pytest.raises(RuntimeError, match="only L2"):
+            other.get_FlatCodesDistanceComputer().symmetric_dis(0, 1)
+    np.testing.assert_allclose(told[1], told[0], 1e-5)
+
+
+def test_quantizers_take_attributes_that_programs_give_them():
+    for module in (theirs, ours):
+        quantizer = module.ProductQuantizer(D, 4, 8)
+        quantizer.is_trained = quantizer.note = True
+        assert quantizer.is_trained
+
+
 def test_selectors_that_are_translated_already(x):
     index = ours.IndexIDMap(ours.IndexFlatL2(D))
     index.add_with_ids(x, np.arange(400) * 3 + 1)

@@ -4,8 +4,10 @@ import faiss as real
 import numpy as np
 import pytest
 from steep import _steep
+from steep.faiss import _factory as factory
 from steep.faiss import _graphs as ours
-from steep.faiss._hnsw import VisitedTable
+from steep.faiss._hnsw import HNSW, VisitedTable
+from steep.faiss._hnsw_rabitq import IndexHNSWRaBitQ
 from steep.faiss._selectors import IDSelectorBatch, IDSelectorNot, IDSelectorRange
 
 L2, IP = real.METRIC_L2, real.METRIC_INNER_PRODUCT
@@ -168,6 +170,50 @@ def test_our_graph_serves_faiss_and_finds_no_less(metric, n, M):
         mine = index.search(q, 10)
         assert recall(mine[1], truth) >= recall(theirs.search(q, 10)[1], truth) - 0.015
         assert_same(mine, borrowed.search(q, 10))
+
+
+@pytest.mark.parametrize("bits", [1, 3, 7])
+def test_a_graph_over_rabitq_codes_finds_no_less_than_faiss(bits):
+    x, q = vectors(1500, 32, 3), vectors(200, 32, 4)
+    truth = real.knn(q, x, 10)[1]
+    found = []
+    for kind, module in ((real.IndexHNSWRaBitQ, real), (IndexHNSWRaBitQ, factory)):
+        assert isinstance(module.index_factory(32, f"HNSW12,RaBitQ{bits}"), kind)
+        index = kind(32, 12, bits, L2)
+        assert not index.is_trained
+        with pytest.raises(RuntimeError):
+            index.add(x)
+        index.train(x)
+        index.add(x)
+        index.hnsw.efSearch = 64
+        found.append(recall(index.search(q, 10)[1], truth))
+        assert index.hnsw.search_method == (HNSW.SM_RABITQ if bits > 1 else HNSW.SM_DEFAULT)
+        index.hnsw.search_bounded_queue = False
+        if bits > 1:
+            with pytest.raises(RuntimeError, match="bounded_queue"):
+                index.search(q, 10)
+        else:
+            index.search(q, 10)
+        for metric, wide in ((IP, 1), (L2, 0), (L2, 10)):
+            with pytest.raises(RuntimeError):
+                kind(32, 12, wide, metric)
+    assert found[1] >= found[0] - 0.02
+
+
+def test_distances_of_a_graph_over_rabitq_codes_are_those_of_its_codes():
+    x, q = vectors(400, 24, 5), vectors(20, 24, 6)
+    index = IndexHNSWRaBitQ(24, 16, 5)
+    index.train(x)
+    index.add(x)
+    index.hnsw.efSearch = 400
+    assert_same(index.search(q, 10), index.storage.search(q, 10))
+    record = index.to_record()
+    again = IndexHNSWRaBitQ.from_record(record)
+    assert (record["fourcc"], record["staged"], again.hnsw.search_method) == ("IHNr", True, HNSW.SM_RABITQ)
+    assert_same(again.search(q, 10), index.search(q, 10))
+    index.storage = ours.IndexFlatL2(24)
+    with pytest.raises(RuntimeError, match="IndexRaBitQ storage"):
+        index.to_record()
 
 
 @pytest.mark.parametrize("n", [700, 3000])

@@ -98,6 +98,8 @@ from steep.faiss._binary import hammings_knn_hc as hammings_knn_hc
 from steep.faiss._binary import hammings_knn_mc as hammings_knn_mc
 from steep.faiss._binary import match_hamming_thres as match_hamming_thres
 from steep.faiss._binary import real_to_binary as real_to_binary
+from steep.faiss._binary_shards import IndexBinaryReplicas as IndexBinaryReplicas
+from steep.faiss._binary_shards import IndexBinaryShards as IndexBinaryShards
 from steep.faiss._bitstring import BitstringReader as BitstringReader
 from steep.faiss._bitstring import BitstringWriter as BitstringWriter
 from steep.faiss._codes import IndexFlatCodes as IndexFlatCodes
@@ -163,7 +165,6 @@ from steep.faiss._graphs import IndexHNSWCagra as IndexHNSWCagra
 from steep.faiss._graphs import IndexHNSWFlat as IndexHNSWFlat
 from steep.faiss._graphs import IndexHNSWFlatPanorama as IndexHNSWFlatPanorama
 from steep.faiss._graphs import IndexHNSWPQ as IndexHNSWPQ
-from steep.faiss._graphs import IndexHNSWRaBitQ as IndexHNSWRaBitQ
 from steep.faiss._graphs import IndexHNSWSQ as IndexHNSWSQ
 from steep.faiss._graphs import IndexNSG as IndexNSG
 from steep.faiss._graphs import IndexNSGFlat as IndexNSGFlat
@@ -172,6 +173,7 @@ from steep.faiss._graphs import IndexNSGSQ as IndexNSGSQ
 from steep.faiss._hnsw import HNSW as HNSW
 from steep.faiss._hnsw import NSG as NSG
 from steep.faiss._hnsw import VisitedTable as VisitedTable
+from steep.faiss._hnsw_rabitq import IndexHNSWRaBitQ as IndexHNSWRaBitQ
 from steep.faiss._idmap import IndexIDMap as IndexIDMap
 from steep.faiss._idmap import IndexIDMap2 as IndexIDMap2
 from steep.faiss._io import IO_FLAG_MMAP as IO_FLAG_MMAP

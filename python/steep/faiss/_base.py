@@ -115,7 +115,14 @@ def selected(params: Any, ids: Callable[[], Labels]) -> _steep.Selector | None:
     return None if sel is None else core_selector(sel, ids)
 
 
-class Sealed(Owned):
+class Open(Owned):
+    """Objects that begin with some attributes and take any: programs set `is_trained` of a quantizer, say."""
+
+    def _begin(self, **attributes: Any) -> None:
+        self.__dict__.update(attributes)
+
+
+class Sealed(Open):
     """Objects whose attributes are those that they begin with: one misspelt is an error, not a lost wish."""
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -126,9 +133,6 @@ class Sealed(Owned):
         ):
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'.")
         object.__setattr__(self, name, value)
-
-    def _begin(self, **attributes: Any) -> None:
-        self.__dict__.update(attributes)
 
 
 class Index(Pointers, Sealed):

@@ -264,6 +264,10 @@ class IndexBinary(Sealed):
     def _numbers(self) -> Labels:
         return np.arange(self.ntotal, dtype=np.int64)
 
+    def to_record(self) -> dict[str, Any]:
+        """What a file holds of the index."""
+        raise RuntimeError(f"don't know how to serialize this type of index: {type(self).__name__}")
+
     def _header(self) -> dict[str, Any]:
         return {
             "fourcc": self.fourcc,

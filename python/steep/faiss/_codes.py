@@ -427,6 +427,14 @@ class IndexRaBitQ(IndexFlatCodes):
         self._begin(_center=x.mean(0, dtype=np.float64).astype(np.float32), is_trained=True)
         self.rabitq.train(x)
 
+    def get_FlatCodesDistanceComputer(self) -> Any:
+        """What tells how far single codes are from a query."""
+        from steep.faiss._computers import RaBitQDistanceComputer
+
+        return RaBitQDistanceComputer(self)
+
+    get_distance_computer = get_FlatCodesDistanceComputer
+
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the index."""
         fourcc = "Ixrq" if self.rabitq.nb_bits == 1 else "Ixrr"
@@ -461,6 +469,7 @@ class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
         self._begin(qb=8)
         if orig is not None:
             self._begin(rabitq=orig.rabitq, _center=orig._center, is_trained=orig.is_trained)
+            self._begin(qb=orig.qb, centered=orig.centered)
             self._append(orig._all())
 
     def _pack(self, codes: Codes) -> Codes:

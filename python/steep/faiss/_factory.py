@@ -22,6 +22,7 @@ from steep.faiss._codes import (
 from steep.faiss._dedup import IndexIVFFlatDedup
 from steep.faiss._flat import IndexFlat, IndexFlatIP, IndexFlatL2
 from steep.faiss._graphs import IndexHNSWFlat, IndexHNSWPQ, IndexHNSWSQ, IndexNSGFlat, IndexNSGPQ, IndexNSGSQ
+from steep.faiss._hnsw_rabitq import IndexHNSWRaBitQ
 from steep.faiss._idmap import IndexIDMap, IndexIDMap2
 from steep.faiss._ivf import IndexIVF
 from steep.faiss._ivf_kinds import (
@@ -243,6 +244,8 @@ def _graph(d: int, kind: str, degree: int, code: str, metric: int, whole: str) -
             return IndexHNSWPQ(d, int(m[1]), degree, int(m[2] or 8), metric)
         if (m := re.fullmatch(r"SQ(\w+)", code)) and m[1] in _SQ:
             return IndexHNSWSQ(d, _SQ[m[1]], degree, metric)
+        if m := re.fullmatch(r"RaBitQ([1-9])?", code):
+            return IndexHNSWRaBitQ(d, degree, int(m[1] or 1), metric)
     else:
         if m := re.fullmatch(r"PQ(\d+)(?:x(\d+))?(np)?", code):
             index = IndexNSGPQ(d, int(m[1]), degree, int(m[2] or 8))

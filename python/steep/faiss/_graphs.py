@@ -402,7 +402,6 @@ IndexHNSW2Level: type[Any] = _unavailable(
 )
 IndexHNSWCagra: type[Any] = _unavailable("IndexHNSWCagra", "IndexHNSWFlat")
 IndexHNSWFlatPanorama: type[Any] = _unavailable("IndexHNSWFlatPanorama", "IndexHNSWFlat")
-IndexHNSWRaBitQ: type[Any] = _unavailable("IndexHNSWRaBitQ", "IndexHNSWSQ or IndexRaBitQ")
 
 
 class IndexNSG(IndexGraph):

@@ -32,6 +32,9 @@ HOMES = {
         fvec2bitvec fvecs2bitvecs generalized_hamming_64 generalized_hammings_knn_hc hamming_count_thres
         hammings hammings_knn hammings_knn_hc hammings_knn_mc match_hamming_thres real_to_binary
     """,
+    "_binary_shards": """
+        IndexBinaryReplicas IndexBinaryShards
+    """,
     "_bitstring": """
         BitstringReader BitstringWriter
     """,
@@ -64,10 +67,13 @@ HOMES = {
     """,
     "_graphs": """
         IndexHNSW IndexHNSW2Level IndexHNSWCagra IndexHNSWFlat IndexHNSWFlatPanorama IndexHNSWPQ
-        IndexHNSWRaBitQ IndexHNSWSQ IndexNSG IndexNSGFlat IndexNSGPQ IndexNSGSQ
+        IndexHNSWSQ IndexNSG IndexNSGFlat IndexNSGPQ IndexNSGSQ
     """,
     "_hnsw": """
         HNSW NSG VisitedTable
+    """,
+    "_hnsw_rabitq": """
+        IndexHNSWRaBitQ
     """,
     "_idmap": """
         IndexIDMap IndexIDMap2

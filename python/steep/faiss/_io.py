@@ -53,6 +53,7 @@ CLASSES = {
     "IHNf": "IndexHNSWFlat",
     "IHNs": "IndexHNSWSQ",
     "IHNp": "IndexHNSWPQ",
+    "IHNr": "IndexHNSWRaBitQ",
     "INSf": "IndexNSGFlat",
     "INSs": "IndexNSGSQ",
     "INSp": "IndexNSGPQ",

@@ -364,6 +364,7 @@ class IndexIVFRaBitQFastScan(IndexIVFFastScan, IndexIVFRaBitQ):
             self._begin(
                 rabitq=orig.rabitq, is_trained=orig.is_trained, nprobe=orig.nprobe, _ntotal=orig.ntotal
             )
+            self._begin(qb=orig.qb)
             self.invlists._fill(orig.invlists.to_record())
 
     def _pack(self, codes: Codes) -> Codes:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from steep import _steep
 from steep.faiss._arrays import Float32Vector, Pointer, pointed
-from steep.faiss._base import METRIC_INNER_PRODUCT, METRIC_L2, Codes, Floats, Sealed, native_metric, require
+from steep.faiss._base import METRIC_INNER_PRODUCT, METRIC_L2, Codes, Floats, Open, native_metric, require
 from steep.faiss._scalar_types import ScalarTypes
 from steep.faiss._simd import threads
 
@@ -28,7 +28,7 @@ def _size(name: str, value: Any) -> int:
     return int(value)  # pyright: ignore[reportUnknownArgumentType]
 
 
-class Quantizer(Sealed):
+class Quantizer(Open):
     """Vectors in, codes out.
 
     Attributes

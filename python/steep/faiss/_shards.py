@@ -105,14 +105,17 @@ class IndexShards(_Several):
         from steep.faiss._tables import merge_knn_results
 
         require(self._parts, "there is an index")
-        found = self._answers(x, k, params)
+        most = is_similarity(self.metric_type)
+        distances, labels = merge_knn_results(*self._stacked(self._answers(x, k, params)), keep_max=most)
+        distances[labels < 0] = -np.inf if most else np.inf
+        return distances, labels
+
+    def _stacked(self, found: list[tuple[Any, Labels]]) -> tuple[Any, Labels]:
+        """The parts' results above each other, by labels of the whole."""
         distances, labels = np.stack([d for d, _ in found]), np.stack([i for _, i in found])
         if self.successive_ids:
             first = np.cumsum([0] + [part.ntotal for part in self._parts[:-1]])
             labels = np.where(labels >= 0, labels + first[:, None, None], -1)
-        most = is_similarity(self.metric_type)
-        distances, labels = merge_knn_results(distances, labels, keep_max=most)
-        distances[labels < 0] = -np.inf if most else np.inf
         return distances, labels
 
 

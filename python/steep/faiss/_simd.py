@@ -242,7 +242,7 @@ class Stats:
         *("nq", "nlist", "ndis", "nheap_updates", "quantization_time", "search_time"),
         *("n1", "n2", "n3", "nhops", "ncode", "n_hamming_pass", "nrefine", "search_cycles"),
         *("refine_cycles", "n_dis", "nlists", "bissect_cycles", "compress_cycles"),
-        *("total_dims", "total_dims_scanned", "ratio_dims_scanned"),
+        *("total_dims", "total_dims_scanned", "ratio_dims_scanned", "n_1bit", "n_refine"),
     ]
 
     nq: int
