@@ -12,6 +12,8 @@ ENGINES: dict[str, tuple[str, str, dict]] = {
     "steep-flat-f32": ("steep", "Steep", {"spec": "flat", "keep_integers": False}),
     "steep-graph": ("steep", "Graph", {"degree": 32}),
     "steep-graph64": ("steep", "Graph", {"degree": 64}),
+    "steep-graph-sq8": ("steep", "Graph", {"degree": 32, "code": ",sq8"}),
+    "steep-graph-sq8-rerank": ("steep", "Graph", {"degree": 32, "code": ",sq8,rerank"}),
     "steep-ivf": ("steep", "Ivf", {"code": "rabitq4,rerank"}),
     "steep-ivf-x2": ("steep", "Ivf", {"code": "rabitq2,rerank", "lists": "ivfx2"}),
     "steep-ivf-sq8": ("steep", "Ivf", {"code": "sq8"}),

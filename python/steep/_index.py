@@ -35,6 +35,8 @@ class Index:
         is approximate and faster the more vectors there are: it takes minutes rather than seconds to build,
         and `search` trades speed for recall by ef_search. "graph64" gives each vector 64 neighbours, a
         multiple of 32 up to 256, rather than 32: more memory, and a higher recall at equal ef_search.
+        "graph,sq8" is the small one: a byte a direction and 4 bytes a neighbour, no vectors, distances as
+        codes tell them; ",rerank", ",rerank-f16" and ",rerank-bf16" store vectors with it, for exact ones.
         "auto" is exact for few vectors, or where neighbours are hard to tell apart, and a graph where that
         answers sooner: some ten thousand embeddings and more.
 
@@ -352,9 +354,9 @@ def build(
         What is near: "l2", squared Euclidean distance; "ip", inner product; "cosine"; or another one for
         exact search, see `Index`: "hamming" takes each byte for eight bits.
     spec : str
-        How to search: "auto", "flat", "flat-raw", "graph" with or without a degree ("graph64"), "ivf" with or
-        without a number of lists and a code ("ivf4096,rabitq4"), or a code; transforms before it ("pca64,");
-        see `Index`.
+        How to search: "auto", "flat", "flat-raw", "graph" with or without a degree ("graph64") and ",sq8",
+        "ivf" with or without a number of lists and a code ("ivf4096,rabitq4"), or a code; transforms before
+        it ("pca64,"); see `Index`.
     ids : integers of shape (n,), optional
         Unique ids from 0 to 2**64 - 2; 0 to n - 1 by default.
     threads : int, optional

@@ -38,7 +38,7 @@ pub struct Arguments {
     #[arg(long, short, default_value = "l2", value_parser = super::metric, help = super::METRICS)]
     metric: Metric,
 
-    /// How to index, such as flat, flat-raw, graph, graph64, ivf, ivf4096,rabitq4 or pca64,graph; auto chooses
+    /// How to index, such as flat, flat-raw, graph, graph64, graph,sq8, ivf, ivf4096,rabitq4 or pca64,graph; auto chooses
     #[arg(long, short, default_value = "auto")]
     spec: Spec,
 

@@ -97,13 +97,6 @@ def strict_radius(metric: int, radius: float) -> float:
     return float(np.nextafter(edge, np.float32(-np.inf)))
 
 
-def in_turn(lims: Any, distances: Floats, labels: Labels) -> tuple[Any, Floats, Labels]:
-    """What a range search found, the nearest first, in the order in which a scan meets it: by number."""
-    queries = np.repeat(np.arange(len(lims) - 1), np.diff(lims).astype(np.int64))
-    order = np.argsort(queries * (labels.max(initial=0) + 1) + labels)
-    return lims, distances[order], labels[order]
-
-
 def core_selector(selector: IDSelector, ids: Callable[[], Labels]) -> _steep.Selector:
     """The core's form of a selector; `ids` lists all there are, for one that Python has to be asked about."""
     return _steep.Selector(spec(selector, ids))

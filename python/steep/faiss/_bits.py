@@ -20,7 +20,6 @@ from steep.faiss._base import (
     Labels,
     Sealed,
     core_selector,
-    in_turn,
     into,
     require,
     selected,
@@ -323,7 +322,7 @@ class IndexBinaryFlat(IndexBinary):
     def _range_search(self, x: Codes, radius: int, params: Any) -> tuple[Any, Floats, Labels]:
         sel = selected(params, self._numbers)
         lims, labels, distances = self._store.range_search(x, float(radius - 1), sel, threads())
-        return in_turn(lims, distances, labels)
+        return lims, distances, labels
 
     def _reconstruct(self, keys: Labels) -> Codes:
         require(((keys >= 0) & (keys < self.ntotal)).all(), "key >= 0 && key < ntotal")

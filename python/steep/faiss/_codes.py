@@ -19,7 +19,6 @@ from steep.faiss._base import (
     Labels,
     as_faiss,
     core_selector,
-    in_turn,
     native_metric,
     require,
     selected,
@@ -122,7 +121,7 @@ class IndexFlatCodes(Index):
         lims, labels, distances = self._store.range_search(
             self._codec(params), x, edge, self._asked(len(x), params)
         )
-        return in_turn(lims, as_faiss(self.metric_type, distances), labels)
+        return lims, as_faiss(self.metric_type, distances), labels
 
     def _reconstruct(self, keys: Labels) -> Floats:
         require(((keys >= 0) & (keys < self.ntotal)).all(), "key >= 0 && key < ntotal")

@@ -16,7 +16,6 @@ from steep.faiss._base import (
     METRIC_Lp,
     as_faiss,
     core_selector,
-    in_turn,
     native_metric,
     require,
     selected,
@@ -109,7 +108,7 @@ class IndexFlat(Index):
         lims, labels, distances = self._store.range_search(
             x, edge, selected(params, self._numbers), threads()
         )
-        return in_turn(lims, as_faiss(self.metric_type, distances), labels)
+        return lims, as_faiss(self.metric_type, distances), labels
 
     def _reconstruct(self, keys: Labels) -> Floats:
         require(((keys >= 0) & (keys < self.ntotal)).all(), "key >= 0 && key < ntotal")
