@@ -120,3 +120,25 @@ def test_a_graph_tells_its_parts(graph):
     assert graph.bytes["total"] == sum(graph.bytes.values()) - graph.bytes["total"]
     assert steep.build(X[:40], spec="graph64").spec == "graph64"
     assert steep.build(X[:40], spec="graph32").spec == "graph"
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+def test_a_graph_of_codes_alone_is_small_and_tells_distances_nearly(metric: str) -> None:
+    index, fast = steep.build(X, metric=metric, spec="graph,sq8"), steep.build(X, metric=metric, spec="graph")
+    assert index.spec == "graph,sq8"
+    assert index.bytes["vectors"] == 0
+    assert 2 * sum(index.bytes.values()) < sum(fast.bytes.values())
+    hits, true = index.search(Q, 10, ef_search=200), steep.ground_truth(X, Q, 10, metric)
+    assert steep.recall(hits.ids, true.ids) >= 0.95
+    spread = true.distances[:, 9] - true.distances[:, 0]
+    assert np.abs(hits.distances - true.distances).mean() <= 0.1 * spread.mean()
+    with pytest.raises(ValueError, match="rerank"):
+        index.search(Q, 10, rerank=20)
+
+
+def test_a_graph_of_codes_with_vectors_ranks_by_them() -> None:
+    index = steep.build(X, spec="graph,sq8,rerank")
+    hits, true = index.search(Q, 10, ef_search=400), steep.ground_truth(X, Q, 10)
+    assert steep.recall(hits.ids, true.ids) >= 0.99
+    same = hits.ids == true.ids
+    np.testing.assert_array_equal(hits.distances[same], true.distances[same])
