@@ -294,3 +294,52 @@ def test_bad_input_raises_what_faiss_raises(data, name):
             BAD[name](module, index, x)
         raised.append(caught.type)
     assert raised[1] is raised[0]
+
+
+@pytest.mark.parametrize(
+    ("description", "kinds"),
+    [
+        ("IDMap,SQ8,RFlat", ["IndexIDMap", "IndexRefineFlat", "IndexScalarQuantizer"]),
+        ("SQ8,RFlat,IDMap2", ["IndexIDMap2", "IndexRefineFlat", "IndexScalarQuantizer"]),
+        ("IDMap,Flat,Refine(SQ8)", ["IndexIDMap", "IndexRefine", "IndexFlat"]),
+        ("MinMax,SQ8,RFlat", ["IndexRefineFlat", "IndexRowwiseMinMax", "IndexScalarQuantizer"]),
+        ("PCA8,MinMaxFP16,SQ8", ["IndexPreTransform", "IndexRowwiseMinMaxFP16", "IndexScalarQuantizer"]),
+        ("IDMap,Residual16,PQ4", ["IndexIDMap", "Index2Layer"]),
+    ],
+)
+def test_a_description_is_read_from_the_outside_to_the_inside_as_in_faiss(description, kinds):
+    for library in (ours, theirs):
+        index, found = library.index_factory(D, description), []
+        outer = index
+        while index is not None:
+            found.append(type(index).__name__.replace("FlatL2", "Flat"))
+            inner = getattr(index, "index", None) or getattr(index, "base_index", None)
+            index = inner and library.downcast_index(inner)
+        assert found == kinds, outer
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_row_wise_ranges_and_codes_are_faiss_s_byte_for_byte(data, half):
+    x = np.concatenate([data[0][:500], np.full((1, D), 0.25, np.float32), data[0][500:600] * 1e3])
+    name = "MinMaxFP16" if half else "MinMax"
+    index, mine = theirs.index_factory(D, f"{name},SQ8"), ours.index_factory(D, f"{name},SQ8")
+    for each in (index, mine):
+        each.train(x)
+    codes = index.sa_encode(x)
+    np.testing.assert_array_equal(mine.sa_encode(x), codes)
+    small = 2e-7 * np.abs(x).max()
+    np.testing.assert_allclose(mine.sa_decode(codes), index.sa_decode(codes), rtol=1e-5, atol=small)
+    for call in (lambda i: i.add(x), lambda i: i.search(x, 3), lambda i: i.reset()):
+        for each in (index, mine):
+            with pytest.raises(RuntimeError, match="not implemented"):
+                call(each)
+
+
+def test_training_in_place_learns_the_same_and_gives_the_vectors_back(data):
+    x = data[0][:500].copy()
+    plain, mine = ours.index_factory(D, "MinMax,SQ4"), ours.index_factory(D, "MinMax,SQ4")
+    plain.train(x)
+    given = x.copy()
+    mine.train_inplace(given)
+    np.testing.assert_array_equal(mine.sa_encode(x), plain.sa_encode(x))
+    np.testing.assert_allclose(given, x, rtol=1e-4, atol=1e-5)

@@ -37,6 +37,7 @@ from steep.faiss._pretransform import IndexPreTransform
 from steep.faiss._quantizers import ScalarQuantizer
 from steep.faiss._refine import IndexRefine, IndexRefineFlat
 from steep.faiss._refined import IndexIVFPQR
+from steep.faiss._rowwise import IndexRowwiseMinMax, IndexRowwiseMinMaxFP16
 from steep.faiss._transforms import (
     HadamardRotation,
     ITQTransform,
@@ -68,7 +69,6 @@ _REFUSED = [
     (r"LSH\d*r?t?", "binary hashes of floats", "RaBitQ"),
     (r"EDEN\d*.*|SQtq\d.*|TQ.*", "EDEN and TurboQuant codes", "RaBitQ1 … RaBitQ9 or SQ4, SQ8"),
     (r".*Panorama.*", "Panorama layouts", "the same string without it"),
-    (r"MinMax(FP16)?", "row-wise scaling", "SQ8"),
     (r"SVS.*", "SVS indexes", "HNSW32"),
     (r"IMI\d+x\d+", "inverted multi-indexes", "IVFn_HNSW32"),
     (r"Residual.*|RCQ.*", "residual coarse quantizers", "IVFn,PQM"),
@@ -137,15 +137,16 @@ def _refuse(part: str, whole: str) -> RuntimeError:
 
 def _index(d: int, text: str, metric: int, whole: str) -> Any:
     parts = _parts(text)
+    # Ids are outermost: what is refined, and is refined by, has them in common.
+    for at, rest in ((0, parts[1:]), (-1, parts[:-1])):
+        if parts[at] in ("IDMap", "IDMap2") and rest:
+            kind = IndexIDMap if parts[at] == "IDMap" else IndexIDMap2
+            return kind(_index(d, ",".join(rest), metric, whole))
     if len(parts) > 1 and parts[-1] == "RFlat":
         return IndexRefineFlat(_index(d, ",".join(parts[:-1]), metric, whole))
     if len(parts) > 1 and (refine := re.fullmatch(r"Refine\((.+)\)", parts[-1])):
         base = _index(d, ",".join(parts[:-1]), metric, whole)
         return IndexRefine(base, _index(d, refine[1], metric, whole))
-    for at, rest in ((0, parts[1:]), (-1, parts[:-1])):
-        if parts[at] in ("IDMap", "IDMap2") and rest:
-            kind = IndexIDMap if parts[at] == "IDMap" else IndexIDMap2
-            return kind(_index(d, ",".join(rest), metric, whole))
     links: list[Any] = []
     at, width = 0, d
     while at < len(parts) - 1 and (link := _transform(parts[at], width)) is not None:
@@ -154,6 +155,9 @@ def _index(d: int, text: str, metric: int, whole: str) -> Any:
     rest = parts[at:]
     if links:
         return IndexPreTransform(*links, _index(width, ",".join(rest), metric, whole))
+    if parts[0] in ("MinMax", "MinMaxFP16") and len(parts) > 1:
+        codec = IndexRowwiseMinMax if parts[0] == "MinMax" else IndexRowwiseMinMaxFP16
+        return codec(_index(d, ",".join(rest[1:]), metric, whole))
     return _core(d, rest, metric, whole)
 
 

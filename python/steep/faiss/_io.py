@@ -60,6 +60,8 @@ CLASSES = {
     "IxMp": "IndexIDMap",
     "IxM2": "IndexIDMap2",
     "IxPT": "IndexPreTransform",
+    "IRMf": "IndexRowwiseMinMax",
+    "IRMh": "IndexRowwiseMinMaxFP16",
     "IBxF": "IndexBinaryFlat",
     "IBwF": "IndexBinaryIVF",
     "IBHf": "IndexBinaryHNSW",
