@@ -343,3 +343,43 @@ def test_training_in_place_learns_the_same_and_gives_the_vectors_back(data):
     mine.train_inplace(given)
     np.testing.assert_array_equal(mine.sa_encode(x), plain.sa_encode(x))
     np.testing.assert_allclose(given, x, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("threshold", ["global", "centroid", "centroid_half", "median"])
+def test_signs_along_waves_are_faiss_s_and_so_are_how_many_differ(data, threshold):
+    x, q = data
+    centers, found = x[::400] + 0.01, []
+    for library in (ours, theirs):
+        coarse = library.IndexFlatL2(D)
+        coarse.add(centers)
+        index = library.IndexIVFSpectralHash(coarse, D, len(centers), 11, 0.9)
+        index.threshold_type = getattr(index, f"Thresh_{threshold}")
+        index.train(x)
+        index.add(x)
+        index.nprobe = 3
+        lims, far, labels = index.range_search(q, 3.0)
+        order = np.lexsort((labels, np.repeat(np.arange(len(q)), np.diff(lims.astype(int)))))
+        found.append((index.sa_encode(x), index.search(q, 9)[0], lims, far[order], labels[order]))
+        with pytest.raises(RuntimeError):
+            index.reconstruct_n(0, 2)
+    # Waves end where coordinates of vectors lie, so that rounding may turn a bit.
+    (codes, nearest, *ranges), (their_codes, their_nearest, *their_ranges) = found
+    assert (codes != their_codes).mean() < 1e-3
+    if (codes == their_codes).all():
+        np.testing.assert_array_equal(nearest, their_nearest)
+        for got, expected in zip(ranges, their_ranges, strict=True):
+            np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    "description", ["IVF9,ITQ8,SH1.2", "IVF9,PCAR8,SH-1c", "IVF9,ITQ6,SHm", "IVF9,PCA6,SH"]
+)
+def test_descriptions_of_signs_are_read_as_in_faiss(description):
+    said = []
+    for library in (ours, theirs):
+        index = library.index_factory(D, description)
+        said.append((index.nbit, index.threshold_type, index.code_size, np.float32(index.period)))
+        said[-1] += (type(library.downcast_VectorTransform(index.vt)).__name__, bool(index.is_trained))
+    assert said[0] == said[1]
+    with pytest.raises(RuntimeError, match="could not parse"):
+        ours.index_factory(D, "IVF9,PQ4,SH")

@@ -361,6 +361,7 @@ from steep.faiss._simd import supported_instruction_sets as supported_instructio
 from steep.faiss._simd import swig_version as swig_version
 from steep.faiss._simd import to_simd_level as to_simd_level
 from steep.faiss._simd import to_string as to_string
+from steep.faiss._spectral import IndexIVFSpectralHash as IndexIVFSpectralHash
 from steep.faiss._tables import CMax_float_partition_fuzzy as CMax_float_partition_fuzzy
 from steep.faiss._tables import CMax_uint16_partition_fuzzy as CMax_uint16_partition_fuzzy
 from steep.faiss._tables import CMin_float_partition_fuzzy as CMin_float_partition_fuzzy

@@ -38,6 +38,7 @@ from steep.faiss._quantizers import ScalarQuantizer
 from steep.faiss._refine import IndexRefine, IndexRefineFlat
 from steep.faiss._refined import IndexIVFPQR
 from steep.faiss._rowwise import IndexRowwiseMinMax, IndexRowwiseMinMaxFP16
+from steep.faiss._spectral import IndexIVFSpectralHash
 from steep.faiss._transforms import (
     HadamardRotation,
     ITQTransform,
@@ -182,9 +183,11 @@ def _transform(part: str, d: int) -> Any:
 def _core(d: int, parts: list[str], metric: int, whole: str) -> Any:
     first = parts[0]
     if m := re.fullmatch(r"IVF(\d+)([kM]?)(?:_(HNSW|NSG)(\d*)(?:,Flat)?|\((.+)\))?", first):
+        nlist = int(m[1]) << {"": 0, "k": 10, "M": 20}[m[2]]
+        if len(parts) == 3 and (hashed := re.fullmatch(r"SH([-\d.e]+)?([gcm])?", parts[2])):
+            return _signs(d, nlist, _coarse(d, m, metric, whole), parts[1], hashed, whole)
         if len(parts) != 2:
             raise _unreadable(whole, f"one code after {first!r}")
-        nlist = int(m[1]) << {"": 0, "k": 10, "M": 20}[m[2]]
         return _ivf(d, nlist, _coarse(d, m, metric, whole), parts[1], metric, whole)
     if m := re.fullmatch(r"(HNSW|NSG)(\d*)(?:_(.+))?", first):
         if len(parts) > 2 or (len(parts) == 2 and m[3]):
@@ -238,6 +241,21 @@ def _ivf(d: int, nlist: int, coarse: tuple[Any, int], code: str, metric: int, wh
     index.own_fields = True
     made: IndexIVF = index
     return made
+
+
+def _signs(
+    d: int, nlist: int, coarse: tuple[Any, int], transform: str, m: re.Match[str], whole: str
+) -> IndexIVFSpectralHash:
+    if (vt := _transform(transform, d)) is None:
+        raise _unreadable(whole, f"{transform!r} before {m[0]!r} is no transform that is known here")
+    quantizer, alone = coarse
+    # Half of so long a wave is the sign.
+    period = float(m[1] or -1e10)
+    index = IndexIVFSpectralHash(quantizer, d, nlist, vt.d_out, period)
+    index.replace_vt(vt, True)
+    index.threshold_type = {"c": index.Thresh_centroid, "m": index.Thresh_median}.get(m[2], 0)
+    index.quantizer_trains_alone = alone
+    return index
 
 
 def _graph(d: int, kind: str, degree: int, code: str, metric: int, whole: str) -> Any:

@@ -179,6 +179,9 @@ HOMES = {
         getmillisecs omp_get_max_threads omp_set_num_threads supported_instruction_sets swig_version
         to_simd_level to_string
     """,
+    "_spectral": """
+        IndexIVFSpectralHash
+    """,
     "_tables": """
         CMax_float_partition_fuzzy CMax_uint16_partition_fuzzy CMin_float_partition_fuzzy
         CMin_uint16_partition_fuzzy CodeSet MapInt64ToInt64 MapLong2Long ResultHeap

@@ -50,6 +50,7 @@ CLASSES = {
     "IwPf": "IndexIVFPQFastScan",
     "Iwrn": "IndexIVFRaBitQFastScan",
     "Iwrf": "IndexIVFRaBitQFastScan",
+    "IwSh": "IndexIVFSpectralHash",
     "IHNf": "IndexHNSWFlat",
     "IHNs": "IndexHNSWSQ",
     "IHNp": "IndexHNSWPQ",
