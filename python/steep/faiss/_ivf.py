@@ -379,7 +379,8 @@ class IndexIVF(Index, Level1Quantizer):
         return vectors + self._some_centers(lists) if self.by_residual else vectors
 
     def _some_centers(self, lists: Labels) -> Floats:
-        return self.quantizer.reconstruct_batch(lists)
+        centers: Floats = self.quantizer.reconstruct_batch(lists)
+        return centers
 
     def _reconstruct(self, keys: Labels) -> Floats:
         return self._at(self.direct_map._get(keys))

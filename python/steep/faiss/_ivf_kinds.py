@@ -11,7 +11,7 @@ import numpy as np
 from steep import _steep
 from steep.faiss._arrays import pointed
 from steep.faiss._base import METRIC_INNER_PRODUCT, METRIC_L2, Codes, Floats, Index, Labels, require, selected
-from steep.faiss._codes import FastScan, sign_blocks, sign_rows
+from steep.faiss._codes import ALL_CODES, FastScan, sign_blocks, sign_rows
 from steep.faiss._flat import IndexFlat
 from steep.faiss._ivf import IndexIVF
 from steep.faiss._lists import BlockInvertedLists, DirectMap
@@ -89,12 +89,12 @@ class IndexIVFFlat(IndexIVF):
         return distances, labels
 
     def _range_preassigned(
-        self, x: Floats, radius: float, keys: Labels, coarse: Floats, max_codes: int, params: Any
+        self, x: Floats, radius: float, keys: Labels, coarse: Floats, params: Any
     ) -> tuple[Any, Floats, Labels]:
         if self.metric_type in (METRIC_INNER_PRODUCT, METRIC_L2):
-            return super()._range_preassigned(x, radius, keys, coarse, max_codes, params)
+            return super()._range_preassigned(x, radius, keys, coarse, params)
         sizes, distances, labels = [0], [np.empty(0, np.float32)], [np.empty(0, np.int64)]
-        for at, (names, vectors) in enumerate(self._inside(keys, max_codes, params)):
+        for at, (names, vectors) in enumerate(self._inside(keys, ALL_CODES, params)):
             _, far, found = vectors.range_search(x[at : at + 1], radius)
             sizes.append(len(found))
             distances.append(far)
@@ -106,16 +106,16 @@ class IndexIVFFlat(IndexIVF):
     ) -> Iterator[tuple[Labels, IndexFlat]]:
         """For each query the labels of what is in its lists, -1 behind them, and an index of the vectors."""
         core, selector = self.invlists._core, selected(params, self._numbers)
-        self._count(keys, max_codes)
+        self.invlists._count(keys, max_codes)
         for lists in keys.tolist():
             vectors = IndexFlat(self.d, self.metric_type, self.metric_arg)
             labels: list[Labels] = []
-            looked_at = 0
+            left = max_codes
             for number in lists:
-                if number < 0 or looked_at >= max_codes:
+                if number < 0 or not left:
                     continue
-                ids = core.ids(number)
-                looked_at += len(ids)
+                ids = core.ids(number)[:left]
+                left -= len(ids)
                 kept = np.arange(len(ids))
                 if selector is not None:
                     kept = kept[[selector.has(id) for id in ids.tolist()]]

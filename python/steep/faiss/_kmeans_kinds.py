@@ -159,7 +159,7 @@ def super_kmeans_assign_iteration(
     return n * k, ruled_out
 
 
-def _given(name: str, array: Any, kind: Any, shape: tuple[int | None, ...]) -> Any:
+def _given(name: str, array: Any, kind: Any, shape: tuple[int | None, ...]) -> tuple[int, ...]:
     """The shape of an array that is read, or written to, as it lies."""
     if array.dtype != kind:
         raise TypeError(f"{name} of {array.dtype}: expected {np.dtype(kind)}")
@@ -168,7 +168,8 @@ def _given(name: str, array: Any, kind: Any, shape: tuple[int | None, ...]) -> A
     )
     if not fits or not array.flags.c_contiguous:
         raise ValueError(f"{name} of shape {array.shape}: expected {shape}, C-contiguous")
-    return array.shape
+    found: tuple[int, ...] = array.shape
+    return found
 
 
 class Clustering1D(Clustering):

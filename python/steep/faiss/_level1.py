@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from steep.faiss._arrays import pointed
-from steep.faiss._base import METRIC_INNER_PRODUCT, Codes, Floats, Index, Labels, Sealed, require
+from steep.faiss._base import METRIC_INNER_PRODUCT, Codes, Floats, Labels, Sealed, require
 from steep.faiss._flat import IndexFlat, IndexFlatIP, IndexFlatL2
 from steep.faiss._kmeans import Clustering, ClusteringParameters
 
@@ -35,7 +35,7 @@ class Level1Quantizer(Sealed):
     clustering_index: Any
     cp: ClusteringParameters
 
-    def __init__(self, quantizer: Index, nlist: int) -> None:
+    def __init__(self, quantizer: Any, nlist: int) -> None:
         self._begin_level1(quantizer, nlist)
 
     def _begin_level1(self, quantizer: Any, nlist: int) -> None:

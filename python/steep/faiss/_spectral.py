@@ -120,17 +120,17 @@ class IndexIVFSpectralHash(IndexIVF):
         return distances, labels
 
     def _range_preassigned(
-        self, x: Floats, radius: float, keys: Labels, coarse: Floats, max_codes: int, params: Any
+        self, x: Floats, radius: float, keys: Labels, coarse: Floats, params: Any
     ) -> tuple[Any, Floats, Labels]:
         turned = self.vt.apply(x)
         if self.threshold_type == self.Thresh_global:
             bits = self._bits(turned, keys)
-            return super()._range_preassigned(bits, radius, keys, coarse, max_codes, params)
+            return super()._range_preassigned(bits, radius, keys, coarse, params)
         # Each list is asked apart, and what was found put together by query.
         queries = np.repeat(np.arange(len(x)), keys.shape[1])
         apart, far = np.ascontiguousarray(keys.reshape(-1, 1)), coarse.reshape(-1, 1)
         bits = self._bits(turned[queries], apart[:, 0])
-        lims, distances, labels = super()._range_preassigned(bits, radius, apart, far, max_codes, params)
+        lims, distances, labels = super()._range_preassigned(bits, radius, apart, far, params)
         return lims[:: keys.shape[1]], distances, labels
 
     def _at(self, places: Labels) -> Floats:
