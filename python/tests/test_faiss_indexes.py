@@ -294,3 +294,92 @@ def test_bad_input_raises_what_faiss_raises(data, name):
             BAD[name](module, index, x)
         raised.append(caught.type)
     assert raised[1] is raised[0]
+
+
+@pytest.mark.parametrize(
+    ("description", "kinds"),
+    [
+        ("IDMap,SQ8,RFlat", ["IndexIDMap", "IndexRefineFlat", "IndexScalarQuantizer"]),
+        ("SQ8,RFlat,IDMap2", ["IndexIDMap2", "IndexRefineFlat", "IndexScalarQuantizer"]),
+        ("IDMap,Flat,Refine(SQ8)", ["IndexIDMap", "IndexRefine", "IndexFlat"]),
+        ("MinMax,SQ8,RFlat", ["IndexRefineFlat", "IndexRowwiseMinMax", "IndexScalarQuantizer"]),
+        ("PCA8,MinMaxFP16,SQ8", ["IndexPreTransform", "IndexRowwiseMinMaxFP16", "IndexScalarQuantizer"]),
+        ("IDMap,Residual16,PQ4", ["IndexIDMap", "Index2Layer"]),
+    ],
+)
+def test_a_description_is_read_from_the_outside_to_the_inside_as_in_faiss(description, kinds):
+    for library in (ours, theirs):
+        index, found = library.index_factory(D, description), []
+        outer = index
+        while index is not None:
+            found.append(type(index).__name__.replace("FlatL2", "Flat"))
+            inner = getattr(index, "index", None) or getattr(index, "base_index", None)
+            index = inner and library.downcast_index(inner)
+        assert found == kinds, outer
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_row_wise_ranges_and_codes_are_faiss_s_byte_for_byte(data, half):
+    x = np.concatenate([data[0][:500], np.full((1, D), 0.25, np.float32), data[0][500:600] * 1e3])
+    name = "MinMaxFP16" if half else "MinMax"
+    index, mine = theirs.index_factory(D, f"{name},SQ8"), ours.index_factory(D, f"{name},SQ8")
+    for each in (index, mine):
+        each.train(x)
+    codes = index.sa_encode(x)
+    np.testing.assert_array_equal(mine.sa_encode(x), codes)
+    small = 2e-7 * np.abs(x).max()
+    np.testing.assert_allclose(mine.sa_decode(codes), index.sa_decode(codes), rtol=1e-5, atol=small)
+    for call in (lambda i: i.add(x), lambda i: i.search(x, 3), lambda i: i.reset()):
+        for each in (index, mine):
+            with pytest.raises(RuntimeError, match="not implemented"):
+                call(each)
+
+
+def test_training_in_place_learns_the_same_and_gives_the_vectors_back(data):
+    x = data[0][:500].copy()
+    plain, mine = ours.index_factory(D, "MinMax,SQ4"), ours.index_factory(D, "MinMax,SQ4")
+    plain.train(x)
+    given = x.copy()
+    mine.train_inplace(given)
+    np.testing.assert_array_equal(mine.sa_encode(x), plain.sa_encode(x))
+    np.testing.assert_allclose(given, x, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("threshold", ["global", "centroid", "centroid_half", "median"])
+def test_signs_along_waves_are_faiss_s_and_so_are_how_many_differ(data, threshold):
+    x, q = data
+    centers, found = x[::400] + 0.01, []
+    for library in (ours, theirs):
+        coarse = library.IndexFlatL2(D)
+        coarse.add(centers)
+        index = library.IndexIVFSpectralHash(coarse, D, len(centers), 11, 0.9)
+        index.threshold_type = getattr(index, f"Thresh_{threshold}")
+        index.train(x)
+        index.add(x)
+        index.nprobe = 3
+        lims, far, labels = index.range_search(q, 3.0)
+        order = np.lexsort((labels, np.repeat(np.arange(len(q)), np.diff(lims.astype(int)))))
+        found.append((index.sa_encode(x), index.search(q, 9)[0], lims, far[order], labels[order]))
+        with pytest.raises(RuntimeError):
+            index.reconstruct_n(0, 2)
+    # Waves end where coordinates of vectors lie, so that rounding may turn a bit.
+    (codes, nearest, *ranges), (their_codes, their_nearest, *their_ranges) = found
+    assert (codes != their_codes).mean() < 1e-3
+    if (codes == their_codes).all():
+        np.testing.assert_array_equal(nearest, their_nearest)
+        for got, expected in zip(ranges, their_ranges, strict=True):
+            np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    "description", ["IVF9,ITQ8,SH1.2", "IVF9,PCAR8,SH-1c", "IVF9,ITQ6,SHm", "IVF9,PCA6,SH"]
+)
+def test_descriptions_of_signs_are_read_as_in_faiss(description):
+    said = []
+    for library in (ours, theirs):
+        index = library.index_factory(D, description)
+        said.append((index.nbit, index.threshold_type, index.code_size, np.float32(index.period)))
+        said[-1] += (type(library.downcast_VectorTransform(index.vt)).__name__, bool(index.is_trained))
+    assert said[0] == said[1]
+    with pytest.raises(RuntimeError, match="could not parse"):
+        ours.index_factory(D, "IVF9,PQ4,SH")

@@ -146,3 +146,42 @@ def test_first_centroids_are_vectors_and_the_same_for_a_seed(method: int) -> Non
         chosen.append(centroids)
     np.testing.assert_array_equal(*chosen)
     assert faiss.knn(chosen[0], x, 1)[0].max() < 1e-4
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 0.1, 0.5, 0.9])
+def test_thresholds_of_first_coordinates_are_faisss(epsilon: float) -> None:
+    for d in (1, 16, 100):
+        mine = np.asarray(ours.precompute_ad_thresholds(d, epsilon))
+        theirs = faiss.vector_to_array(faiss.precompute_ad_thresholds(d, epsilon))
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("d", "k", "first"), [(32, 20, 8), (130, 40, 32)])
+@pytest.mark.parametrize("epsilon", [0.02, 0.5])
+def test_an_iteration_rules_out_and_assigns_what_faisss_does(
+    d: int, k: int, first: int, epsilon: float
+) -> None:
+    random = np.random.RandomState(d)
+    x, y = random.randn(300, d).astype(np.float32), random.randn(k, d).astype(np.float32)
+    results = []
+    for library in (ours, faiss):
+        tau, labels = np.full(300, 1e30, np.float32), np.zeros(300, np.int32)
+        expected = np.asarray(faiss.vector_to_array(faiss.precompute_ad_thresholds(d, epsilon)))
+        cp = library.SuperKMeansParameters()
+        counts = library.super_kmeans_assign_iteration(x, y, tau, labels, first, expected, cp)
+        results.append((counts, tau, labels))
+    (counts, tau, labels), (their_counts, their_tau, their_labels) = results
+    assert counts == tuple(their_counts)
+    np.testing.assert_allclose(tau, their_tau, rtol=1e-5)
+    np.testing.assert_array_equal(labels, their_labels)
+
+
+def test_a_timeout_ends_what_goes_on_and_nothing_after_it() -> None:
+    x = smooth(4000, 16)
+    for library in (ours, faiss):
+        km = library.Kmeans(16, 400, niter=100_000, nredo=1000)
+        with pytest.raises(RuntimeError, match="interrupted"), library.TimeoutGuard(0.01):
+            km.train(x)
+        with library.TimeoutGuard(60):
+            library.Kmeans(16, 4, niter=1).train(x)
+        library.Kmeans(16, 4, niter=1).train(x)

@@ -41,3 +41,39 @@ def test_flat_search_finds_the_same(name, arg):
     assert (I1 == I2).mean() > 0.99
     lims1, lims2 = found[0][1][0].astype(int), found[1][1][0].astype(int)
     assert abs(np.diff(lims1) - np.diff(lims2)).max() <= 1
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_lists_are_searched_by_any_metric(name):
+    rng = np.random.default_rng(11)
+    x, q = rng.random((700, 12), np.float32), rng.random((20, 12), np.float32)
+    found = []
+    for module in (ours, faiss):
+        index = module.IndexIVFFlat(module.IndexFlatL2(12), 12, 9, getattr(module, name))
+        index.metric_arg = METRICS[name]
+        index.quantizer.add(x[:9])
+        index.train(x)
+        index.add_with_ids(x, np.arange(700) + 50)
+        index.nprobe = 4
+        far = float(np.median(index.search(q, 8)[0]))
+        some = module.SearchParametersIVF(nprobe=5, sel=module.IDSelectorRange(100, 300))
+        lims, D, I = index.range_search(q, far)
+        sorted_ = np.lexsort((I, np.repeat(np.arange(20), np.diff(lims.astype(int)))))
+        found.append((index.search(q, 8), index.search(q, 40, params=some), (lims, D[sorted_], I[sorted_])))
+    for mine, theirs in zip(*found, strict=True):
+        for got, expected in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("description", ["SQ8", "PQ4np", "IVF4,SQ8", "IVF4,PQ4np", "PQ4x4fs", "HNSW8,SQ8"])
+def test_codes_are_refused_by_metrics_that_products_do_not_tell(description):
+    x = np.random.default_rng(3).random((400, 12), np.float32)
+    index = ours.index_factory(12, description, ours.METRIC_L1)
+    index.train(x)
+
+    def use():
+        index.add(x)
+        index.search(x[:2], 3)
+
+    with pytest.raises(RuntimeError, match="METRIC_INNER_PRODUCT"):
+        use()

@@ -36,7 +36,6 @@ _INSTEAD = {
     "ResidualQuantizer": "ProductQuantizer",
     "LocalSearchQuantizer": "ProductQuantizer",
     "IndexLattice": "IndexPQ",
-    "IndexRowwiseMinMax": "IndexScalarQuantizer",
     "IndexEDEN": "IndexRaBitQ",
     "IndexIVFEDEN": "IndexIVFRaBitQ",
     "IndexNNDescent": "IndexNSGFlat or IndexHNSWFlat",

@@ -176,6 +176,10 @@ from steep.faiss._hnsw import VisitedTable as VisitedTable
 from steep.faiss._hnsw_rabitq import IndexHNSWRaBitQ as IndexHNSWRaBitQ
 from steep.faiss._idmap import IndexIDMap as IndexIDMap
 from steep.faiss._idmap import IndexIDMap2 as IndexIDMap2
+from steep.faiss._interrupts import InterruptCallback as InterruptCallback
+from steep.faiss._interrupts import PythonInterruptCallback as PythonInterruptCallback
+from steep.faiss._interrupts import TimeoutCallback as TimeoutCallback
+from steep.faiss._interrupts import TimeoutGuard as TimeoutGuard
 from steep.faiss._io import IO_FLAG_MMAP as IO_FLAG_MMAP
 from steep.faiss._io import IO_FLAG_MMAP_IFC as IO_FLAG_MMAP_IFC
 from steep.faiss._io import IO_FLAG_ONDISK_SAME_DIR as IO_FLAG_ONDISK_SAME_DIR
@@ -243,7 +247,10 @@ from steep.faiss._kmeans_kinds import SuperKMeans as SuperKMeans
 from steep.faiss._kmeans_kinds import SuperKmeans as SuperKmeans
 from steep.faiss._kmeans_kinds import SuperKMeansParameters as SuperKMeansParameters
 from steep.faiss._kmeans_kinds import kmeans1d as kmeans1d
+from steep.faiss._kmeans_kinds import precompute_ad_thresholds as precompute_ad_thresholds
 from steep.faiss._kmeans_kinds import smawk as smawk
+from steep.faiss._kmeans_kinds import super_kmeans_assign_iteration as super_kmeans_assign_iteration
+from steep.faiss._level1 import Level1Quantizer as Level1Quantizer
 from steep.faiss._lists import ArrayInvertedLists as ArrayInvertedLists
 from steep.faiss._lists import BlockInvertedLists as BlockInvertedLists
 from steep.faiss._lists import DirectMap as DirectMap
@@ -302,6 +309,9 @@ from steep.faiss._random import randn as randn
 from steep.faiss._refine import IndexRefine as IndexRefine
 from steep.faiss._refine import IndexRefineFlat as IndexRefineFlat
 from steep.faiss._refined import IndexIVFPQR as IndexIVFPQR
+from steep.faiss._rowwise import IndexRowwiseMinMax as IndexRowwiseMinMax
+from steep.faiss._rowwise import IndexRowwiseMinMaxBase as IndexRowwiseMinMaxBase
+from steep.faiss._rowwise import IndexRowwiseMinMaxFP16 as IndexRowwiseMinMaxFP16
 from steep.faiss._selectors import IDSelector as IDSelector
 from steep.faiss._selectors import IDSelectorAll as IDSelectorAll
 from steep.faiss._selectors import IDSelectorAnd as IDSelectorAnd
@@ -351,6 +361,7 @@ from steep.faiss._simd import supported_instruction_sets as supported_instructio
 from steep.faiss._simd import swig_version as swig_version
 from steep.faiss._simd import to_simd_level as to_simd_level
 from steep.faiss._simd import to_string as to_string
+from steep.faiss._spectral import IndexIVFSpectralHash as IndexIVFSpectralHash
 from steep.faiss._tables import CMax_float_partition_fuzzy as CMax_float_partition_fuzzy
 from steep.faiss._tables import CMax_uint16_partition_fuzzy as CMax_uint16_partition_fuzzy
 from steep.faiss._tables import CMin_float_partition_fuzzy as CMin_float_partition_fuzzy

@@ -7,7 +7,8 @@ import numpy as np
 from steep.faiss._base import METRIC_L2, Floats, Index, Labels, require
 from steep.faiss._distances import fvec_inner_products_by_idx, fvec_L2sqr_by_idx
 from steep.faiss._ivf import IndexIVF
-from steep.faiss._ivf_kinds import IndexIVFFlat, IndexIVFPQ
+from steep.faiss._ivf_kinds import IndexIVFPQ
+from steep.faiss._level1 import Level1Quantizer
 
 #: Queries whose distances to centroids are told at a time.
 _PIECE = 256
@@ -56,8 +57,8 @@ class IndexIVFIndependentQuantizer(Index):
 
     def _train(self, x: Floats) -> None:
         ivf = self.index_ivf
-        lists = IndexIVFFlat(self.quantizer, self.d, ivf.nlist, self.metric_type)
-        lists._begin(cp=ivf.cp)
+        lists = Level1Quantizer(self.quantizer, ivf.nlist)
+        lists.cp = ivf.cp
         lists.train_q1(len(x), x, self.verbose, self.metric_type)
         if self.vt is not None and not self.vt.is_trained:
             self.vt.train(x)

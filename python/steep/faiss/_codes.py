@@ -33,6 +33,13 @@ from steep.faiss._simd import threads
 ALL_CODES = 1 << 62
 
 
+def code_metric(metric: int) -> str:
+    """The core's name of a metric of codes: one that products tell."""
+    known = metric in (METRIC_INNER_PRODUCT, METRIC_L2)
+    require(known, "metric_type == METRIC_L2 || metric_type == METRIC_INNER_PRODUCT")
+    return native_metric(metric)
+
+
 def asked(
     keys: Labels,
     coarse: Floats,
@@ -106,7 +113,7 @@ class IndexFlatCodes(Index):
 
     def _asked(self, n: int, params: Any) -> dict[str, Any]:
         selector = selected(params, lambda: np.arange(self.ntotal, dtype=np.int64))
-        metric = native_metric(self.metric_type)
+        metric = code_metric(self.metric_type)
         keys = np.zeros((n, 1), np.int64)
         return asked(keys, np.zeros((n, 1), np.float32), metric, None, ALL_CODES, selector)
 

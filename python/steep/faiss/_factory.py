@@ -37,6 +37,8 @@ from steep.faiss._pretransform import IndexPreTransform
 from steep.faiss._quantizers import ScalarQuantizer
 from steep.faiss._refine import IndexRefine, IndexRefineFlat
 from steep.faiss._refined import IndexIVFPQR
+from steep.faiss._rowwise import IndexRowwiseMinMax, IndexRowwiseMinMaxFP16
+from steep.faiss._spectral import IndexIVFSpectralHash
 from steep.faiss._transforms import (
     HadamardRotation,
     ITQTransform,
@@ -68,7 +70,6 @@ _REFUSED = [
     (r"LSH\d*r?t?", "binary hashes of floats", "RaBitQ"),
     (r"EDEN\d*.*|SQtq\d.*|TQ.*", "EDEN and TurboQuant codes", "RaBitQ1 … RaBitQ9 or SQ4, SQ8"),
     (r".*Panorama.*", "Panorama layouts", "the same string without it"),
-    (r"MinMax(FP16)?", "row-wise scaling", "SQ8"),
     (r"SVS.*", "SVS indexes", "HNSW32"),
     (r"IMI\d+x\d+", "inverted multi-indexes", "IVFn_HNSW32"),
     (r"Residual.*|RCQ.*", "residual coarse quantizers", "IVFn,PQM"),
@@ -137,15 +138,16 @@ def _refuse(part: str, whole: str) -> RuntimeError:
 
 def _index(d: int, text: str, metric: int, whole: str) -> Any:
     parts = _parts(text)
+    # Ids are outermost: what is refined, and is refined by, has them in common.
+    for at, rest in ((0, parts[1:]), (-1, parts[:-1])):
+        if parts[at] in ("IDMap", "IDMap2") and rest:
+            kind = IndexIDMap if parts[at] == "IDMap" else IndexIDMap2
+            return kind(_index(d, ",".join(rest), metric, whole))
     if len(parts) > 1 and parts[-1] == "RFlat":
         return IndexRefineFlat(_index(d, ",".join(parts[:-1]), metric, whole))
     if len(parts) > 1 and (refine := re.fullmatch(r"Refine\((.+)\)", parts[-1])):
         base = _index(d, ",".join(parts[:-1]), metric, whole)
         return IndexRefine(base, _index(d, refine[1], metric, whole))
-    for at, rest in ((0, parts[1:]), (-1, parts[:-1])):
-        if parts[at] in ("IDMap", "IDMap2") and rest:
-            kind = IndexIDMap if parts[at] == "IDMap" else IndexIDMap2
-            return kind(_index(d, ",".join(rest), metric, whole))
     links: list[Any] = []
     at, width = 0, d
     while at < len(parts) - 1 and (link := _transform(parts[at], width)) is not None:
@@ -154,6 +156,9 @@ def _index(d: int, text: str, metric: int, whole: str) -> Any:
     rest = parts[at:]
     if links:
         return IndexPreTransform(*links, _index(width, ",".join(rest), metric, whole))
+    if parts[0] in ("MinMax", "MinMaxFP16") and len(parts) > 1:
+        codec = IndexRowwiseMinMax if parts[0] == "MinMax" else IndexRowwiseMinMaxFP16
+        return codec(_index(d, ",".join(rest[1:]), metric, whole))
     return _core(d, rest, metric, whole)
 
 
@@ -178,9 +183,11 @@ def _transform(part: str, d: int) -> Any:
 def _core(d: int, parts: list[str], metric: int, whole: str) -> Any:
     first = parts[0]
     if m := re.fullmatch(r"IVF(\d+)([kM]?)(?:_(HNSW|NSG)(\d*)(?:,Flat)?|\((.+)\))?", first):
+        nlist = int(m[1]) << {"": 0, "k": 10, "M": 20}[m[2]]
+        if len(parts) == 3 and (hashed := re.fullmatch(r"SH([-\d.e]+)?([gcm])?", parts[2])):
+            return _signs(d, nlist, _coarse(d, m, metric, whole), parts[1], hashed, whole)
         if len(parts) != 2:
             raise _unreadable(whole, f"one code after {first!r}")
-        nlist = int(m[1]) << {"": 0, "k": 10, "M": 20}[m[2]]
         return _ivf(d, nlist, _coarse(d, m, metric, whole), parts[1], metric, whole)
     if m := re.fullmatch(r"(HNSW|NSG)(\d*)(?:_(.+))?", first):
         if len(parts) > 2 or (len(parts) == 2 and m[3]):
@@ -234,6 +241,21 @@ def _ivf(d: int, nlist: int, coarse: tuple[Any, int], code: str, metric: int, wh
     index.own_fields = True
     made: IndexIVF = index
     return made
+
+
+def _signs(
+    d: int, nlist: int, coarse: tuple[Any, int], transform: str, m: re.Match[str], whole: str
+) -> IndexIVFSpectralHash:
+    if (vt := _transform(transform, d)) is None:
+        raise _unreadable(whole, f"{transform!r} before {m[0]!r} is no transform that is known here")
+    quantizer, alone = coarse
+    # Half of so long a wave is the sign.
+    period = float(m[1] or -1e10)
+    index = IndexIVFSpectralHash(quantizer, d, nlist, vt.d_out, period)
+    index.replace_vt(vt, True)
+    index.threshold_type = {"c": index.Thresh_centroid, "m": index.Thresh_median}.get(m[2], 0)
+    index.quantizer_trains_alone = alone
+    return index
 
 
 def _graph(d: int, kind: str, degree: int, code: str, metric: int, whole: str) -> Any:

@@ -18,7 +18,7 @@ from steep.faiss._base import (
     require,
     selected,
 )
-from steep.faiss._codes import IndexFlatCodes, IndexPQ, IndexScalarQuantizer
+from steep.faiss._codes import IndexFlatCodes, IndexPQ, IndexScalarQuantizer, code_metric
 from steep.faiss._flat import IndexFlat, IndexFlatL2, _tame
 from steep.faiss._hnsw import HNSW, NSG, refused
 from steep.faiss._simd import cvar, threads
@@ -36,6 +36,7 @@ def stored(index: Any) -> Any:
     if isinstance(index, IndexFlat):
         return index._store
     if isinstance(index, IndexFlatCodes) and index._block == 1:
+        code_metric(index.metric_type)
         return index._store, index._codec()
     return index.reconstruct_n(0, index.ntotal)
 

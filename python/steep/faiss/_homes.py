@@ -78,6 +78,9 @@ HOMES = {
     "_idmap": """
         IndexIDMap IndexIDMap2
     """,
+    "_interrupts": """
+        InterruptCallback PythonInterruptCallback TimeoutCallback TimeoutGuard
+    """,
     "_io": """
         BufferedIOReader BufferedIOWriter FileIOReader FileIOWriter IOReader IOWriter IO_FLAG_MMAP
         IO_FLAG_MMAP_IFC IO_FLAG_ONDISK_SAME_DIR IO_FLAG_PQ_SKIP_SDC_TABLE IO_FLAG_READ_ONLY
@@ -106,7 +109,11 @@ HOMES = {
         imbalance_factor kmeans_clustering
     """,
     "_kmeans_kinds": """
-        Clustering1D SuperKMeans SuperKMeansParameters SuperKmeans kmeans1d smawk
+        Clustering1D SuperKMeans SuperKMeansParameters SuperKmeans kmeans1d precompute_ad_thresholds smawk
+        super_kmeans_assign_iteration
+    """,
+    "_level1": """
+        Level1Quantizer
     """,
     "_lists": """
         ArrayInvertedLists BlockInvertedLists DirectMap InvertedLists lo_build lo_listno lo_offset
@@ -150,6 +157,9 @@ HOMES = {
     "_refined": """
         IndexIVFPQR
     """,
+    "_rowwise": """
+        IndexRowwiseMinMax IndexRowwiseMinMaxBase IndexRowwiseMinMaxFP16
+    """,
     "_selectors": """
         IDSelector IDSelectorAll IDSelectorAnd IDSelectorArray IDSelectorBatch IDSelectorBitmap
         IDSelectorNot IDSelectorOr IDSelectorRange IDSelectorTranslated IDSelectorXOr PyCallbackIDSelector
@@ -168,6 +178,9 @@ HOMES = {
         compiled_simd_levels cvar get_compile_options get_cycles get_mem_usage_kb get_num_gpus get_version
         getmillisecs omp_get_max_threads omp_set_num_threads supported_instruction_sets swig_version
         to_simd_level to_string
+    """,
+    "_spectral": """
+        IndexIVFSpectralHash
     """,
     "_tables": """
         CMax_float_partition_fuzzy CMax_uint16_partition_fuzzy CMin_float_partition_fuzzy

@@ -26,16 +26,14 @@ from steep.faiss._base import (
     selected,
     strict_radius,
 )
-from steep.faiss._codes import ALL_CODES, asked
-from steep.faiss._flat import IndexFlat, IndexFlatIP, IndexFlatL2
-from steep.faiss._kmeans import Clustering, ClusteringParameters
-from steep.faiss._list_numbers import ListNumbers
+from steep.faiss._codes import ALL_CODES, asked, code_metric
+from steep.faiss._level1 import Level1Quantizer
 from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists, by_list
 from steep.faiss._pointers import put, rows
 from steep.faiss._simd import threads
 
 
-class IndexIVF(ListNumbers, Index):
+class IndexIVF(Index, Level1Quantizer):
     """Codes in lists, of which a search looks at the `nprobe` nearest.
 
     Attributes
@@ -56,15 +54,9 @@ class IndexIVF(ListNumbers, Index):
     _block: ClassVar[int] = 1
     _lists: ClassVar[type[InvertedLists]] = ArrayInvertedLists
 
-    quantizer: Index
-    nlist: int
     nprobe: int
     max_codes: int
-    quantizer_trains_alone: int
-    own_fields: bool
     own_invlists: bool
-    clustering_index: Any
-    cp: ClusteringParameters
     parallel_mode: int
     by_residual: bool
     code_size: int
@@ -87,19 +79,12 @@ class IndexIVF(ListNumbers, Index):
             require(isinstance(quantizer, Index), "quantizer is an Index")
             require(self.d == quantizer.d, "static_cast<int>(d_in) == quantizer_in->d")
         require(nlist > 0, "nlist > 0")
-        cp = ClusteringParameters()
-        cp.niter = 10
-        cp.spherical = metric == METRIC_INNER_PRODUCT
+        self._begin_level1(quantizer, nlist)
+        self.cp.spherical = metric == METRIC_INNER_PRODUCT
         self._begin(
-            quantizer=quantizer,
-            nlist=int(nlist),
             nprobe=1,
             max_codes=0,
-            quantizer_trains_alone=0,
-            own_fields=False,
             own_invlists=own_invlists,
-            clustering_index=None,
-            cp=cp,
             parallel_mode=0,
             by_residual=True,
             code_size=code_size,
@@ -143,9 +128,6 @@ class IndexIVF(ListNumbers, Index):
         require(il is None or il.code_size == self.code_size, "il->code_size == code_size")
         self._begin(invlists=il, own_invlists=own)
 
-    def _center_rows(self) -> Floats:
-        return np.ascontiguousarray(self.quantizer.reconstruct_n(0, self.nlist))
-
     def _residual_centers(self) -> Any:
         """The core's form of the centroids, made once; none where codes are of whole vectors."""
         if not self.by_residual:
@@ -157,15 +139,6 @@ class IndexIVF(ListNumbers, Index):
             made = codec, _steep.Centers(codec, native_metric(self.metric_type), rows)
             self._begin(_centers=made)
         return made[1]
-
-    def _coarse(self, x: Floats, nprobe: int, params: Any = None) -> tuple[Floats, Labels]:
-        """The lists nearest to vectors, and how near."""
-        if params is None and type(self.quantizer) in (IndexFlat, IndexFlatL2, IndexFlatIP):
-            flat: Any = self.quantizer
-            near: tuple[Floats, Labels] = flat._near(x, nprobe)
-            return near
-        found: tuple[Floats, Labels] = self.quantizer.search(x, nprobe, params=params)
-        return found
 
     # Training.
 
@@ -179,29 +152,6 @@ class IndexIVF(ListNumbers, Index):
             keys = self._coarse(x, 1)[1][:, 0]
             self._train_encoder(x - self._center_rows()[np.maximum(keys, 0)] if self.by_residual else x, keys)
         self.is_trained = True
-
-    def train_q1(self, n: int, x: Any, verbose: bool, metric_type: int) -> None:
-        """Train the coarse quantizer, where it has not as many entries as there are lists."""
-        quantizer = self.quantizer
-        if quantizer.is_trained and quantizer.ntotal == self.nlist:
-            return
-        x = pointed(x, n * self.d, np.float32, "x").reshape(n, self.d)
-        if self.quantizer_trains_alone == 1:
-            quantizer.train(x)
-            require(quantizer.ntotal == self.nlist, "nlist not consistent with quantizer size")
-            return
-        clustering = Clustering(self.d, self.nlist, self.cp)
-        quantizer.reset()
-        if self.quantizer_trains_alone == 2 or self.clustering_index is not None:
-            flat = IndexFlatIP if metric_type == METRIC_INNER_PRODUCT else IndexFlatL2
-            clustering.train(x, self.clustering_index or flat(self.d))
-            centroids = np.asarray(clustering.centroids, np.float32).reshape(self.nlist, self.d)
-            if not quantizer.is_trained or self.quantizer_trains_alone == 2:
-                quantizer.train(centroids)
-            quantizer.add(centroids)
-        else:
-            clustering.train(x, quantizer)
-        quantizer.is_trained = True
 
     # Adding.
 
@@ -268,7 +218,7 @@ class IndexIVF(ListNumbers, Index):
         selector = selected(params, self._numbers)
         centers = self._residual_centers()
         self.invlists._count(keys, max_codes)
-        return asked(keys, coarse, native_metric(self.metric_type), centers, max_codes, selector, places)
+        return asked(keys, coarse, code_metric(self.metric_type), centers, max_codes, selector, places)
 
     def _numbers(self) -> Labels:
         core = self.invlists._core
@@ -429,7 +379,8 @@ class IndexIVF(ListNumbers, Index):
         return vectors + self._some_centers(lists) if self.by_residual else vectors
 
     def _some_centers(self, lists: Labels) -> Floats:
-        return self.quantizer.reconstruct_batch(lists)
+        centers: Floats = self.quantizer.reconstruct_batch(lists)
+        return centers
 
     def _reconstruct(self, keys: Labels) -> Floats:
         return self._at(self.direct_map._get(keys))
@@ -540,9 +491,7 @@ class IndexIVF(ListNumbers, Index):
     def _encode(self, x: Floats) -> Codes:
         require(self.is_trained, "is_trained")
         keys = self._coarse(x, 1)[1][:, 0]
-        width = self.coarse_code_size()
-        numbers = np.ascontiguousarray(keys).view(np.uint8).reshape(-1, 8)[:, :width]
-        return np.concatenate([numbers, self._coded(x, keys)], axis=1)
+        return np.concatenate([self._encode_listnos(keys), self._coded(x, keys)], axis=1)
 
     def _decode(self, codes: Codes) -> Floats:
         keys = self._decode_listnos(codes)
@@ -555,8 +504,7 @@ class IndexIVF(ListNumbers, Index):
         keys = np.array(pointed(list_nos, n, np.int64, "list_nos"))
         found = self._coded(values, keys)
         if include_listno:
-            width = self.coarse_code_size()
-            found = np.concatenate([keys.view(np.uint8).reshape(-1, 8)[:, :width], found], axis=1)
+            found = np.concatenate([self._encode_listnos(keys), found], axis=1)
         pointed(codes, found.size, np.uint8, "codes")[:] = found.reshape(-1)
 
     # Files.

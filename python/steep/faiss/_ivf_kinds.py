@@ -3,15 +3,16 @@
 # D, I and M are what Faiss calls distances, labels and parts.
 # pyright: reportConstantRedefinition=false
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from steep import _steep
 from steep.faiss._arrays import pointed
-from steep.faiss._base import METRIC_L2, Codes, Floats, Index, Labels, require
-from steep.faiss._codes import FastScan, sign_blocks, sign_rows
+from steep.faiss._base import METRIC_INNER_PRODUCT, METRIC_L2, Codes, Floats, Index, Labels, require, selected
+from steep.faiss._codes import ALL_CODES, FastScan, sign_blocks, sign_rows
+from steep.faiss._flat import IndexFlat
 from steep.faiss._ivf import IndexIVF
 from steep.faiss._lists import BlockInvertedLists, DirectMap
 from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuantizer
@@ -72,6 +73,55 @@ class IndexIVFFlat(IndexIVF):
 
     def _codec(self, params: Any = None) -> _steep.Codec:
         return self._flat
+
+    # The core's lists know what products tell; by other metrics a flat index of what they hold is searched.
+
+    def _search_lists(
+        self, x: Floats, k: int, keys: Labels, coarse: Floats, params: Any, places: bool = False
+    ) -> tuple[Floats, Labels]:
+        if self.metric_type in (METRIC_INNER_PRODUCT, METRIC_L2):
+            return super()._search_lists(x, k, keys, coarse, params, places)
+        labels, distances = np.empty((len(x), k), np.int64), np.empty((len(x), k), np.float32)
+        inside = self._inside(keys, self._knobs(params)[1], params, places)
+        for at, (names, vectors) in enumerate(inside):
+            distances[at], found = vectors.search(x[at : at + 1], k)
+            labels[at] = names[found]
+        return distances, labels
+
+    def _range_preassigned(
+        self, x: Floats, radius: float, keys: Labels, coarse: Floats, params: Any
+    ) -> tuple[Any, Floats, Labels]:
+        if self.metric_type in (METRIC_INNER_PRODUCT, METRIC_L2):
+            return super()._range_preassigned(x, radius, keys, coarse, params)
+        sizes, distances, labels = [0], [np.empty(0, np.float32)], [np.empty(0, np.int64)]
+        for at, (names, vectors) in enumerate(self._inside(keys, ALL_CODES, params)):
+            _, far, found = vectors.range_search(x[at : at + 1], radius)
+            sizes.append(len(found))
+            distances.append(far)
+            labels.append(names[found])
+        return np.cumsum(sizes), np.concatenate(distances), np.concatenate(labels)
+
+    def _inside(
+        self, keys: Labels, max_codes: int, params: Any, places: bool = False
+    ) -> Iterator[tuple[Labels, IndexFlat]]:
+        """For each query the labels of what is in its lists, -1 behind them, and an index of the vectors."""
+        core, selector = self.invlists._core, selected(params, self._numbers)
+        self.invlists._count(keys, max_codes)
+        for lists in keys.tolist():
+            vectors = IndexFlat(self.d, self.metric_type, self.metric_arg)
+            labels: list[Labels] = []
+            left = max_codes
+            for number in lists:
+                if number < 0 or not left:
+                    continue
+                ids = core.ids(number)[:left]
+                left -= len(ids)
+                kept = np.arange(len(ids))
+                if selector is not None:
+                    kept = kept[[selector.has(id) for id in ids.tolist()]]
+                vectors.add(self._flat.decode(np.ascontiguousarray(core.codes(number, 0, len(ids))[kept])))
+                labels.append((number << 32 | kept) if places else ids[kept])
+            yield np.concatenate([*labels, [-1]]).astype(np.int64), vectors
 
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the index."""

@@ -25,6 +25,7 @@ from steep.faiss._arrays import (
     pointed,
 )
 from steep.faiss._distances import METRIC_INNER_PRODUCT, METRIC_L2, normalize_L2
+from steep.faiss._interrupts import watch
 from steep.faiss._simd import get_num_gpus, threads
 from steep.faiss._starts import (
     ClusteringInitialization,
@@ -265,12 +266,12 @@ class Clustering(ClusteringParameters):
             metric = None
         if metric is None:
             return self._lloyd(x, index, weights, centroids, given if self.frozen_centroids else 0)
-        args = (self.niter, centroids, None, None, False, None, False, max(self.seed, 0), threads(), None)
+        args = (self.niter, centroids, None, None, False, None, False, max(self.seed, 0), threads(), watch())
         found, objective, prices = _steep.kmeans(x, self.k, metric, *args)
         if metric == "ip":
             objective = -objective
         stats = [ClusteringIterationStats(float(obj), float("nan")) for obj in objective]
-        labels, _ = _steep.kmeans_assign(x, found, prices, metric, threads(), None)
+        labels, _ = _steep.kmeans_assign(x, found, prices, metric, threads(), watch())
         stats[-1].imbalance_factor = imbalance_factor(len(x), self.k, labels)
         return found, stats
 

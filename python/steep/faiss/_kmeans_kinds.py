@@ -1,10 +1,13 @@
 """k-means of other kinds: of numbers, exactly; and Faiss's SuperKMeans, which the core's bounds stand for."""
 
+from itertools import pairwise
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from steep.faiss._arrays import ClusteringIterationStatsVector, Float32Vector, Owned, pointed
+from steep.faiss._base import require
 from steep.faiss._kmeans import Clustering, ClusteringIterationStats, ClusteringParameters, Kmeans
 from steep.faiss._starts import best_split
 
@@ -97,6 +100,78 @@ class SuperKmeans(Kmeans):
         return self._learned(made)
 
 
+def precompute_ad_thresholds(d: int, epsilon: float) -> Float32Vector:
+    """How much of a distance is to be expected of its first coordinates.
+
+    Of directions drawn at random the squares of p coordinates are distributed as χ² is (ADSampling: Gao, Long
+    2023): its quantile that all but a part of `epsilon` are below, by Wilson and Hilferty, divided by d.
+    Of no coordinates it is 0.
+    """
+    require(0 < epsilon < 1, "epsilon must be in (0, 1)")
+    p, z = np.arange(1, d + 1), NormalDist().inv_cdf(1 - epsilon)
+    spread = 2 / (9 * p)
+    return Float32Vector.of(np.r_[0.0, p * (1 - spread + z * np.sqrt(spread)) ** 3 / d].astype(np.float32))
+
+
+def super_kmeans_assign_iteration(
+    X_tilde: Any, Y_tilde: Any, tau: Any, assignments: Any, d_prime: int, ad_coeff: Any, cp: Any
+) -> tuple[int, int]:
+    """Move vectors to centroids that are nearer, ruling most of these out by their first coordinates.
+
+    Parameters
+    ----------
+    X_tilde, Y_tilde : float32 arrays of shapes (n, d) and (k, d)
+        Vectors and centroids, turned at random.
+    tau, assignments : float32 and int32 arrays of shape (n,)
+        How far the centroid of each vector is, squared, and which one it is; both are updated.
+    d_prime : int
+        Coordinates that all pairs are compared by.
+    ad_coeff : float32 array of shape (d + 1,)
+        `precompute_ad_thresholds`.
+    cp : SuperKMeansParameters
+        `pdx_block_size` coordinates are added at a time to pairs that are left.
+
+    Returns
+    -------
+    pairs, ruled_out : int
+        How many pairs there are, and how many the first coordinates ruled out.
+    """
+    n, d = _given("X_tilde", X_tilde, np.float32, (None, None))
+    k, _ = _given("Y_tilde", Y_tilde, np.float32, (None, d))
+    for name, array, kind, size in (
+        ("tau", tau, np.float32, n),
+        ("assignments", assignments, np.int32, n),
+        ("ad_coeff", ad_coeff, np.float32, d + 1),
+    ):
+        _given(name, array, kind, (size,))
+    steps = [*range(d_prime, d, cp.pdx_block_size), d]
+    ruled_out = 0
+    for number, center in enumerate(Y_tilde):
+        left, far = np.arange(n), np.zeros(n, np.float32)
+        for begin, end in pairwise([0, *steps]):
+            far = far + np.square(X_tilde[left, begin:end] - center[begin:end]).sum(axis=1)
+            near = far <= ad_coeff[end] * tau[left]
+            left, far = left[near], far[near]
+            if begin == 0:
+                ruled_out += n - len(left)
+        nearer = far < tau[left]
+        tau[left[nearer]], assignments[left[nearer]] = far[nearer], number
+    return n * k, ruled_out
+
+
+def _given(name: str, array: Any, kind: Any, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    """The shape of an array that is read, or written to, as it lies."""
+    if array.dtype != kind:
+        raise TypeError(f"{name} of {array.dtype}: expected {np.dtype(kind)}")
+    fits = array.ndim == len(shape) and all(
+        want in (None, have) for have, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits or not array.flags.c_contiguous:
+        raise ValueError(f"{name} of shape {array.shape}: expected {shape}, C-contiguous")
+    found: tuple[int, ...] = array.shape
+    return found
+
+
 class Clustering1D(Clustering):
     """k-means of numbers, which can be solved exactly."""
 
@@ -138,5 +213,7 @@ __all__ = [
     "SuperKMeansParameters",
     "SuperKmeans",
     "kmeans1d",
+    "precompute_ad_thresholds",
     "smawk",
+    "super_kmeans_assign_iteration",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 
 from steep.faiss._base import Floats, Index, Labels, is_similarity, require
 from steep.faiss._ivf import IndexIVF
-from steep.faiss._kmeans import ClusteringParameters
+from steep.faiss._level1 import Level1Quantizer
 
 
 class _Several(Index):
@@ -119,7 +119,7 @@ class IndexShards(_Several):
         return distances, labels
 
 
-class IndexShardsIVF(IndexShards):
+class IndexShardsIVF(IndexShards, Level1Quantizer):
     """Parts of the vectors in an `IndexIVF` each, which share the coarse quantizer.
 
     Attributes
@@ -130,22 +130,12 @@ class IndexShardsIVF(IndexShards):
         How many lists there are.
     """
 
-    quantizer: Any
-    nlist: int
-    cp: ClusteringParameters
-    clustering_index: Any
-    quantizer_trains_alone: int
-    own_fields: bool
-
     def __init__(
         self, quantizer: Index, nlist: int, threaded: bool = False, successive_ids: bool = True
     ) -> None:
         super().__init__(quantizer.d, threaded, successive_ids)
-        cp = ClusteringParameters()
-        cp.niter = 10
-        trained = quantizer.is_trained and quantizer.ntotal == nlist
-        self._begin(quantizer=quantizer, nlist=int(nlist), cp=cp, clustering_index=None)
-        self._begin(quantizer_trains_alone=0, own_fields=False, is_trained=trained)
+        self._begin_level1(quantizer, nlist)
+        self._begin(is_trained=quantizer.is_trained and quantizer.ntotal == nlist)
 
     def addIndex(self, index: Any) -> None:
         """Add an index, which has the common quantizer from now on."""
@@ -155,8 +145,6 @@ class IndexShardsIVF(IndexShards):
         super().addIndex(index)
 
     add_shard = addIndex
-
-    train_q1: Any = IndexIVF.train_q1
 
     def _train(self, x: Floats) -> None:
         self.train_q1(len(x), x, self.verbose, self.metric_type)

@@ -9,6 +9,7 @@ import time
 from typing import Any, ClassVar
 
 from steep._info import info
+from steep.faiss._interrupts import InterruptCallback
 
 SIMDLevel_NONE = 0
 SIMDLevel_AVX2 = 1
@@ -38,6 +39,8 @@ _threads: int | None = None
 
 def threads() -> int | None:
     """What every call of the layer passes as ``threads=``: none until it was set."""
+    # So this is where all of them pass, those that are out of time too.
+    InterruptCallback.check()
     return _threads
 
 

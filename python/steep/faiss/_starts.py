@@ -74,10 +74,12 @@ class ClusteringInitialization(Owned):
         known = np.concatenate([given, chosen[:first]])
         far = _squares(x, known).min(axis=1).astype(np.float64)
         total = far.sum()
-        chance: Any = 0.5 / len(x) + (0.5 * far / total if total > 0 else 0.5 / len(x))
-        chance /= chance.sum()
+        chance: npt.NDArray[np.float64] = np.full(len(x), 0.5 / len(x))
+        chance += 0.5 * far / total if total > 0 else chance
+        sums: npt.NDArray[np.float64] = np.cumsum(chance)
         for at in range(first, self.k):
-            some = random.choice(len(x), max(self.afkmc2_chain_length, 1), p=chance)
+            drawn = random.random(max(self.afkmc2_chain_length, 1)) * float(sums[-1])
+            some = np.minimum(np.searchsorted(sums, drawn, side="right"), len(x) - 1)
             known = np.concatenate([given, chosen[:at]])
             worth = _squares(np.ascontiguousarray(x[some]), known).min(axis=1) / chance[some]
             here, steps = 0, random.random(len(some))
@@ -89,9 +91,12 @@ class ClusteringInitialization(Owned):
 
 
 def _squares(x: Floats, y: Floats) -> Floats:
-    out = np.empty((len(x), len(y)), np.float32)
-    _steep.faiss_squares(x, np.ascontiguousarray(y), out, threads())
-    return np.maximum(out, 0, out=out)
+    # The core goes through the rows for each query, so the few are the queries.
+    few, many = (y, x) if len(y) < len(x) else (x, y)
+    out = np.empty((len(few), len(many)), np.float32)
+    _steep.faiss_squares(np.ascontiguousarray(few), many, out, threads())
+    np.maximum(out, 0, out=out)
+    return out.T if few is y else out
 
 
 def _drawn(weights: Floats | None, n: int, random: np.random.Generator) -> int:
