@@ -137,6 +137,17 @@ def test_training_here_is_as_good_as_there(data, description):
     assert found[1] >= found[0] - 0.06
 
 
+@pytest.mark.parametrize("description", ["IVF16,PQ6np", "IVF16,PQ6x2np", "IVF16,PQ6x4fsr"])
+def test_codes_in_lists_are_learned_from_the_vectors_that_faiss_learns_them_from(data, description):
+    x, _ = data
+    learned = []
+    for module in (theirs, ours):
+        index = module.index_factory(D, description)
+        index.train(x)
+        learned.append(module.vector_to_array(index.pq.centroids))
+    np.testing.assert_allclose(learned[1], learned[0], atol=1e-4)
+
+
 @pytest.mark.parametrize("metric", [ours.METRIC_L2, ours.METRIC_INNER_PRODUCT])
 @pytest.mark.parametrize(
     "description", ["Flat", "IVF16,Flat", "IVF16,SQ8", "SQ8", "IVF16,PQ6np", "IDMap,Flat", "PCA8,Flat"]

@@ -29,6 +29,7 @@ from steep.faiss._base import (
 from steep.faiss._codes import ALL_CODES, asked
 from steep.faiss._flat import IndexFlat, IndexFlatIP, IndexFlatL2
 from steep.faiss._kmeans import Clustering, ClusteringParameters
+from steep.faiss._linear import subsample
 from steep.faiss._list_numbers import ListNumbers
 from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists, by_list
 from steep.faiss._pointers import put, rows
@@ -174,8 +175,7 @@ class IndexIVF(ListNumbers, Index):
         self._begin(_centers=None)
         most = self.train_encoder_num_vectors()
         if most:
-            if len(x) > most:
-                x = x[np.random.RandomState(1234).permutation(len(x))[:most]]
+            x = subsample(x, most, verbose=self.verbose)
             keys = self._coarse(x, 1)[1][:, 0]
             self._train_encoder(x - self._center_rows()[np.maximum(keys, 0)] if self.by_residual else x, keys)
         self.is_trained = True

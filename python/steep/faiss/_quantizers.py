@@ -259,7 +259,17 @@ class ProductQuantizer(_Learned):
         self._learns(np.tile(centroids, self.M) if shared else centroids)
 
     def _usual(self, x: Floats, parts: int, start: Floats | None) -> Floats:
-        cp = self.cp
+        """The same by the core, all parts at once: from the sample and the vectors that Faiss takes."""
+        from steep.faiss._kmeans import Clustering
+
+        cp, width = self.cp, x.shape[1]
+        clustering = Clustering(width, self.ksub, cp)
+        x, _ = clustering._sample(x, None)
+        if start is None:
+            # Where there are no more vectors than centroids they are taken in their order.
+            none = np.empty((0, width), np.float32)
+            first = x if len(x) == self.ksub else clustering._first(x, none, 0)
+            start = first.reshape(self.ksub, parts, self.dsub).transpose(1, 0, 2).reshape(-1)
         seed, most = cp.seed & 0xFFFFFFFF, cp.max_points_per_centroid
         return _steep.faiss_train_product(x, parts, self.nbits, cp.niter, seed, most, start, threads())
 
