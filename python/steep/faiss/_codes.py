@@ -24,10 +24,12 @@ from steep.faiss._base import (
     selected,
     strict_radius,
 )
+from steep.faiss._parameters import SearchParameters
 from steep.faiss._pointers import put, rows
 from steep.faiss._polysemous import PolysemousTraining
 from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuantizer
-from steep.faiss._simd import threads
+from steep.faiss._selectors import IDSelectorBitmap
+from steep.faiss._simd import cvar, threads
 
 #: More codes than any search meets.
 ALL_CODES = 1 << 62
@@ -228,7 +230,30 @@ class IndexPQ(IndexFlatCodes):
 
     def _train(self, x: Floats) -> None:
         self.pq.train(x)
+        if self.do_polysemous_training:
+            self.polysemous_training.optimize_pq_for_hamming(self.pq)
         self.is_trained = True
+
+    def _search(self, x: Floats, k: int, params: Any) -> tuple[Floats, Labels]:
+        kind = getattr(params, "search_type", self.search_type)
+        if kind not in (self.ST_polysemous, self.ST_polysemous_generalize):
+            return super()._search(x, k, params)
+        require(getattr(params, "sel", None) is None, "selector not supported")
+        return self._search_polysemous(x, k, kind, getattr(params, "polysemous_ht", self.polysemous_ht))
+
+    def _search_polysemous(self, x: Floats, k: int, kind: int, most: int) -> tuple[Floats, Labels]:
+        """Among codes that differ from the query's in fewer bits, or bytes: as in Faiss, but no sooner."""
+        codes, stats = self._all(), cvar.indexPQ_stats
+        distances, labels = np.empty((len(x), k), np.float32), np.empty((len(x), k), np.int64)
+        for at, code in enumerate(self._encode(x)):
+            differ = np.bitwise_count(codes ^ code) if kind == self.ST_polysemous else codes != code
+            near = differ.sum(1) < most
+            chosen = SearchParameters(sel=IDSelectorBitmap(np.packbits(near, bitorder="little")))
+            distances[at : at + 1], labels[at : at + 1] = super()._search(x[at : at + 1], k, chosen)
+            stats.n_hamming_pass += int(near.sum())
+        stats.nq += len(x)
+        stats.ncode += len(x) * len(codes)
+        return distances, labels
 
     def hamming_distance_table(self, n: int, x: Any, dis: Any) -> None:
         """Write how many of the bits of their codes queries and vectors differ in."""

@@ -14,6 +14,7 @@ from steep.faiss._base import METRIC_L2, Codes, Floats, Index, Labels, require
 from steep.faiss._codes import FastScan, sign_blocks, sign_rows
 from steep.faiss._ivf import IndexIVF
 from steep.faiss._lists import BlockInvertedLists, DirectMap
+from steep.faiss._polysemous import PolysemousTraining
 from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuantizer
 
 
@@ -132,6 +133,8 @@ class IndexIVFPQ(IndexIVF):
     def _train_encoder(self, x: Floats, keys: Labels) -> None:
         self.pq.verbose = self.verbose
         self.pq.train(x)
+        if getattr(self, "do_polysemous_training", False):
+            (self.polysemous_training or PolysemousTraining()).optimize_pq_for_hamming(self.pq)
 
     def precompute_table(self) -> None:
         """Do nothing: the core makes what tables it needs when it needs them."""
