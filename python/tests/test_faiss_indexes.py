@@ -305,3 +305,60 @@ def test_bad_input_raises_what_faiss_raises(data, name):
             BAD[name](module, index, x)
         raised.append(caught.type)
     assert raised[1] is raised[0]
+
+
+def packed(module, x, description):
+    """The packer of an index, and the bytes of its codes."""
+    index = module.index_factory(D, description)
+    index.train(x)
+    if "IVF" in description:
+        return index.get_CodePacker(), None
+    index.add(x[:77])
+    packer = index.get_CodePacker()
+    codes = module.vector_to_array(index.codes).reshape(-1, packer.block_size)
+    return packer, np.ascontiguousarray(codes)
+
+
+PACKED = ["PQ6x4fs", "PQ12x4fs", "RaBitQfs", "PQ6np", "SQ8", "Flat", "IVF4,PQ12x4fs", "IVF4,Flat"]
+
+
+@pytest.mark.parametrize("description", PACKED)
+def test_packers_write_and_read_single_codes_where_faiss_has_them(data, description):
+    (there, _), (here, blocks) = (packed(module, data[0], description) for module in (theirs, ours))
+    for name in ("code_size", "nvec", "block_size"):
+        assert getattr(here, name) == getattr(there, name)
+    if blocks is not None:
+        # Faiss's packer of codes without blocks looks at the first one only.
+        for at in range(0, 77, 9) if here.nvec > 1 else [0]:
+            np.testing.assert_array_equal(here.unpack_1(blocks, at), there.unpack_1(blocks, at))
+    mine, others = np.zeros((2, 3, here.block_size), np.uint8)
+    code = np.random.default_rng(1).integers(256, size=here.code_size, dtype=np.uint8)
+    at = here.nvec + here.nvec // 2 if here.nvec > 1 else 0
+    for one, into in ((here, mine), (there, others)):
+        one.pack_1(code, at, into)
+    np.testing.assert_array_equal(mine, others)
+    np.testing.assert_array_equal(here.unpack_1(mine, at), there.unpack_1(mine, at))
+
+
+def test_packers_read_blocks_of_64_where_faiss_reads_the_first_half_only(data):
+    packer, blocks = packed(ours, data[0], "PQ12x4fs_64")
+    plain = ours.index_factory(D, "PQ12x4np")
+    plain.train(data[0])
+    codes = plain.sa_encode(data[0][:77])
+    read = np.array([packer.unpack_1(blocks, at) for at in range(77)])
+    np.testing.assert_array_equal(read, codes)
+
+
+def test_packers_take_pointers_and_whole_blocks(data):
+    packer, blocks = packed(ours, data[0], "PQ12x4fs")
+    rows = np.zeros((packer.nvec, packer.code_size), np.uint8)
+    packer.unpack_all(ours.swig_ptr(blocks), ours.swig_ptr(rows))
+    np.testing.assert_array_equal(rows[5], packer.unpack_1(blocks, 5))
+    again, code = np.zeros_like(blocks), np.zeros(packer.code_size, np.uint8)
+    packer.pack_all(ours.swig_ptr(rows), ours.swig_ptr(again))
+    np.testing.assert_array_equal(again[0], blocks[0])
+    packer.unpack_1_c(ours.swig_ptr(blocks), 40, ours.swig_ptr(code))
+    packer.pack_1_c(ours.swig_ptr(code), 40, ours.swig_ptr(again))
+    np.testing.assert_array_equal(packer.unpack_1(again, 40), packer.unpack_1(blocks, 40))
+    with pytest.raises(AttributeError, match="get_CodePacker"):
+        ours.CodePacker()

@@ -24,6 +24,7 @@ from steep.faiss._base import (
     selected,
     strict_radius,
 )
+from steep.faiss._packers import CodePacker, CodePackerFlat, FastScanPacker
 from steep.faiss._parameters import SearchParameters
 from steep.faiss._pointers import put, rows
 from steep.faiss._polysemous import PolysemousTraining
@@ -89,6 +90,10 @@ class IndexFlatCodes(Index):
     @codes.setter
     def codes(self, values: Any) -> None:
         self._put_codes(np.array(getattr(values, "array", values), np.uint8))
+
+    def get_CodePacker(self) -> CodePacker:
+        """What reads and writes single codes."""
+        return CodePackerFlat(self.code_size)
 
     def _all(self) -> Codes:
         return self._store.codes(0, 0, len(self._store))
@@ -306,6 +311,14 @@ class FastScan:
         """Codes in Faiss's blocks."""
         return _steep.faiss_pack(codes, self.M, self.bbs)
 
+    def _unpack(self: Any, blocks: Codes, n: int) -> Codes:
+        """The first n codes of such blocks."""
+        return _steep.faiss_unpack(blocks, n, self.M, self.bbs)
+
+    def get_CodePacker(self) -> CodePacker:
+        """What reads and writes single codes of blocks."""
+        return FastScanPacker(self)
+
     def get_block_stride(self: Any) -> int:
         """Bytes of a block."""
         stride: int = self.bbs * self.M2 // 2
@@ -385,8 +398,7 @@ class IndexPQFastScan(FastScan, IndexFlatCodes):
         pq, metric = record["pq"], record["metric_type"]
         index = cls(pq["d"], pq["M"], pq["nbits"], metric, record["bbs"])
         index._begin(pq=ProductQuantizer.from_record(pq), implem=record["implem"], qbs=record["qbs"])
-        codes = _steep.faiss_unpack(record["codes"], record["ntotal"], pq["M"], record["bbs"])
-        return index._restored(record | {"codes": codes})
+        return index._restored(record | {"codes": index._unpack(record["codes"], record["ntotal"])})
 
 
 class IndexScalarQuantizer(IndexFlatCodes):
@@ -499,6 +511,9 @@ class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
     def _pack(self, codes: Codes) -> Codes:
         return sign_blocks(codes, self.d, self.bbs)
 
+    def _unpack(self, blocks: Codes, n: int) -> Codes:
+        return sign_rows(blocks, n, self.d, self.code_size, self.bbs)
+
     def get_block_stride(self) -> int:
         """Bytes of a block."""
         return self.bbs * (self.M2 // 2 + self.code_size - -(-self.d // 8))
@@ -530,8 +545,7 @@ class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
         rabitq = RaBitQuantizer.from_record(record["rabitq"])
         index = cls(record["d"], record["metric_type"], record["bbs"], rabitq.nb_bits)
         index._begin(rabitq=rabitq, _center=record["center"], qb=record["qb"])
-        codes = sign_rows(record["codes"], record["ntotal"], record["d"], index.code_size, record["bbs"])
-        return index._restored(record | {"codes": codes})
+        return index._restored(record | {"codes": index._unpack(record["codes"], record["ntotal"])})
 
 
 def sign_blocks(codes: Codes, d: int, bbs: int) -> Codes:

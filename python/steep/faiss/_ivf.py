@@ -32,6 +32,7 @@ from steep.faiss._kmeans import Clustering, ClusteringParameters
 from steep.faiss._linear import subsample
 from steep.faiss._list_numbers import ListNumbers
 from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists, by_list
+from steep.faiss._packers import CodePacker, CodePackerFlat
 from steep.faiss._pointers import put, rows
 from steep.faiss._simd import threads
 
@@ -526,6 +527,10 @@ class IndexIVF(ListNumbers, Index):
         return all((np.diff(core.ids(at)) > 0).all() for at in range(self.nlist))
 
     # Codes on their own.
+
+    def get_CodePacker(self) -> CodePacker:
+        """What reads and writes single codes of lists."""
+        return CodePackerFlat(self.code_size)
 
     def sa_code_size(self) -> int:
         """Bytes of a list's number and a code."""

@@ -243,8 +243,7 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
             record["bbs"],
         )
         index._begin(pq=ProductQuantizer.from_record(pq), implem=record["implem"], qbs2=record["qbs2"])
-        plain = _out_of_blocks(lists, lambda part, n: _steep.faiss_unpack(part, n, pq["M"], record["bbs"]))
-        index._ivf_restore(record | {"invlists": plain})
+        index._ivf_restore(record | {"invlists": _out_of_blocks(lists, index._unpack)})
         return index
 
 
@@ -373,6 +372,9 @@ class IndexIVFRaBitQFastScan(IndexIVFFastScan, IndexIVFRaBitQ):
     def _pack(self, codes: Codes) -> Codes:
         return sign_blocks(codes, self.d, self.bbs)
 
+    def _unpack(self, blocks: Codes, n: int) -> Codes:
+        return sign_rows(blocks, n, self.d, self.code_size, self.bbs)
+
     def get_block_stride(self) -> int:
         """Bytes of a block."""
         return self.bbs * (self.M2 // 2 + self.code_size - -(-self.d // 8))
@@ -398,7 +400,5 @@ class IndexIVFRaBitQFastScan(IndexIVFFastScan, IndexIVFRaBitQ):
         index = cls(_quantizer_of(record), d, nlist, metric, bbs, True, rabitq.nb_bits)
         index._begin(rabitq=rabitq, qb=record["qb"], implem=record["implem"], qbs2=record["qbs2"])
         index._begin(centered=bool(record["centered"]))
-        size = index.code_size
-        plain = _out_of_blocks(record["invlists"], lambda part, n: sign_rows(part, n, d, size, bbs))
-        index._ivf_restore(record | {"invlists": plain})
+        index._ivf_restore(record | {"invlists": _out_of_blocks(record["invlists"], index._unpack)})
         return index
