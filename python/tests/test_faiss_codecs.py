@@ -139,6 +139,26 @@ def test_product_training_is_as_good(start: str) -> None:
     assert errors[1] < errors[0] * 1.01
 
 
+@pytest.mark.parametrize("start", ["default", "shared"])
+@pytest.mark.parametrize(
+    ("bits", "n"),
+    [
+        pytest.param(5, 1500, id="all"),
+        pytest.param(3, 2500, id="a sample"),
+        pytest.param(6, 64, id="as many"),
+    ],
+)
+def test_product_training_comes_from_faiss_vectors_to_its_centroids(bits: int, n: int, start: str) -> None:
+    if start == "shared" and n == 64:
+        n //= 4
+    x = normal(21, n, 24)
+    theirs, mine = faiss.ProductQuantizer(24, 4, bits), ProductQuantizer(24, 4, bits)
+    for quantizer in (theirs, mine):
+        quantizer.train_type = getattr(ProductQuantizer, "Train_" + start)
+        quantizer.train(x)
+    near(mine.centroids.array, faiss.vector_to_array(theirs.centroids))
+
+
 def test_product_tables_and_pointers() -> None:
     x = normal(5, 40, 20)
     theirs, mine = faiss.ProductQuantizer(20, 4, 5), ProductQuantizer(20, 4, 5)

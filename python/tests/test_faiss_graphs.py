@@ -265,6 +265,21 @@ def test_few_and_no_vectors():
     assert (index.search(q, 1)[1] == -1).all()
 
 
+def test_graph_over_codes_of_two_layers_finds_what_the_codes_are_nearest_to():
+    x, q = vectors(600, 16, 8), vectors(40, 16, 9)
+    index = ours.IndexHNSW2Level(ours.IndexFlatL2(16), 10, 8, 16)
+    assert not index.is_trained
+    index.train(x)
+    index.add(x)
+    decoded = index.storage.reconstruct_n()
+    index.hnsw.efSearch = 100
+    distances, labels = index.search(q, 3)
+    true_distances, true_labels = real.knn(q, decoded, 3)
+    assert (labels == true_labels).mean() > 0.97
+    found = labels == true_labels
+    np.testing.assert_allclose(distances[found], true_distances[found], rtol=1e-4, atol=1e-3)
+
+
 def test_what_faiss_refuses_is_refused():
     x = vectors(50, 4, 7)
     index = ours.IndexHNSWFlat(4, 8)
@@ -280,7 +295,6 @@ def test_what_faiss_refuses_is_refused():
         lambda: ours.IndexHNSWPQ(4, 2, 8).add(x),
         lambda: index.hnsw.nb_neighbors(99),
         lambda: index.reconstruct(50),
-        lambda: ours.IndexHNSW2Level(),
         lambda: ours.IndexHNSWCagra(4),
     ):
         with pytest.raises(RuntimeError):

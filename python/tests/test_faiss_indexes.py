@@ -137,6 +137,17 @@ def test_training_here_is_as_good_as_there(data, description):
     assert found[1] >= found[0] - 0.06
 
 
+@pytest.mark.parametrize("description", ["IVF16,PQ6np", "IVF16,PQ6x2np", "IVF16,PQ6x4fsr"])
+def test_codes_in_lists_are_learned_from_the_vectors_that_faiss_learns_them_from(data, description):
+    x, _ = data
+    learned = []
+    for module in (theirs, ours):
+        index = module.index_factory(D, description)
+        index.train(x)
+        learned.append(module.vector_to_array(index.pq.centroids))
+    np.testing.assert_allclose(learned[1], learned[0], atol=1e-4)
+
+
 @pytest.mark.parametrize("metric", [ours.METRIC_L2, ours.METRIC_INNER_PRODUCT])
 @pytest.mark.parametrize(
     "description", ["Flat", "IVF16,Flat", "IVF16,SQ8", "SQ8", "IVF16,PQ6np", "IDMap,Flat", "PCA8,Flat"]
@@ -383,3 +394,60 @@ def test_descriptions_of_signs_are_read_as_in_faiss(description):
     assert said[0] == said[1]
     with pytest.raises(RuntimeError, match="could not parse"):
         ours.index_factory(D, "IVF9,PQ4,SH")
+
+
+def packed(module, x, description):
+    """The packer of an index, and the bytes of its codes."""
+    index = module.index_factory(D, description)
+    index.train(x)
+    if "IVF" in description:
+        return index.get_CodePacker(), None
+    index.add(x[:77])
+    packer = index.get_CodePacker()
+    codes = module.vector_to_array(index.codes).reshape(-1, packer.block_size)
+    return packer, np.ascontiguousarray(codes)
+
+
+PACKED = ["PQ6x4fs", "PQ12x4fs", "RaBitQfs", "PQ6np", "SQ8", "Flat", "IVF4,PQ12x4fs", "IVF4,Flat"]
+
+
+@pytest.mark.parametrize("description", PACKED)
+def test_packers_write_and_read_single_codes_where_faiss_has_them(data, description):
+    (there, _), (here, blocks) = (packed(module, data[0], description) for module in (theirs, ours))
+    for name in ("code_size", "nvec", "block_size"):
+        assert getattr(here, name) == getattr(there, name)
+    if blocks is not None:
+        # Faiss's packer of codes without blocks looks at the first one only.
+        for at in range(0, 77, 9) if here.nvec > 1 else [0]:
+            np.testing.assert_array_equal(here.unpack_1(blocks, at), there.unpack_1(blocks, at))
+    mine, others = np.zeros((2, 3, here.block_size), np.uint8)
+    code = np.random.default_rng(1).integers(256, size=here.code_size, dtype=np.uint8)
+    at = here.nvec + here.nvec // 2 if here.nvec > 1 else 0
+    for one, into in ((here, mine), (there, others)):
+        one.pack_1(code, at, into)
+    np.testing.assert_array_equal(mine, others)
+    np.testing.assert_array_equal(here.unpack_1(mine, at), there.unpack_1(mine, at))
+
+
+def test_packers_read_blocks_of_64_where_faiss_reads_the_first_half_only(data):
+    packer, blocks = packed(ours, data[0], "PQ12x4fs_64")
+    plain = ours.index_factory(D, "PQ12x4np")
+    plain.train(data[0])
+    codes = plain.sa_encode(data[0][:77])
+    read = np.array([packer.unpack_1(blocks, at) for at in range(77)])
+    np.testing.assert_array_equal(read, codes)
+
+
+def test_packers_take_pointers_and_whole_blocks(data):
+    packer, blocks = packed(ours, data[0], "PQ12x4fs")
+    rows = np.zeros((packer.nvec, packer.code_size), np.uint8)
+    packer.unpack_all(ours.swig_ptr(blocks), ours.swig_ptr(rows))
+    np.testing.assert_array_equal(rows[5], packer.unpack_1(blocks, 5))
+    again, code = np.zeros_like(blocks), np.zeros(packer.code_size, np.uint8)
+    packer.pack_all(ours.swig_ptr(rows), ours.swig_ptr(again))
+    np.testing.assert_array_equal(again[0], blocks[0])
+    packer.unpack_1_c(ours.swig_ptr(blocks), 40, ours.swig_ptr(code))
+    packer.pack_1_c(ours.swig_ptr(code), 40, ours.swig_ptr(again))
+    np.testing.assert_array_equal(packer.unpack_1(again, 40), packer.unpack_1(blocks, 40))
+    with pytest.raises(AttributeError, match="get_CodePacker"):
+        ours.CodePacker()

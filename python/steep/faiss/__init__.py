@@ -40,7 +40,6 @@ _INSTEAD = {
     "IndexIVFEDEN": "IndexIVFRaBitQ",
     "IndexNNDescent": "IndexNSGFlat or IndexHNSWFlat",
     "IndexSVS": "IndexHNSWFlat",
-    "IndexHNSW2Level": "IndexHNSWFlat",
     "IndexHNSWCagra": "IndexHNSWFlat",
     "MultiIndexQuantizer": "IndexFlatL2 or IndexHNSWFlat as the coarse quantizer",
 }

@@ -263,6 +263,8 @@ from steep.faiss._matrix_stats import MatrixStats as MatrixStats
 from steep.faiss._noise import IndexRandom as IndexRandom
 from steep.faiss._ondisk import OnDiskInvertedLists as OnDiskInvertedLists
 from steep.faiss._ondisk import OnDiskOneList as OnDiskOneList
+from steep.faiss._packers import CodePacker as CodePacker
+from steep.faiss._packers import CodePackerFlat as CodePackerFlat
 from steep.faiss._parameters import AutoTuneCriterion as AutoTuneCriterion
 from steep.faiss._parameters import IndexRefineSearchParameters as IndexRefineSearchParameters
 from steep.faiss._parameters import IntersectionCriterion as IntersectionCriterion

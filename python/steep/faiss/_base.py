@@ -202,7 +202,7 @@ class Index(Pointers, Sealed):
         self._train(x)
 
     def add(self, x: Any, numeric_type: int = Float32) -> None:
-        """Add vectors of shape (n, d), numbered from ntotal on."""
+        """Adds vectors to the index: of shape (n, d), numbered from ntotal on."""
         x = self._vectors(x, numeric_type)
         require(self.is_trained, "is_trained")
         self._add(x, None)

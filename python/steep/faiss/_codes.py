@@ -24,10 +24,13 @@ from steep.faiss._base import (
     selected,
     strict_radius,
 )
+from steep.faiss._packers import CodePacker, CodePackerFlat, FastScanPacker
+from steep.faiss._parameters import SearchParameters
 from steep.faiss._pointers import put, rows
 from steep.faiss._polysemous import PolysemousTraining
 from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuantizer
-from steep.faiss._simd import threads
+from steep.faiss._selectors import IDSelectorBitmap
+from steep.faiss._simd import cvar, threads
 
 #: More codes than any search meets.
 ALL_CODES = 1 << 62
@@ -94,6 +97,10 @@ class IndexFlatCodes(Index):
     @codes.setter
     def codes(self, values: Any) -> None:
         self._put_codes(np.array(getattr(values, "array", values), np.uint8))
+
+    def get_CodePacker(self) -> CodePacker:
+        """What reads and writes single codes."""
+        return CodePackerFlat(self.code_size)
 
     def _all(self) -> Codes:
         return self._store.codes(0, 0, len(self._store))
@@ -235,7 +242,30 @@ class IndexPQ(IndexFlatCodes):
 
     def _train(self, x: Floats) -> None:
         self.pq.train(x)
+        if self.do_polysemous_training:
+            self.polysemous_training.optimize_pq_for_hamming(self.pq)
         self.is_trained = True
+
+    def _search(self, x: Floats, k: int, params: Any) -> tuple[Floats, Labels]:
+        kind = getattr(params, "search_type", self.search_type)
+        if kind not in (self.ST_polysemous, self.ST_polysemous_generalize):
+            return super()._search(x, k, params)
+        require(getattr(params, "sel", None) is None, "selector not supported")
+        return self._search_polysemous(x, k, kind, getattr(params, "polysemous_ht", self.polysemous_ht))
+
+    def _search_polysemous(self, x: Floats, k: int, kind: int, most: int) -> tuple[Floats, Labels]:
+        """Among codes that differ from the query's in fewer bits, or bytes: as in Faiss, but no sooner."""
+        codes, stats = self._all(), cvar.indexPQ_stats
+        distances, labels = np.empty((len(x), k), np.float32), np.empty((len(x), k), np.int64)
+        for at, code in enumerate(self._encode(x)):
+            differ = np.bitwise_count(codes ^ code) if kind == self.ST_polysemous else codes != code
+            near = differ.sum(1) < most
+            chosen = SearchParameters(sel=IDSelectorBitmap(np.packbits(near, bitorder="little")))
+            distances[at : at + 1], labels[at : at + 1] = super()._search(x[at : at + 1], k, chosen)
+            stats.n_hamming_pass += int(near.sum())
+        stats.nq += len(x)
+        stats.ncode += len(x) * len(codes)
+        return distances, labels
 
     def hamming_distance_table(self, n: int, x: Any, dis: Any) -> None:
         """Write how many of the bits of their codes queries and vectors differ in."""
@@ -287,6 +317,14 @@ class FastScan:
     def _pack(self: Any, codes: Codes) -> Codes:
         """Codes in Faiss's blocks."""
         return _steep.faiss_pack(codes, self.M, self.bbs)
+
+    def _unpack(self: Any, blocks: Codes, n: int) -> Codes:
+        """The first n codes of such blocks."""
+        return _steep.faiss_unpack(blocks, n, self.M, self.bbs)
+
+    def get_CodePacker(self) -> CodePacker:
+        """What reads and writes single codes of blocks."""
+        return FastScanPacker(self)
 
     def get_block_stride(self: Any) -> int:
         """Bytes of a block."""
@@ -367,8 +405,7 @@ class IndexPQFastScan(FastScan, IndexFlatCodes):
         pq, metric = record["pq"], record["metric_type"]
         index = cls(pq["d"], pq["M"], pq["nbits"], metric, record["bbs"])
         index._begin(pq=ProductQuantizer.from_record(pq), implem=record["implem"], qbs=record["qbs"])
-        codes = _steep.faiss_unpack(record["codes"], record["ntotal"], pq["M"], record["bbs"])
-        return index._restored(record | {"codes": codes})
+        return index._restored(record | {"codes": index._unpack(record["codes"], record["ntotal"])})
 
 
 class IndexScalarQuantizer(IndexFlatCodes):
@@ -481,6 +518,9 @@ class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
     def _pack(self, codes: Codes) -> Codes:
         return sign_blocks(codes, self.d, self.bbs)
 
+    def _unpack(self, blocks: Codes, n: int) -> Codes:
+        return sign_rows(blocks, n, self.d, self.code_size, self.bbs)
+
     def get_block_stride(self) -> int:
         """Bytes of a block."""
         return self.bbs * (self.M2 // 2 + self.code_size - -(-self.d // 8))
@@ -512,8 +552,7 @@ class IndexRaBitQFastScan(FastScan, IndexRaBitQ):
         rabitq = RaBitQuantizer.from_record(record["rabitq"])
         index = cls(record["d"], record["metric_type"], record["bbs"], rabitq.nb_bits)
         index._begin(rabitq=rabitq, _center=record["center"], qb=record["qb"])
-        codes = sign_rows(record["codes"], record["ntotal"], record["d"], index.code_size, record["bbs"])
-        return index._restored(record | {"codes": codes})
+        return index._restored(record | {"codes": index._unpack(record["codes"], record["ntotal"])})
 
 
 def sign_blocks(codes: Codes, d: int, bbs: int) -> Codes:

@@ -21,6 +21,7 @@ from steep.faiss._base import (
     selected,
     strict_radius,
 )
+from steep.faiss._packers import CodePacker, CodePackerFlat
 from steep.faiss._simd import threads
 
 
@@ -166,6 +167,10 @@ class IndexFlat(Index):
                 row[known] = vectors @ query
             else:
                 row[known] = ((vectors - query) ** 2).sum(1)
+
+    def get_CodePacker(self) -> CodePacker:
+        """What reads and writes single codes."""
+        return CodePackerFlat(self.code_size)
 
     def sa_code_size(self) -> int:
         """Bytes of a vector."""

@@ -22,6 +22,7 @@ from steep.faiss._codes import IndexFlatCodes, IndexPQ, IndexScalarQuantizer, co
 from steep.faiss._flat import IndexFlat, IndexFlatL2, _tame
 from steep.faiss._hnsw import HNSW, NSG, refused
 from steep.faiss._simd import cvar, threads
+from steep.faiss._two_layers import Index2Layer
 
 #: Vectors from which on a graph is built at once rather than one after the other.
 MANY = 1000
@@ -35,7 +36,8 @@ def stored(index: Any) -> Any:
     """What the core reads of an index that stores vectors: vectors, or codes and what they mean."""
     if isinstance(index, IndexFlat):
         return index._store
-    if isinstance(index, IndexFlatCodes) and index._block == 1:
+    coded = isinstance(index, IndexFlatCodes) and type(index)._codec is not IndexFlatCodes._codec
+    if coded and index._block == 1:
         code_metric(index.metric_type)
         return index._store, index._codec()
     return index.reconstruct_n(0, index.ntotal)
@@ -391,6 +393,22 @@ class IndexHNSWSQ(IndexHNSW):
         self.own_fields, self.is_trained = True, storage.is_trained
 
 
+class IndexHNSW2Level(IndexHNSW):
+    """A hierarchical graph over codes of two layers; what they stand for is decoded for each search."""
+
+    fourcc = "IHN2"
+
+    own_fields: bool
+    is_trained: bool
+
+    def __init__(self, quantizer: Index | None = None, nlist: int = 1, m_pq: int = 1, M: int = 32) -> None:
+        if quantizer is None:
+            super().__init__()
+            return
+        super().__init__(Index2Layer(quantizer, nlist, m_pq), M)
+        self.own_fields, self.is_trained = True, False
+
+
 def _unavailable(name: str, instead: str) -> type:
     def refuse(self: Any, *args: Any, **kwargs: Any) -> None:
         raise refused(f"{name} is not supported: use {instead}")
@@ -398,9 +416,6 @@ def _unavailable(name: str, instead: str) -> type:
     return type(name, (IndexHNSW,), {"__init__": refuse, "__doc__": f"Refused: use {instead}."})
 
 
-IndexHNSW2Level: type[Any] = _unavailable(
-    "IndexHNSW2Level", "IndexHNSWPQ, or an IndexIVFPQ with an IndexHNSWFlat quantizer"
-)
 IndexHNSWCagra: type[Any] = _unavailable("IndexHNSWCagra", "IndexHNSWFlat")
 IndexHNSWFlatPanorama: type[Any] = _unavailable("IndexHNSWFlatPanorama", "IndexHNSWFlat")
 

@@ -130,6 +130,9 @@ HOMES = {
     "_ondisk": """
         OnDiskInvertedLists OnDiskOneList
     """,
+    "_packers": """
+        CodePacker CodePackerFlat
+    """,
     "_parameters": """
         SearchParametersIVFPQ
         AutoTuneCriterion IVFPQSearchParameters IVFRaBitQSearchParameters IVFSQTurboQSearchParameters

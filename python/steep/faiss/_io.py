@@ -54,6 +54,7 @@ CLASSES = {
     "IHNf": "IndexHNSWFlat",
     "IHNs": "IndexHNSWSQ",
     "IHNp": "IndexHNSWPQ",
+    "IHN2": "IndexHNSW2Level",
     "IHNr": "IndexHNSWRaBitQ",
     "INSf": "IndexNSGFlat",
     "INSs": "IndexNSGSQ",

@@ -28,7 +28,9 @@ from steep.faiss._base import (
 )
 from steep.faiss._codes import ALL_CODES, asked, code_metric
 from steep.faiss._level1 import Level1Quantizer
+from steep.faiss._linear import subsample
 from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists, by_list
+from steep.faiss._packers import CodePacker, CodePackerFlat
 from steep.faiss._pointers import put, rows
 from steep.faiss._simd import threads
 
@@ -147,8 +149,7 @@ class IndexIVF(Index, Level1Quantizer):
         self._begin(_centers=None)
         most = self.train_encoder_num_vectors()
         if most:
-            if len(x) > most:
-                x = x[np.random.RandomState(1234).permutation(len(x))[:most]]
+            x = subsample(x, most, verbose=self.verbose)
             keys = self._coarse(x, 1)[1][:, 0]
             self._train_encoder(x - self._center_rows()[np.maximum(keys, 0)] if self.by_residual else x, keys)
         self.is_trained = True
@@ -477,6 +478,10 @@ class IndexIVF(Index, Level1Quantizer):
         return all((np.diff(core.ids(at)) > 0).all() for at in range(self.nlist))
 
     # Codes on their own.
+
+    def get_CodePacker(self) -> CodePacker:
+        """What reads and writes single codes of lists."""
+        return CodePackerFlat(self.code_size)
 
     def sa_code_size(self) -> int:
         """Bytes of a list's number and a code."""

@@ -15,6 +15,7 @@ from steep.faiss._codes import ALL_CODES, FastScan, sign_blocks, sign_rows
 from steep.faiss._flat import IndexFlat
 from steep.faiss._ivf import IndexIVF
 from steep.faiss._lists import BlockInvertedLists, DirectMap
+from steep.faiss._polysemous import PolysemousTraining
 from steep.faiss._quantizers import ProductQuantizer, RaBitQuantizer, ScalarQuantizer
 
 
@@ -182,6 +183,8 @@ class IndexIVFPQ(IndexIVF):
     def _train_encoder(self, x: Floats, keys: Labels) -> None:
         self.pq.verbose = self.verbose
         self.pq.train(x)
+        if getattr(self, "do_polysemous_training", False):
+            (self.polysemous_training or PolysemousTraining()).optimize_pq_for_hamming(self.pq)
 
     def precompute_table(self) -> None:
         """Do nothing: the core makes what tables it needs when it needs them."""
@@ -290,8 +293,7 @@ class IndexIVFPQFastScan(IndexIVFFastScan):
             record["bbs"],
         )
         index._begin(pq=ProductQuantizer.from_record(pq), implem=record["implem"], qbs2=record["qbs2"])
-        plain = _out_of_blocks(lists, lambda part, n: _steep.faiss_unpack(part, n, pq["M"], record["bbs"]))
-        index._ivf_restore(record | {"invlists": plain})
+        index._ivf_restore(record | {"invlists": _out_of_blocks(lists, index._unpack)})
         return index
 
 
@@ -420,6 +422,9 @@ class IndexIVFRaBitQFastScan(IndexIVFFastScan, IndexIVFRaBitQ):
     def _pack(self, codes: Codes) -> Codes:
         return sign_blocks(codes, self.d, self.bbs)
 
+    def _unpack(self, blocks: Codes, n: int) -> Codes:
+        return sign_rows(blocks, n, self.d, self.code_size, self.bbs)
+
     def get_block_stride(self) -> int:
         """Bytes of a block."""
         return self.bbs * (self.M2 // 2 + self.code_size - -(-self.d // 8))
@@ -445,7 +450,5 @@ class IndexIVFRaBitQFastScan(IndexIVFFastScan, IndexIVFRaBitQ):
         index = cls(_quantizer_of(record), d, nlist, metric, bbs, True, rabitq.nb_bits)
         index._begin(rabitq=rabitq, qb=record["qb"], implem=record["implem"], qbs2=record["qbs2"])
         index._begin(centered=bool(record["centered"]))
-        size = index.code_size
-        plain = _out_of_blocks(record["invlists"], lambda part, n: sign_rows(part, n, d, size, bbs))
-        index._ivf_restore(record | {"invlists": plain})
+        index._ivf_restore(record | {"invlists": _out_of_blocks(record["invlists"], index._unpack)})
         return index

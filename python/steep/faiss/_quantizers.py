@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from steep import _steep
 from steep.faiss._arrays import Float32Vector, Pointer, pointed
@@ -239,65 +238,10 @@ class ProductQuantizer(_Learned):
         book: Floats = self._values.reshape(self.M, self.ksub, self.dsub)[m]
         return book
 
-    # Learning.
-
     def _train(self, x: Floats) -> None:
-        shared = self.train_type == self.Train_shared
-        if shared:
-            x = x.reshape(-1, self.dsub)
-        text = "Number of training points ({}) should be at least as large as number of clusters ({})"
-        require(len(x) >= self.ksub, text.format(len(x), self.ksub))
-        require(np.isfinite(x).all(), "input contains NaN's or Inf's")
-        parts = 1 if shared else self.M
-        plain = type(self.cp)()
-        usual = all(
-            getattr(self.cp, name) == getattr(plain, name) for name in _DECISIVE if hasattr(plain, name)
-        )
-        start = self._start(x.reshape(len(x), parts, self.dsub))
-        learn = self._usual if usual and self.cp.niter > 0 else self._unusual
-        centroids = learn(x, parts, start)
-        self._learns(np.tile(centroids, self.M) if shared else centroids)
+        from steep.faiss._books import learned
 
-    def _usual(self, x: Floats, parts: int, start: Floats | None) -> Floats:
-        cp = self.cp
-        seed, most = cp.seed & 0xFFFFFFFF, cp.max_points_per_centroid
-        return _steep.faiss_train_product(x, parts, self.nbits, cp.niter, seed, most, start, threads())
-
-    def _unusual(self, x: Floats, parts: int, start: Floats | None) -> Floats:
-        """As `Clustering` does, with all that its parameters say."""
-        from steep.faiss._flat import IndexFlatL2
-        from steep.faiss._kmeans import Clustering
-
-        books: list[Floats] = []
-        for m in range(parts):
-            clustering = Clustering(self.dsub, self.ksub, self.cp)
-            if start is not None:
-                size = self.ksub * self.dsub
-                clustering.centroids._put(start[m * size : (m + 1) * size].copy())
-            share = np.ascontiguousarray(x[:, m * self.dsub : (m + 1) * self.dsub])
-            clustering.train(share, self.assign_index or IndexFlatL2(self.dsub))
-            books.append(clustering.centroids.array.copy())
-        return np.concatenate(books)
-
-    def _start(self, x: Floats) -> Floats | None:
-        """Centroids to begin with, of x by parts."""
-        kind = self.train_type
-        if kind == self.Train_hot_start:
-            return self._values
-        if kind not in (self.Train_hypercube, self.Train_hypercube_pca) or self.dsub < self.nbits:
-            return None
-        corners = 2.0 * (np.arange(self.ksub)[:, None] >> np.arange(self.nbits) & 1) - 1
-        books: list[npt.NDArray[np.float64]] = []
-        for share in x.transpose(1, 0, 2).astype(np.float64):
-            mean = share.mean(0)
-            if kind == self.Train_hypercube:
-                sides = np.eye(self.nbits, self.dsub) * np.abs(mean).max()
-            else:
-                values, vectors = np.linalg.eigh(np.cov(share.T, bias=True).reshape(self.dsub, self.dsub))
-                chosen = np.argsort(-values)[: self.nbits]
-                sides = (vectors[:, chosen] * np.sqrt(np.maximum(values[chosen], 0))).T
-            books.append(mean + corners @ sides)
-        return np.concatenate(books, axis=None).astype(np.float32)
+        self._learns(learned(self, x))
 
     def set_params(self, centroids: Any, m: int) -> None:
         """Set the centroids of part m, or of all parts where m is -1."""
@@ -414,19 +358,6 @@ class ProductQuantizer(_Learned):
         self = cls(record["d"], record["M"], record["nbits"])
         self._learns(np.array(record["centroids"], np.float32).reshape(-1))
         return self
-
-
-#: What of `ClusteringParameters` only `Clustering` itself knows to do.
-_DECISIVE = [
-    "nredo",
-    "spherical",
-    "int_centroids",
-    "update_index",
-    "frozen_centroids",
-    "init_method",
-    "use_faster_subsampling",
-    "early_stop_threshold",
-]
 
 
 class ScalarQuantizer(ScalarTypes, _Learned):

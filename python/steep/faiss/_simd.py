@@ -254,6 +254,8 @@ class Stats:
     n1: int
     n2: int
     nhops: int
+    ncode: int
+    n_hamming_pass: int
 
     def __init__(self) -> None:
         self.reset()
