@@ -2,9 +2,9 @@
 //!
 //! Codes that rule vectors out are made once so many queries were asked that they pay; until then adding costs a copy.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
-use super::linear;
+use super::linear::{self, Packed};
 use super::selector::Selector;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
@@ -22,8 +22,12 @@ use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
 /// Queries whose work, without codes, is about as much as making them.
 const MANY: u64 = 1000;
 
-/// Distances that are told before the least of them are taken.
-const TABLE: usize = 1 << 20;
+/// Distances that are told before the least of them are taken, about: few enough for a cache; and of how many queries, at most and at
+/// least, as they go through registers.
+const TABLE: usize = 1 << 16;
+const TOGETHER: (usize, usize) = (48, 6);
+/// So few of them meet vectors that are not packed.
+const FEW: usize = 16;
 
 /// Vectors of f32, or of bits under `hamming`, in rows of the smallest type that holds them exactly.
 pub struct Flat {
@@ -34,6 +38,8 @@ pub struct Flat {
     fitted: usize,
     /// A NaN or an infinity came in: there is nothing to learn from such rows.
     wild: bool,
+    /// The vectors as [`Flat::near`] meets them, once many queries asked for that.
+    packed: OnceLock<Packed>,
 }
 
 impl Flat {
@@ -45,7 +51,7 @@ impl Flat {
         let dtype = if metric == Metric::Hamming { Dtype::B1 } else { Dtype::F32 };
         dtype.check_dim(dim)?;
         let rows = Rows::new(dim, dtype, Kept::Exact);
-        Ok(Self { metric, rows, codes: None, fitted: 0, wild: false })
+        Ok(Self { metric, rows, codes: None, fitted: 0, wild: false, packed: OnceLock::new() })
     }
 
     /// How many vectors there are.
@@ -70,7 +76,8 @@ impl Flat {
 
     /// Memory, in bytes.
     pub fn bytes(&self) -> u64 {
-        (self.rows.buffer().len() + self.codes.as_ref().map_or(0, HeadCodes::bytes)) as u64
+        let packed = self.packed.get().map_or(0, Packed::bytes);
+        (self.rows.buffer().len() + self.codes.as_ref().map_or(0, HeadCodes::bytes) + packed) as u64
     }
 
     /// Appends vectors.
@@ -85,6 +92,7 @@ impl Flat {
             self.codes = None;
         }
         let before = self.len();
+        self.packed.take();
         let undo = self.rows.extend(x)?;
         if let Some(codes) = &mut self.codes {
             let new = self.rows.view().rows(before..self.rows.len());
@@ -200,35 +208,47 @@ impl Flat {
         queries.check_finite("queries")?;
         let mut hits = Hits { k, ids: vec![-1; queries.len() * k], distances: Vec::new(), stats: Vec::new() };
         hits.distances.resize(queries.len() * k, f32::INFINITY);
-        let some = (TABLE / n).clamp(1, queries.len().max(1));
-        let mut table = vec![0f32; some * n];
-        for (at, q) in q.chunks(some * dim).enumerate() {
-            let table = &mut table[..q.len() / dim * n];
-            let call = (params.threads, params.monitor);
-            if self.metric == Metric::L2 {
-                linear::squares(q, rows, dim, table, call)?;
-            } else {
-                linear::apply(q, dim, (rows, None), table, call)?;
+        let (squares, isa) = (self.metric == Metric::L2, Isa::active());
+        let floor = if squares { 0.0 } else { f32::NEG_INFINITY };
+        let least = |table: &mut [f32], ids: &mut [i64], distances: &mut [f32]| {
+            if !squares {
                 table.iter_mut().for_each(|v| *v = -*v);
             }
-            let from = at * some * k;
-            let ids = hits.ids[from..].chunks_mut(k).zip(hits.distances[from..].chunks_mut(k));
-            let least: Vec<_> = table.chunks_exact(n).zip(ids).map(Mutex::new).collect();
-            threads::run(
-                threads::resolve(params.threads)?,
-                params.monitor,
-                "select",
-                (least.len(), least.len() as u64),
-                |at, worker| {
-                    let mut part = least[at].lock().map_err(|_| Error::Interrupted)?;
-                    let (row, (ids, distances)) = &mut *part;
-                    let floor = if self.metric == Metric::L2 { 0.0 } else { f32::NEG_INFINITY };
-                    least_of(row, floor, ids, distances);
-                    worker.advance(1);
-                    Ok(())
-                },
-            )?;
+            let results = ids.chunks_mut(k).zip(distances.chunks_mut(k));
+            for (row, (ids, distances)) in table.chunks_exact(n).zip(results) {
+                least_of(row, floor, ids, distances);
+            }
+        };
+        if queries.len() < FEW {
+            let (mut table, call) = (vec![0f32; queries.len() * n], (params.threads, params.monitor));
+            match squares {
+                true => linear::squares(q, rows, dim, &mut table, call)?,
+                false => linear::apply(q, dim, (rows, None), &mut table, call)?,
+            }
+            least(&mut table, &mut hits.ids, &mut hits.distances);
+            return Ok(hits);
         }
+        let packed = match self.packed.get() {
+            Some(packed) => packed,
+            None => {
+                let packed = Packed::new(rows, dim, squares)?;
+                self.packed.get_or_init(|| packed)
+            }
+        };
+        let some = (TABLE / n).clamp(TOGETHER.1, TOGETHER.0);
+        let results = hits.ids.chunks_mut(some * k).zip(hits.distances.chunks_mut(some * k));
+        let parts: Vec<_> = q.chunks(some * dim).zip(results).map(Mutex::new).collect();
+        let total = (parts.len(), queries.len() as u64);
+        threads::run(threads::resolve(params.threads)?, params.monitor, "search", total, |at, worker| {
+            let mut part = parts[at].lock().map_err(|_| Error::Interrupted)?;
+            let (q, (ids, distances)) = &mut *part;
+            let mut table = vec![0f32; q.len() / dim * n];
+            packed.meet(isa, q, dim, &mut table)?;
+            least(&mut table, ids, distances);
+            worker.advance((q.len() / dim) as u64);
+            Ok(())
+        })?;
+        drop(parts);
         Ok(hits)
     }
 
@@ -311,6 +331,7 @@ impl Flat {
         let sizes = (self.dim(), rows.len());
         self.rows = Rows::from_parts(sizes, self.rows.declared(), self.rows.stored(), Kept::Exact, values);
         (self.codes, self.fitted) = (None, 0);
+        self.packed.take();
         Ok(())
     }
 }

@@ -88,19 +88,72 @@ pub fn squares(
     if q.len() / dim < HANDFUL && out.len() == q.len() / dim * (x.len() / dim) {
         return few::<true>(q, x, dim, out, (threads::resolve(call.0)?, call.1));
     }
-    let longer = |rows: &[f32], factor: f32, norm_first: bool| {
-        let mut long = Vec::new();
-        let len = rows.len() / dim * (dim + 2);
-        let memory = |_| Error::OutOfMemory { what: "vectors", bytes: 4 * len as u64 };
-        long.try_reserve_exact(len).map_err(memory)?;
-        for row in rows.chunks_exact(dim) {
-            let norm = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() as f32;
-            long.extend(row.iter().map(|v| factor * v));
-            long.extend(if norm_first { [norm, 1.0] } else { [1.0, norm] });
+    let (mut queries, mut vectors) = (Vec::new(), Vec::new());
+    asked(q, dim, &mut queries)?;
+    stored(x, dim, &mut vectors)?;
+    apply(&queries, dim + 2, (&vectors, None), out, call)
+}
+
+/// Appends (−2q, ‖q‖², 1) of each query.
+fn asked(q: &[f32], dim: usize, to: &mut Vec<f32>) -> Result<()> {
+    longer(q, dim, to, |to, q, norm| {
+        to.extend(q.iter().map(|v| -2.0 * v));
+        to.extend([norm, 1.0]);
+    })
+}
+
+/// Appends (x, 1, ‖x‖²) of each vector.
+fn stored(x: &[f32], dim: usize, to: &mut Vec<f32>) -> Result<()> {
+    longer(x, dim, to, |to, x, norm| {
+        to.extend_from_slice(x);
+        to.extend([1.0, norm]);
+    })
+}
+
+fn longer(x: &[f32], dim: usize, to: &mut Vec<f32>, put: impl Fn(&mut Vec<f32>, &[f32], f32)) -> Result<()> {
+    let len = x.len() / dim * (dim + 2);
+    let memory = |_| Error::OutOfMemory { what: "vectors", bytes: 4 * len as u64 };
+    to.try_reserve_exact(len).map_err(memory)?;
+    for row in x.chunks_exact(dim) {
+        put(to, row, row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() as f32);
+    }
+    Ok(())
+}
+
+/// Vectors that many queries meet, packed.
+pub(super) struct Packed {
+    panels: Panels,
+    squares: bool,
+}
+
+impl Packed {
+    /// For ‖q − x‖² where `squares`, for ⟨q,x⟩ otherwise.
+    pub fn new(x: &[f32], dim: usize, squares: bool) -> Result<Self> {
+        if !squares {
+            return Ok(Self { panels: Panels::new(x, dim), squares });
         }
-        Ok::<_, Error>(long)
-    };
-    apply(&longer(q, -2.0, true)?, dim + 2, (&longer(x, 1.0, false)?, None), out, call)
+        let mut vectors = Vec::new();
+        stored(x, dim, &mut vectors)?;
+        Ok(Self { panels: Panels::new(&vectors, dim + 2), squares })
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        self.panels.bytes()
+    }
+
+    /// A row of `out` for each query.
+    pub fn meet(&self, isa: Isa, q: &[f32], dim: usize, out: &mut [f32]) -> Result<()> {
+        let mut queries = Vec::new();
+        let rows = if self.squares {
+            asked(q, dim, &mut queries)?;
+            &queries
+        } else {
+            q
+        };
+        isa.run(Products { rows, panels: &self.panels, out });
+        Ok(())
+    }
 }
 
 /// A row of `out` for each of a handful of rows: what they come to with each of `others`.

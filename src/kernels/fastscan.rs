@@ -19,6 +19,9 @@ pub const BLOCK: usize = 32;
 /// Coordinates of one byte of each vector, where a nibble is one bit each of four.
 pub const PAIR: usize = 8;
 
+/// What leaves a small number's nearest whole one in the lowest bits: conversions that mind NaN are no vector instructions.
+const ROUND: f32 = (1u32 << 23) as f32;
+
 /// A query's tables.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
@@ -45,12 +48,8 @@ impl Tables {
     pub fn set_sums(&mut self, sums: &[[f32; 16]]) {
         let (mut widest, mut lowest) = (0f32, 0f32);
         for sums in sums {
-            let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
-            for &v in sums {
-                least = least.min(v);
-                most = most.max(v);
-            }
-            widest = widest.max(most - least);
+            let least = extreme(*sums, |a, b| a < b);
+            widest = widest.max(extreme(*sums, |a, b| a > b) - least);
             lowest += least;
         }
         self.step = if widest > 0.0 { widest / f32::from(ENTRY_LIMIT) } else { 1.0 };
@@ -60,13 +59,8 @@ impl Tables {
         for pair in sums.chunks(2) {
             let mut tables = [[0u8; 16]; 2];
             for (table, sums) in tables.iter_mut().zip(pair) {
-                let mut least = f32::INFINITY;
-                for &v in sums {
-                    least = least.min(v);
-                }
-                for (entry, v) in table.iter_mut().zip(sums) {
-                    *entry = (((v - least) * scale + 0.5) as u8).min(ENTRY_LIMIT);
-                }
+                let least = extreme(*sums, |a, b| a < b);
+                *table = sums.map(|v| (((v - least) * scale + ROUND).to_bits() as u8).min(ENTRY_LIMIT));
             }
             self.pairs.push(tables);
         }
@@ -136,6 +130,19 @@ impl Tables {
         let (step, base) = (s.splat_f32(self.step), s.splat_f32(self.base + lift));
         [s.mul_add_f32(first, step, base), s.mul_add_f32(second, step, base)]
     }
+}
+
+/// Of sixteen values, the one that is `before` all others.
+#[inline(always)]
+fn extreme(mut values: [f32; 16], before: impl Fn(f32, f32) -> bool) -> f32 {
+    // In halves, which registers compare whole.
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            let (a, b) = (values[i], values[i + half]);
+            values[i] = if before(a, b) { a } else { b };
+        }
+    }
+    values[0]
 }
 
 impl BlockFactors {

@@ -10,6 +10,8 @@ use super::simd::{Kernel, Simd};
 const LANES: usize = 16;
 /// Vectors of a group: with two panels what the registers of AVX-512 hold, with one those of AVX2.
 const TOGETHER: usize = 6;
+/// Of a handful and many, how many of these are summed up side by side.
+const ABREAST: usize = 4;
 /// Coordinates of a pass: so many of two panels fit L1.
 const DEPTH: usize = 192;
 
@@ -33,6 +35,11 @@ impl Panels {
             }
         }
         Self { dim, count, lines }
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.lines)
     }
 }
 
@@ -145,30 +152,45 @@ impl<const SQUARES: bool> Kernel for Few<'_, SQUARES> {
     fn run<S: Simd>(self, s: S) {
         let Self { rows, others, dim, out } = self;
         let width = others.len() / dim;
-        for (at, other) in others.chunks_exact(dim).enumerate() {
-            let (lines, rest) = other.as_chunks::<LANES>();
+        let whole = width / ABREAST * ABREAST;
+        let other = |at: usize| &others[at * dim..][..dim];
+        for at in (0..whole).step_by(ABREAST) {
+            let four = [other(at), other(at + 1), other(at + 2), other(at + 3)];
             for (row, out) in rows.chunks_exact(dim).zip(out.chunks_exact_mut(width)) {
-                let (row, tail) = row.as_chunks::<LANES>();
-                let mut sums = [s.zero_f32(); 2];
-                let (pairs, last) = lines.as_chunks::<2>();
-                let (row_pairs, row_last) = row.as_chunks::<2>();
-                for (pair, row) in pairs.iter().zip(row_pairs) {
-                    for k in 0..2 {
-                        sums[k] = step::<S, SQUARES>(s, &row[k], &pair[k], sums[k]);
-                    }
-                }
-                for (line, row) in last.iter().zip(row_last) {
-                    sums[0] = step::<S, SQUARES>(s, row, line, sums[0]);
-                }
-                let lanes = s.lanes_f32(s.mul_add_f32(sums[0], s.splat_f32(1.0), sums[1]));
-                let mut sum: f32 = lanes.iter().sum();
-                for (a, b) in tail.iter().zip(rest) {
-                    sum += if SQUARES { (a - b) * (a - b) } else { a * b };
-                }
-                out[at] = sum;
+                out[at..at + ABREAST].copy_from_slice(&sums::<S, SQUARES, ABREAST>(s, row, four));
+            }
+        }
+        for at in whole..width {
+            for (row, out) in rows.chunks_exact(dim).zip(out.chunks_exact_mut(width)) {
+                [out[at]] = sums::<S, SQUARES, 1>(s, row, [other(at)]);
             }
         }
     }
+}
+
+/// What a row comes to with each of a few others.
+#[inline(always)]
+fn sums<S: Simd, const SQUARES: bool, const N: usize>(s: S, row: &[f32], others: [&[f32]; N]) -> [f32; N] {
+    let (row, tail) = row.as_chunks::<LANES>();
+    let mut lines: [&[[f32; LANES]]; N] = [&[]; N];
+    for n in 0..N {
+        lines[n] = &others[n].as_chunks().0[..row.len()];
+    }
+    let mut accs = [s.zero_f32(); ABREAST];
+    for (at, row) in row.iter().enumerate() {
+        for n in 0..N {
+            accs[n] = step::<S, SQUARES>(s, row, &lines[n][at], accs[n]);
+        }
+    }
+    let totals = s.totals_f32(accs);
+    let mut sums = [0.0; N];
+    for n in 0..N {
+        sums[n] = totals[n];
+        for (a, b) in tail.iter().zip(&others[n][others[n].len() - tail.len()..]) {
+            sums[n] += if SQUARES { (a - b) * (a - b) } else { a * b };
+        }
+    }
+    sums
 }
 
 /// Sixteen coordinates more.

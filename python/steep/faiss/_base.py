@@ -49,24 +49,27 @@ def is_similarity(metric: int) -> bool:
     return metric in (METRIC_INNER_PRODUCT, METRIC_Jaccard)
 
 
+_NATIVE = {
+    METRIC_INNER_PRODUCT: "ip",
+    METRIC_L2: "l2",
+    METRIC_L1: "l1",
+    METRIC_Linf: "linf",
+    METRIC_Canberra: "canberra",
+    METRIC_BrayCurtis: "braycurtis",
+    METRIC_JensenShannon: "jensenshannon",
+    METRIC_Jaccard: "jaccard",
+    METRIC_NaNEuclidean: "nan-euclidean",
+    METRIC_GOWER: "gower",
+}
+
+
 def native_metric(metric: int, arg: float = 0.0) -> str:
     """The core's name of a metric."""
-    names = {
-        METRIC_INNER_PRODUCT: "ip",
-        METRIC_L2: "l2",
-        METRIC_L1: "l1",
-        METRIC_Linf: "linf",
-        METRIC_Lp: f"lp{float(arg):g}",
-        METRIC_Canberra: "canberra",
-        METRIC_BrayCurtis: "braycurtis",
-        METRIC_JensenShannon: "jensenshannon",
-        METRIC_Jaccard: "jaccard",
-        METRIC_NaNEuclidean: "nan-euclidean",
-        METRIC_GOWER: "gower",
-    }
-    if metric not in names:
+    if metric == METRIC_Lp:
+        return f"lp{float(arg):g}"
+    if metric not in _NATIVE:
         raise RuntimeError(f"metric type {metric} is not known: pass one of faiss.METRIC_*")
-    return names[metric]
+    return _NATIVE[metric]
 
 
 def require(condition: Any, text: str) -> None:

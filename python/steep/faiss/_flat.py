@@ -1,6 +1,7 @@
 """Every vector as it is: IndexFlat and what Faiss derives from it."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,21 @@ from steep.faiss._base import (
 )
 from steep.faiss._packers import CodePacker, CodePackerFlat
 from steep.faiss._simd import threads
+
+Found = TypeVar("Found", bound=tuple[Any, ...])
+
+
+def told(x: Floats, find: Callable[[Floats], Found]) -> Found:
+    """What the core finds: labels, distances. Queries with NaN or infinities, which it refuses, have none."""
+    try:
+        return find(x)
+    except ValueError:
+        wild: Any = ~np.isfinite(x).all(1)
+        if not wild.any():
+            raise
+        found = find(np.where(wild[:, None], np.float32(0), x))
+        found[0][wild], found[1][wild] = -1, np.inf
+        return found
 
 
 class IndexFlat(Index):
@@ -90,18 +106,13 @@ class IndexFlat(Index):
         self._store.add(x)
 
     def _search(self, x: Floats, k: int, params: Any) -> tuple[Floats, Labels]:
-        x, wild = _tame(x)
-        labels, distances = self._store.search(x, k, selected(params, self._numbers), threads())
-        if wild is not None:
-            labels[wild], distances[wild] = -1, np.inf
+        selector = selected(params, self._numbers)
+        labels, distances = told(x, lambda x: self._store.search(x, k, selector, threads()))
         return as_faiss(self.metric_type, distances), labels
 
     def _near(self, x: Floats, k: int) -> tuple[Floats, Labels]:
         """As `_search`, in single precision: what coarse quantizers need."""
-        x, wild = _tame(x)
-        labels, distances = self._store.near(x, k, threads())
-        if wild is not None:
-            labels[wild], distances[wild] = -1, np.inf
+        labels, distances = told(x, lambda x: self._store.near(x, k, threads()))
         return as_faiss(self.metric_type, distances), labels
 
     def _range_search(self, x: Floats, radius: float, params: Any) -> tuple[Any, Floats, Labels]:
@@ -242,13 +253,3 @@ class IndexFlat1D(IndexFlatL2):
         require(params is None, "!params")
         distances, labels = super()._search(x, k, None)
         return np.sqrt(distances), labels
-
-
-def _tame(x: Floats) -> tuple[Floats, Any]:
-    """Queries without NaN and infinities, which have no neighbours, and which queries those were."""
-    if np.isfinite(np.add.reduce(x, None)):
-        return x, None
-    wild: Any = ~np.isfinite(x).all(1)
-    if not wild.any():
-        return x, None
-    return np.where(wild[:, None], np.float32(0), x), wild

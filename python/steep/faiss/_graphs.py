@@ -19,7 +19,7 @@ from steep.faiss._base import (
     selected,
 )
 from steep.faiss._codes import IndexFlatCodes, IndexPQ, IndexScalarQuantizer, code_metric
-from steep.faiss._flat import IndexFlat, IndexFlatL2, _tame
+from steep.faiss._flat import IndexFlat, IndexFlatL2, told
 from steep.faiss._hnsw import HNSW, NSG, refused
 from steep.faiss._simd import cvar, threads
 from steep.faiss._two_layers import Index2Layer
@@ -344,12 +344,10 @@ class IndexHNSWFlat(IndexHNSW):
         plain = check and bounded and getattr(params, "sel", None) is None
         if native is None or not plain or len(native) != self._storage().ntotal:
             return super()._search(x, k, params)
-        x, wild = _tame(x)
         # A walk by codes errs, so it has a few nodes more in view; fewer of them lead to the nearest.
         ef = max(ef * 3 // 4 + 12, k * 5 // 4 + 8)
-        labels, distances, costs = native.search(self.storage._store, x, k, ef, threads())
-        if wild is not None:
-            labels[wild], distances[wild] = -1, np.inf
+        store = self.storage._store
+        labels, distances, costs = told(x, lambda x: native.search(store, x, k, ef, threads()))
         return self._told(distances, costs), labels
 
     def _copy_to(self, other: Any) -> None:

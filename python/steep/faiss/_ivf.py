@@ -197,11 +197,11 @@ class IndexIVF(Index, Level1Quantizer):
     # Searching.
 
     def _knobs(self, params: Any) -> tuple[int, int, Any]:
-        from steep.faiss._parameters import SearchParametersIVF
-
         if params is None:
             nprobe, max_codes, coarse = self.nprobe, self.max_codes, None
         else:
+            from steep.faiss._parameters import SearchParametersIVF
+
             require(isinstance(params, SearchParametersIVF), "IndexIVF params have incorrect type")
             nprobe, max_codes, coarse = params.nprobe, params.max_codes, params.quantizer_params
         return min(int(nprobe), self.nlist), int(max_codes) or ALL_CODES, coarse

@@ -62,9 +62,7 @@ fn at_least_0(v: f32) -> f32 {
 impl<'a> Estimate<'a> {
     pub fn new(codec: &'a RaBitQ, query: &'a [f32]) -> Self {
         let (turned, planes) = (Vec::new(), Vec::new());
-        let mut made = Self { codec, query, turned, planes, terms: Terms::default() };
-        made.enter(None);
-        made
+        Self { codec, query, turned, planes, terms: Terms::default() }
     }
 
     fn walk(&self, codes: &[u8], list: Option<&[u32]>, out: &mut [f32]) {

@@ -55,7 +55,7 @@ impl Codec for FastScan {
     }
 
     fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a> {
-        let mut scorer = Scan {
+        Box::new(Scan {
             product: &self.product,
             metric,
             query,
@@ -64,9 +64,7 @@ impl Codec for FastScan {
             tables: Tables::default(),
             residual: Vec::new(),
             offset: 0.0,
-        };
-        scorer.enter(None);
-        Box::new(scorer)
+        })
     }
 }
 
@@ -102,15 +100,18 @@ impl Scan<'_> {
     /// The distance of the code at `row`, whose bytes are a block apart.
     fn sum(&self, codes: &[u8], row: usize) -> f32 {
         let first = row / BLOCK * BLOCK * self.product.code_size() + row % BLOCK;
-        let mut sum = self.offset;
-        for (pair, sums) in self.sums.chunks(2).enumerate() {
+        let (pairs, last) = self.sums.as_chunks::<2>();
+        // Sums side by side, so that they need not wait for each other.
+        let mut sums = [self.offset, 0.0, 0.0, 0.0];
+        for (pair, [low, high]) in pairs.iter().enumerate() {
             let code = codes[first + pair * BLOCK];
-            sum += sums[0][usize::from(code & 15)];
-            if let Some(high) = sums.get(1) {
-                sum += high[usize::from(code >> 4)];
-            }
+            sums[pair % 2] += low[usize::from(code & 15)];
+            sums[2 + pair % 2] += high[usize::from(code >> 4)];
         }
-        sum
+        if let [low] = last {
+            sums[0] += low[usize::from(codes[first + pairs.len() * BLOCK] & 15)];
+        }
+        sums[0] + sums[1] + (sums[2] + sums[3])
     }
 }
 

@@ -315,9 +315,7 @@ impl Weights {
 
 impl<'a, L: Lanes> LinearScorer<'a, L> {
     pub fn new(codes: Coordinates<'a>, metric: Metric, query: &'a [f32]) -> Self {
-        let mut made = Self { codes, metric, query, weights: Weights::default(), lanes: PhantomData };
-        made.enter(None);
-        made
+        Self { codes, metric, query, weights: Weights::default(), lanes: PhantomData }
     }
 
     fn walk(&self, codes: &[u8], list: Option<&[u32]>, out: &mut [f32]) {

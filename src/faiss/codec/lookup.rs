@@ -30,14 +30,10 @@ pub(super) struct Lookup<'a> {
 impl<'a> Lookup<'a> {
     pub fn new(product: &'a Product, metric: Metric, query: &'a [f32]) -> Self {
         let (table, along, residual) = (Vec::new(), Vec::new(), Vec::new());
-        // The table waits for what comes first: a list, or codes.
         Self { product, metric, query, table, along, residual, offset: 0.0 }
     }
 
     fn walk(&mut self, codes: &[u8], list: Option<&[u32]>, out: &mut [f32]) {
-        if self.table.is_empty() {
-            self.enter(None);
-        }
         let (tables, offset, size) = (self.table.as_flattened(), self.offset, self.product.code_size());
         match self.product.bits() {
             8 => {

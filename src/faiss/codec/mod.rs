@@ -70,7 +70,7 @@ pub struct Residual<'a> {
 
 /// One query against codes. Distances are smaller for what is nearer: squared Euclidean under l2, −⟨q,x⟩ under ip.
 pub trait Scorer {
-    /// The codes that follow lie in this list; `None` where they are of whole vectors (the state at the beginning).
+    /// The codes that follow lie in this list; `None` where they are of whole vectors. Told before anything is asked.
     fn enter(&mut self, list: Option<Residual>);
     /// Distances of codes that lie one after the other: `out.len()` of them.
     fn score(&mut self, codes: &[u8], out: &mut [f32]);

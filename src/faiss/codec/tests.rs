@@ -96,7 +96,9 @@ fn rabitq_estimates_the_same_about_a_list_s_centre_as_about_its_own() {
                         x.iter().zip(center.iter().cycle()).map(|(x, c)| x - c).collect();
                     other.encode(&residuals, Some(&center.repeat(7)), &mut second);
                     let (mut by_own, mut by_list) = ([0.0; 7], [0.0; 7]);
-                    own.scorer(metric, &query).score(&first, &mut by_own);
+                    let mut scorer = own.scorer(metric, &query);
+                    scorer.enter(None);
+                    scorer.score(&first, &mut by_own);
                     let mut scorer = other.scorer(metric, &query);
                     scorer.enter(Some(Residual { center: &center, table: &[], coarse: f32::NAN }));
                     scorer.score(&second, &mut by_list);
@@ -128,7 +130,9 @@ fn no_value_and_no_code_is_fatal() {
             codec.decode(&bytes, &mut vec![0.0; 5 * dim]);
             for metric in [Metric::L2, Metric::InnerProduct] {
                 for query in [&x[..dim], &[0.0; 18]] {
-                    codec.scorer(metric, query).score(&bytes, &mut [0.0; 5]);
+                    let mut scorer = codec.scorer(metric, query);
+                    scorer.enter(None);
+                    scorer.score(&bytes, &mut [0.0; 5]);
                 }
             }
         }

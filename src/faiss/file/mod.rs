@@ -31,16 +31,18 @@
 //! | `IwPQ` IVFPQ | `by_residual`, `code_size`, `pq` |
 //! | `IwQR` IVFPQR | those of `IwPQ`, `refine_pq`, `refine_codes` u8, `k_factor` |
 //! | `IwFd` IVFFlatDedup | `instances` i64: id, its twin, id, its twin … |
+//! | `IwSh` IVFSpectralHash | `vt` (a transform), `nbit`, `period`, `threshold_type`, `trained` f32 |
 //! | `IwIQ` IVFIndependentQuantizer | `quantizer`, `vt` (a transform, or null), `index_ivf` (an index); where that is `IwPQ`, `IwQR`: `use_precomputed_table` |
 //! | `Ix2L` 2Layer | `quantizer`, `nlist`, `quantizer_trains_alone`, `pq`, `code_size_1`, `code_size_2`, `code_size`, `codes` u8 |
 //! | `Iwrq` `Iwrr` IVFRaBitQ | `rabitq`, `code_size`, `by_residual`, `qb` |
 //! | `IwPf` IVFPQFastScan | `by_residual`, `code_size`, `bbs`, `M2`, `implem`, `qbs2`, `pq`; lists `ilbl` |
 //! | `Iwrn` IVFRaBitQFastScan (old: `Iwrf`) | `rabitq`, `by_residual`, `code_size`, `bbs`, `qbs2`, `M2`, `implem`, `qb`, `centered`, (`flat_storage` u8); lists `ilbl` |
-//! | `IHNf` `IHNs` `IHNp` HNSWFlat, SQ, PQ | `hnsw`, `storage` (an index, or null) |
+//! | `IHNf` `IHNs` `IHNp` `IHN2` HNSWFlat, SQ, PQ, 2Level | `hnsw`, `storage` (an index, or null) |
 //! | `IHNr` HNSWRaBitQ | `hnsw`, `storage` (`Ixrq`, `Ixrr` or null), `staged` |
 //! | `INSf` `INSs` `INSp` NSGFlat, SQ, PQ | `GK`, `build_type`, `nndescent_S`, `_R`, `_L`, `_iter`, `nsg`, `storage` |
 //! | `IxMp` IDMap, `IxM2` IDMap2 | `index`, `id_map` i64 |
 //! | `IxPT` PreTransform | `chain` (transforms), `index` |
+//! | `IRMf` `IRMh` RowwiseMinMax, of f32 or f16 | `index` |
 //! | `IxRF` Refine | `base_index`, `refine_index`, `k_factor` |
 //! | `IBxF` binary Flat | `xb` u8 |
 //! | `IBwF` binary IVF | (the inverted file's) |

@@ -163,6 +163,9 @@ impl Probes<'_> {
     ) -> Vec<C> {
         let queries = queries.chunks_exact(self.codec.dim());
         let mut scorers: Vec<_> = queries.map(|query| self.codec.scorer(self.metric, query)).collect();
+        if self.centers.is_none() {
+            scorers.iter_mut().for_each(|scorer| scorer.enter(None));
+        }
         // Whether it is not a query's nearest, the list, the query, the key, codes.
         let mut visits = Vec::new();
         for (at, query) in rows.enumerate() {
@@ -173,11 +176,10 @@ impl Probes<'_> {
         visits.sort_unstable();
         let (mut scores, mut near) = (vec![0f32; PIECE], Vec::with_capacity(PIECE));
         for (_, list, at, key, met) in visits {
-            scorers[at].enter(self.centers.map(|centers| Residual {
-                center: centers.center(list),
-                table: centers.table(list),
-                coarse: self.coarse[key],
-            }));
+            if let Some(centers) = self.centers {
+                let (center, table) = (centers.center(list), centers.table(list));
+                scorers[at].enter(Some(Residual { center, table, coarse: self.coarse[key] }));
+            }
             // All within a radius are offered by where the query meets them; what the nearest are, ids decide among equals.
             let above = match k {
                 usize::MAX => Some(key % width),

@@ -54,13 +54,14 @@ pub(in super::super) fn body(io: &mut impl Io) -> Result<()> {
             io.check(len.is_multiple_of(2), || format!("instances has {len} values: expected pairs"))?;
             lists(io, count, Codes::Plain(4 * head.d))
         }
+        b"IwSh" => spectral_hash(io),
         b"IwIQ" => independent(io),
         b"Ix2L" => two_layers(io),
         b"Iwrq" => ivf_rabitq(io, false),
         b"Iwrr" => ivf_rabitq(io, true),
         b"IwPf" => ivf_pq_fast_scan(io),
         b"Iwrn" | b"Iwrf" => ivf_rabitq_fast_scan(io),
-        b"IHNf" | b"IHNs" | b"IHNp" => hnsw(io),
+        b"IHNf" | b"IHNs" | b"IHNp" | b"IHN2" => hnsw(io),
         b"IHNr" => hnsw_rabitq(io),
         b"INSf" | b"INSs" | b"INSp" => nsg(io),
         b"IxMp" | b"IxM2" => {
@@ -70,6 +71,10 @@ pub(in super::super) fn body(io: &mut impl Io) -> Result<()> {
             io.expect("id_map", len, head.n)
         }
         b"IxPT" => pre_transform(io),
+        b"IRMf" | b"IRMh" => {
+            let head = header(io)?;
+            part(io, "index", head, false)
+        }
         b"IxRF" => {
             let head = header(io)?;
             part(io, "base_index", head, false)?;
@@ -139,6 +144,27 @@ fn ivf_pq_refined(io: &mut impl Io) -> Result<()> {
     let len = io.array::<u8>("refine_codes")?;
     io.expect("refine_codes", len, io.product("refine_codes", &[head.n, size])?)?;
     io.float("k_factor").map(drop)
+}
+
+/// Signs along waves of what a transform makes of vectors.
+fn spectral_hash(io: &mut impl Io) -> Result<()> {
+    let (head, count) = ivf(io)?;
+    io.object("vt", false, transforms::body)?;
+    let bits = io.within::<i32>("nbit", 1, 1 << 20)? as usize;
+    let (into, out) = match io.seen().record("vt") {
+        Some(vt) => (vt.int("d_in").unwrap_or(-1), vt.int("d_out").unwrap_or(-1)),
+        None => (head.d as i64, bits as i64),
+    };
+    io.check(into == head.d as i64 && out >= bits as i64, || {
+        format!("vt takes {into} to {out} dimensions, of {} to {bits} bits", head.d)
+    })?;
+    io.float("period")?;
+    let kind = io.within::<i32>("threshold_type", 0, 3)?;
+    let (len, each) = (io.array::<f32>("trained")?, io.product("trained", &[count, bits])?);
+    // Of medians, Faiss writes more than it reads.
+    let whole = kind == 0 || len == each || (kind == 3 && len > each) || (len == 0 && !head.trained);
+    io.check(whole, || format!("trained has {len} values, not {each}"))?;
+    lists(io, count, Codes::Plain(bits.div_ceil(8)))
 }
 
 /// An inverted file whose lists are found by vectors as they came, and whose codes are of what a transform made of them.

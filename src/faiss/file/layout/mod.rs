@@ -38,8 +38,8 @@ fn has(kinds: &str, fourcc: Fourcc) -> bool {
 
 /// What a file that is read may begin with.
 const READ: &[&str] = &[
-    "IxF2 IxFI IxFl IxPq IxPQ IxPo IxSQ Ixrq Ixrr IPfs Irfn Irfs IwFl IwSq IwSQ IwPQ IwQR IwFd IwIQ Ix2L Iwrq Iwrr IwPf Iwrn Iwrf",
-    "IvFl IvFL IvSQ IvPQ IHNf IHNs IHNp IHNr INSf INSs INSp IxMp IxM2 IxPT IxRF",
+    "IxF2 IxFI IxFl IxPq IxPQ IxPo IxSQ Ixrq Ixrr IPfs Irfn Irfs IwFl IwSq IwSQ IwPQ IwQR IwFd IwIQ IwSh Ix2L Iwrq Iwrr IwPf Iwrn Iwrf",
+    "IvFl IvFL IvSQ IvPQ IHNf IHNs IHNp IHNr IHN2 INSf INSs INSp IxMp IxM2 IxPT IxRF IRMf IRMh",
     "IBxF IBwF IBHf IBFf IBMp IBM2 IBHh IBHm",
     "rrot LTra PCAm PcAm Pcam Viqm Viqt RmDT VNrm VCnt HRot",
 ];
@@ -59,18 +59,15 @@ fn unknown(io: &impl Io, family: &str) -> Error {
 /// What Faiss writes and this crate has no counterpart for.
 const REFUSED: &[(&str, &str)] = &[
     ("IxHE IxHe", "an LSH index"),
-    ("IwSh", "a spectral hash"),
     ("IxRQ IxRq ImRQ IwRQ IRfs IVRf", "a residual quantizer"),
     ("IxLS IwLS ILfs IVLf", "a local search quantizer"),
     ("IxPR IxPL IwPR IwPL IPRf IPLf NPRf NPLf", "a product of additive quantizers"),
     ("IxLa", "a lattice"),
     ("Imiq", "a multi-index (IMI)"),
-    ("IHN2", "a graph over codes of two layers"),
     ("IvQR", "IVFPQ with refinement (IVFPQR) of an old version"),
     ("IxFP IxFp IwPn IwP2 IHfP IxRP ilpn ilp2", "a Panorama index"),
     ("IHNc IHc2 IBHc", "a CAGRA graph"),
     ("INNf", "an NNDescent graph"),
-    ("IRMf IRMh", "rows scaled by their minimum and maximum (MinMax)"),
     ("IxEe IwEe", "an EDEN quantizer"),
     ("ILVQ ISVL ISVD ISV2 ISVF ISIQ IS44 IS48", "an index of Intel's SVS"),
 ];
