@@ -2,6 +2,7 @@
 //! nowhere: then codes are all there is of them.
 
 use crate::error::{Error, Result};
+use crate::kernels::{Isa, Kernel, Simd};
 use crate::storage::Buffer;
 use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
 
@@ -102,13 +103,15 @@ impl Rows {
 
     fn extend_exactly(&mut self, vectors: Vectors, before: &mut Before) -> Result<()> {
         let float = matches!(self.declared, Dtype::F32 | Dtype::F16 | Dtype::Bf16);
+        let bytes = float && !vectors.is_empty() && (self.values.is_empty() || self.stored == Dtype::U8);
+        if bytes && append_bytes(&mut self.values, vectors)? {
+            self.stored = Dtype::U8;
+            return Ok(());
+        }
+        self.values.truncate(before.bytes);
         if self.values.is_empty() {
-            self.stored = if float && !vectors.is_empty() && fits(vectors, Dtype::U8) {
-                Dtype::U8
-            } else {
-                self.declared
-            };
-        } else if self.stored != self.declared && !fits(vectors, self.stored) {
+            self.stored = self.declared;
+        } else if bytes {
             let mut all = Buffer::with_capacity("vectors", self.len * self.declared.row_bytes(self.dim))?;
             append(&mut all, self.view(), self.declared, Rounding::Refused)?;
             self.stored = self.declared;
@@ -137,28 +140,41 @@ pub(crate) struct Before {
     values: Option<Buffer>,
 }
 
-/// True where every value is one of `dtype`.
-fn fits(vectors: Vectors, dtype: Dtype) -> bool {
-    vectors.dtype() == dtype || append(&mut Sink, vectors, dtype, Rounding::Refused).is_ok()
-}
-
-/// What converted values go to.
-trait Take {
-    fn take(&mut self, bytes: &[u8]) -> Result<()>;
-}
-
-impl Take for Buffer {
-    fn take(&mut self, bytes: &[u8]) -> Result<()> {
-        self.extend("vectors", bytes)
+/// Appends `vectors` as bytes. False where a value is none; some of the others are then appended.
+fn append_bytes(out: &mut Buffer, vectors: Vectors) -> Result<bool> {
+    let Some(values) = vectors.as_slice::<f32>() else {
+        return match append(out, vectors, Dtype::U8, Rounding::Refused) {
+            Err(Error::Inexact { .. }) => Ok(false),
+            done => done.map(|()| true),
+        };
+    };
+    let (isa, mut piece) = (Isa::active(), vec![0; PIECE.min(values.len())]);
+    for values in values.chunks(PIECE) {
+        let piece = &mut piece[..values.len()];
+        if !isa.run(Bytes(values, piece)) {
+            return Ok(false);
+        }
+        out.extend("vectors", piece)?;
     }
+    Ok(true)
 }
 
-/// Nothing is kept.
-struct Sink;
+/// Tells whether values are whole numbers of 0 to 255, and which.
+struct Bytes<'a>(&'a [f32], &'a mut [u8]);
 
-impl Take for Sink {
-    fn take(&mut self, _: &[u8]) -> Result<()> {
-        Ok(())
+impl Kernel for Bytes<'_> {
+    type Out = bool;
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> bool {
+        // Leaves a small number's nearest whole one in the lowest bits; conversions that mind NaN are no vector instructions.
+        const ROUND: f32 = (1u32 << 23) as f32;
+        let mut all = true;
+        for (&v, byte) in self.0.iter().zip(self.1) {
+            let raised = v + ROUND;
+            *byte = raised.to_bits() as u8;
+            all &= (raised - ROUND == v) & (v >= 0.0) & (v <= 255.0);
+        }
+        all
     }
 }
 
@@ -172,19 +188,19 @@ enum Rounding {
 }
 
 /// Hands `vectors` to `out` as `dtype`, or fails before the first value that may not.
-fn append(out: &mut impl Take, vectors: Vectors, dtype: Dtype, rounding: Rounding) -> Result<()> {
+fn append(out: &mut Buffer, vectors: Vectors, dtype: Dtype, rounding: Rounding) -> Result<()> {
     if vectors.dtype() == dtype {
-        return out.take(vectors.bytes());
+        return out.extend("vectors", vectors.bytes());
     }
-    struct From<'a, T>(Vectors<'a>, Dtype, Rounding, &'a mut T);
-    struct To<'a, E, T>(&'a [E], usize, Rounding, &'a mut T);
-    impl<T: Take> DtypeVisitor for From<'_, T> {
+    struct From<'a>(Vectors<'a>, Dtype, Rounding, &'a mut Buffer);
+    struct To<'a, E>(&'a [E], usize, Rounding, &'a mut Buffer);
+    impl DtypeVisitor for From<'_> {
         type Out = Result<()>;
         fn visit<E: Element>(self) -> Result<()> {
             self.1.visit(To(self.0.as_slice::<E>().unwrap_or_default(), self.0.dim(), self.2, self.3))
         }
     }
-    impl<A: Element, T: Take> DtypeVisitor for To<'_, A, T> {
+    impl<A: Element> DtypeVisitor for To<'_, A> {
         type Out = Result<()>;
         fn visit<B: Element>(self) -> Result<()> {
             let Self(values, dim, rounding, out) = self;
@@ -201,7 +217,7 @@ fn append(out: &mut impl Take, vectors: Vectors, dtype: Dtype, rounding: Roundin
                     let value = values[at].to_f64();
                     return Err(Error::Inexact { what: "vectors", row, column, value, dtype: B::DTYPE });
                 }
-                out.take(bytemuck::cast_slice(&piece))?;
+                out.extend("vectors", bytemuck::cast_slice(&piece))?;
             }
             Ok(())
         }

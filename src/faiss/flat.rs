@@ -2,6 +2,7 @@
 //!
 //! Codes that rule vectors out are made once so many queries were asked that they pay; until then adding costs a copy.
 
+use std::cell::RefCell;
 use std::sync::{Mutex, OnceLock};
 
 use super::linear::{self, Packed};
@@ -26,6 +27,14 @@ const MANY: u64 = 1000;
 /// least, as they go through registers.
 const TABLE: usize = 1 << 16;
 const TOGETHER: (usize, usize) = (48, 6);
+/// Distances for which a thread keeps the memory.
+const KEPT: usize = 1 << 20;
+/// Distances that are compared at a time.
+const LINE: usize = 16;
+
+thread_local! {
+    static DISTANCES: RefCell<Vec<f32>> = RefCell::default();
+}
 /// So few of them meet vectors that are not packed.
 const FEW: usize = 16;
 
@@ -242,11 +251,16 @@ impl Flat {
         threads::run(threads::resolve(params.threads)?, params.monitor, "search", total, |at, worker| {
             let mut part = parts[at].lock().map_err(|_| Error::Interrupted)?;
             let (q, (ids, distances)) = &mut *part;
-            let mut table = vec![0f32; q.len() / dim * n];
-            packed.meet(isa, q, dim, &mut table)?;
-            least(&mut table, ids, distances);
-            worker.advance((q.len() / dim) as u64);
-            Ok(())
+            DISTANCES.with_borrow_mut(|table| {
+                table.resize(q.len() / dim * n, 0.0);
+                packed.meet(isa, q, dim, table)?;
+                least(table, ids, distances);
+                if table.len() > KEPT {
+                    *table = Vec::new();
+                }
+                worker.advance((q.len() / dim) as u64);
+                Ok(())
+            })
         })?;
         drop(parts);
         Ok(hits)
@@ -345,16 +359,26 @@ fn least_of(row: &[f32], floor: f32, ids: &mut [i64], values: &mut [f32]) {
         u64::from(ordered) << 32 | place as u64
     };
     let k = ids.len().min(row.len());
-    // The k-th least of what is least in each sixteen is no nearer than the k-th of all: most values are ruled out by it.
+    // The k-th of what is least in each of some groups is no nearer than the k-th of all: most values are ruled out by it. A group is
+    // every so many-th value, so that registers take values of as many groups as they hold.
     let mut bound = f32::INFINITY;
-    let (sixteens, _) = row.as_chunks::<16>();
-    if k > 0 && 2 * k <= sixteens.len() {
-        let least = |values: &[f32; 16]| values.iter().fold(f32::INFINITY, |least, &v| least.min(v));
-        let mut least: Vec<f32> = sixteens.iter().map(least).collect();
+    let groups = (4 * k).next_multiple_of(LINE).max(4 * LINE);
+    if k > 0 && 2 * groups <= row.len() {
+        let mut least = vec![f32::INFINITY; groups];
+        for values in row.chunks_exact(groups) {
+            for (least, &value) in least.iter_mut().zip(values) {
+                *least = if value < *least { value } else { *least };
+            }
+        }
         bound = least.select_nth_unstable_by(k - 1, f32::total_cmp).1.max(floor);
     }
-    let near = row.iter().enumerate().filter(|(_, value)| **value <= bound);
-    let mut keys: Vec<u64> = near.map(key).collect();
+    let mut keys: Vec<u64> = Vec::with_capacity(2 * k + LINE);
+    for (line, values) in row.chunks(LINE).enumerate() {
+        if values.iter().fold(false, |any, &value| any | (value <= bound)) {
+            let near = values.iter().enumerate().filter(|(_, value)| **value <= bound);
+            keys.extend(near.map(|(at, value)| key((line * LINE + at, value))));
+        }
+    }
     if k < keys.len() {
         keys.select_nth_unstable(k);
         keys.truncate(k);

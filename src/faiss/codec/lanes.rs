@@ -21,6 +21,8 @@ pub(super) const LANES: usize = 16;
 pub(super) const ABREAST: usize = 4;
 /// Codes that are asked for ahead, where they lie apart.
 const AHEAD: usize = 8;
+/// Bytes before which codes are asked for, where they lie one after the other: a processor's own foresight ends with the page.
+const BEFORE: usize = 2048;
 
 /// How coordinates lie in bytes, which need not be aligned.
 pub(super) trait Lanes: Send + Sync + 'static {
@@ -151,6 +153,10 @@ impl<J: Judge> Kernel for Walk<'_, J> {
                 for next in at + AHEAD..(at + AHEAD + ABREAST).min(count) {
                     self.code(next).chunks(64).take(8).for_each(|line| s.prefetch(line));
                 }
+            } else if let Some(bytes) =
+                self.codes.get(at * self.size + BEFORE..).and_then(|next| next.get(..ABREAST * self.size))
+            {
+                bytes.chunks(64).for_each(|line| s.prefetch(line));
             }
             let codes = [self.code(at), self.code(at + 1), self.code(at + 2), self.code(at + 3)];
             let distances: [f32; ABREAST] = self.judge.judge(s, codes);

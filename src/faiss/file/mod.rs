@@ -23,6 +23,7 @@
 //! | `IxF2` (L2) `IxFI` (inner product) `IxFl` (others): Flat | `codes` u8: the f32 of all vectors |
 //! | `IxPq` PQ | `pq`, `codes` u8, `search_type`, `encode_signs`, `polysemous_ht` |
 //! | `IxSQ` ScalarQuantizer | `sq`, `codes` u8 |
+//! | `IxHe` LSH | `nbits`, `rotate_data`, `train_thresholds`, `thresholds` f32, `code_size`, `rrot` (a transform), `codes` u8 |
 //! | `Ixrq` (one bit) `Ixrr` (more): RaBitQ | `rabitq`, `codes` u8, `center` f32, `qb` |
 //! | `IPfs` PQFastScan | `pq`, `implem`, `bbs`, `qbs`, `ntotal2`, `M2`, `codes` u8 in blocks ([`blocks`]) |
 //! | `Irfn` RaBitQFastScan (old: `Irfs`) | `rabitq`, `center` f32, `qb`, (`flat_storage` u8,) `bbs`, `ntotal2`, `M2`, `code_size`, `codes` u8 in blocks |

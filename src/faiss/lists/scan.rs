@@ -26,6 +26,9 @@ const BATCH: usize = 64;
 /// Codes that are scored at a time: whole blocks.
 pub(super) const PIECE: usize = 512;
 
+/// Bytes of a list that are asked for while the one before it is looked at.
+const EARLY: usize = 2048;
+
 /// What is asked of lists.
 #[derive(Clone, Copy)]
 pub struct Probes<'a> {
@@ -175,7 +178,11 @@ impl Probes<'_> {
         }
         visits.sort_unstable();
         let (mut scores, mut near) = (vec![0f32; PIECE], Vec::with_capacity(PIECE));
-        for (_, list, at, key, met) in visits {
+        for (turn, &(_, list, at, key, met)) in visits.iter().enumerate() {
+            if let Some(&(_, next, ..)) = visits.get(turn + 1).filter(|next| next.1 != list) {
+                let codes = self.lists.blocks(next);
+                Isa::active().run(Ask(&codes[..codes.len().min(EARLY)]));
+            }
             if let Some(centers) = self.centers {
                 let (center, table) = (centers.center(list), centers.table(list));
                 scorers[at].enter(Some(Residual { center, table, coarse: self.coarse[key] }));
@@ -234,6 +241,17 @@ impl Probes<'_> {
 fn kth(scores: &[f32], k: usize) -> f32 {
     let mut sorted = scores.to_vec();
     *sorted.select_nth_unstable_by(k.saturating_sub(1), f32::total_cmp).1
+}
+
+/// Asks for memory.
+struct Ask<'a>(&'a [u8]);
+
+impl Kernel for Ask<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        self.0.chunks(64).for_each(|line| s.prefetch(line));
+    }
 }
 
 /// The rows whose score does not exceed `bound`, or is NaN.

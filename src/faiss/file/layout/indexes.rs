@@ -31,6 +31,7 @@ pub(in super::super) fn body(io: &mut impl Io) -> Result<()> {
             let size = sq(io, head)?;
             codes(io, head.n, size)
         }
+        b"IxHe" => hash(io),
         b"Ixrq" => flat_rabitq(io, false),
         b"Ixrr" => flat_rabitq(io, true),
         b"IPfs" => pq_fast_scan(io),
@@ -121,6 +122,32 @@ fn own_size(io: &mut impl Io, right: usize) -> Result<()> {
 /// The bits a coordinate that queries are rounded to; 0 for none where `least` is 0.
 fn query_bits(io: &mut impl Io, least: i64) -> Result<()> {
     io.within::<u8>("qb", least, 8).map(drop)
+}
+
+/// Signs of what a rotation makes of vectors, or of the first coordinates.
+fn hash(io: &mut impl Io) -> Result<()> {
+    let head = header(io)?;
+    let bits = io.within::<i32>("nbits", 1, 1 << 16)? as usize;
+    let rotates = io.flag("rotate_data")?;
+    let learns = io.flag("train_thresholds")?;
+    let len = io.array::<f32>("thresholds")?;
+    let needed = learns && head.trained;
+    io.check(len == bits || (len == 0 && !needed), || format!("thresholds has {len} values, not {bits}"))?;
+    let size = io.int::<i32>("code_size")?;
+    io.check(size == bits.div_ceil(8) as i64, || format!("code_size is {size}, of {bits} bits"))?;
+    io.object("rrot", false, transforms::body)?;
+    if let Some(rotation) = io.seen().record("rrot") {
+        let (into, out) = (rotation.int("d_in").unwrap_or(-1), rotation.int("d_out").unwrap_or(-1));
+        let fits = into == head.d as i64 && out == bits as i64 && rotation.fourcc.0 == *b"rrot";
+        io.check(fits, || {
+            format!("{} takes {into} to {out} dimensions, of {} to {bits}", rotation.fourcc, head.d)
+        })?;
+        let made = rotation.array::<f32>("A").is_some_and(|a| !a.is_empty());
+        io.check(if rotates { made } else { head.d >= bits }, || {
+            format!("{bits} bits of {} dimensions without a rotation", head.d)
+        })?;
+    }
+    codes(io, head.n, size as usize)
 }
 
 fn ivf_pq(io: &mut impl Io) -> Result<Head> {

@@ -38,7 +38,7 @@ fn has(kinds: &str, fourcc: Fourcc) -> bool {
 
 /// What a file that is read may begin with.
 const READ: &[&str] = &[
-    "IxF2 IxFI IxFl IxPq IxPQ IxPo IxSQ Ixrq Ixrr IPfs Irfn Irfs IwFl IwSq IwSQ IwPQ IwQR IwFd IwIQ IwSh Ix2L Iwrq Iwrr IwPf Iwrn Iwrf",
+    "IxF2 IxFI IxFl IxPq IxPQ IxPo IxSQ IxHe Ixrq Ixrr IPfs Irfn Irfs IwFl IwSq IwSQ IwPQ IwQR IwFd IwIQ IwSh Ix2L Iwrq Iwrr IwPf Iwrn Iwrf",
     "IvFl IvFL IvSQ IvPQ IHNf IHNs IHNp IHNr IHN2 INSf INSs INSp IxMp IxM2 IxPT IxRF IRMf IRMh",
     "IBxF IBwF IBHf IBFf IBMp IBM2 IBHh IBHm",
     "rrot LTra PCAm PcAm Pcam Viqm Viqt RmDT VNrm VCnt HRot",
@@ -58,7 +58,7 @@ fn unknown(io: &impl Io, family: &str) -> Error {
 
 /// What Faiss writes and this crate has no counterpart for.
 const REFUSED: &[(&str, &str)] = &[
-    ("IxHE IxHe", "an LSH index"),
+    ("IxHE", "an LSH index of an old version"),
     ("IxRQ IxRq ImRQ IwRQ IRfs IVRf", "a residual quantizer"),
     ("IxLS IwLS ILfs IVLf", "a local search quantizer"),
     ("IxPR IxPL IwPR IwPL IPRf IPLf NPRf NPLf", "a product of additive quantizers"),
