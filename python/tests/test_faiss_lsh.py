@@ -1,5 +1,7 @@
 """Signs of coordinates beside Faiss: bits, distances by them, what they stand for, strings and records."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -156,3 +158,18 @@ def test_a_record_is_the_whole_index(x, kind):
     assert (again.rotate_data, again.train_thresholds) == kind[1:]
     np.testing.assert_array_equal(again.search(x[:20], 9)[0], index.search(x[:20], 9)[0])
     np.testing.assert_array_equal(again.sa_decode(again.sa_encode(x)), index.sa_decode(index.sa_encode(x)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_are_those_of_faiss(x, kind, tmp_path):
+    b, _ = pair(x, kind)
+    given = theirs.serialize_index(b)
+    index = ours.deserialize_index(given)
+    np.testing.assert_array_equal(ours.serialize_index(index), given)
+    ours.write_index(index, str(tmp_path / "index"))
+    for again in (ours.clone_index(index), pickle.loads(pickle.dumps(index)), index):
+        np.testing.assert_array_equal(again.search(x[:20], 9)[0], b.search(x[:20], 9)[0])
+        np.testing.assert_array_equal(again.thresholds.array, theirs.vector_to_array(b.thresholds))
+        assert (again.d, again.rotate_data, again.train_thresholds) == (D, *kind[1:])
+    read = theirs.read_index(str(tmp_path / "index"))
+    np.testing.assert_array_equal(read.search(x[:20], 9)[1], b.search(x[:20], 9)[1])
