@@ -26,6 +26,11 @@ def vectors(seed, n, d, dtype):
     return x
 
 
+def ones(x):
+    """How many bits of each byte are 1: np.bitwise_count, which NumPy 1 has not."""
+    return np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1)[x]
+
+
 def distances(x, q, metric):
     x, q = x.astype(np.float64), np.atleast_2d(q).astype(np.float64)
     if metric == "l2":

@@ -236,7 +236,6 @@ def test_a_stream_is_read_no_further_than_the_index():
 
 def test_what_is_not_supported_is_refused_by_name():
     refused = {
-        "LSH": "an LSH index",
         "RQ2x4": "a residual quantizer",
         "IMI2x3,Flat": "a multi-index",
         "EDEN4": "an EDEN quantizer",

@@ -39,7 +39,7 @@ def test_a_name_leads_somewhere_here_and_in_faiss(name):
 @pytest.mark.parametrize(
     ("name", "instead"),
     [
-        ("IndexLSH", "take IndexRaBitQ"),
+        ("IndexEDEN", "take IndexRaBitQ"),
         ("IndexLattice", "take IndexPQ"),
         ("GpuIndexFlatL2", "no GPU here"),
         ("IndexFlatL", "did you mean IndexFlat"),

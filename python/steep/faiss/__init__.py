@@ -28,7 +28,6 @@ _INSTEAD = {
     "Gpu": "the same class without it: there is no GPU here",
     "StandardGpu": "the same class without it: there is no GPU here",
     "index_cpu_to": "the index itself: there is no GPU here",
-    "IndexLSH": "IndexRaBitQ",
     "IndexAdditive": "IndexPQ",
     "IndexResidual": "IndexPQ",
     "IndexLocalSearch": "IndexPQ",

@@ -258,6 +258,7 @@ from steep.faiss._lists import InvertedLists as InvertedLists
 from steep.faiss._lists import lo_build as lo_build
 from steep.faiss._lists import lo_listno as lo_listno
 from steep.faiss._lists import lo_offset as lo_offset
+from steep.faiss._lsh import IndexLSH as IndexLSH
 from steep.faiss._luts import quantize_LUT_and_bias as quantize_LUT_and_bias
 from steep.faiss._matrix_stats import MatrixStats as MatrixStats
 from steep.faiss._noise import IndexRandom as IndexRandom

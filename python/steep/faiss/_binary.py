@@ -9,18 +9,16 @@ from steep.faiss._arrays import pointed
 from steep.faiss._base import Codes, Labels, core_selector
 from steep.faiss._binary_hash import IndexBinaryHash, IndexBinaryMultiHash
 from steep.faiss._binary_ivf import BinaryInvertedListScanner, IndexBinaryIVF
+from steep.faiss._bitrows import Counts, bits, far
 from steep.faiss._bits import (
     NOWHERE,
-    Counts,
     IndexBinary,
     IndexBinaryFlat,
     IndexBinaryFromFloat,
     IndexBinaryHNSW,
     IndexBinaryIDMap,
     IndexBinaryIDMap2,
-    bits,
     counts,
-    far,
 )
 from steep.faiss._simd import threads
 

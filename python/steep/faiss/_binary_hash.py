@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from steep import _steep
 from steep.faiss._base import Codes, Floats, Labels, Sealed, require
-from steep.faiss._bits import Counts, IndexBinary, IndexBinaryFlat, bits, counts, pieces
+from steep.faiss._bitrows import Counts, bits
+from steep.faiss._bits import IndexBinary, IndexBinaryFlat, counts, pieces
 from steep.faiss._codes import ALL_CODES, asked
 from steep.faiss._simd import cvar, threads
 

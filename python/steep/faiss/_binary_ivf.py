@@ -7,7 +7,8 @@ import numpy as np
 from steep import _steep
 from steep.faiss._arrays import pointed
 from steep.faiss._base import Codes, Floats, Labels, Sealed, require, selected
-from steep.faiss._bits import Counts, IndexBinary, bits, counts, far, packed, pieces, signs
+from steep.faiss._bitrows import Counts, bits, far, packed, signs
+from steep.faiss._bits import IndexBinary, counts, pieces
 from steep.faiss._codes import ALL_CODES, asked
 from steep.faiss._flat import IndexFlatL2
 from steep.faiss._ivf import IndexIVF

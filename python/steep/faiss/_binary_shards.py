@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from steep.faiss._base import Codes, Labels, require
-from steep.faiss._bits import Counts, IndexBinary
+from steep.faiss._bitrows import Counts
+from steep.faiss._bits import IndexBinary
 from steep.faiss._shards import IndexReplicas, IndexShards
 from steep.faiss._tables import merge_knn_results
 

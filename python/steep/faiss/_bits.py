@@ -6,7 +6,6 @@
 from typing import Any, ClassVar, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from steep import _steep
 from steep.faiss._arrays import MaybeOwnedVectorUInt8, pointed
@@ -24,13 +23,12 @@ from steep.faiss._base import (
     require,
     selected,
 )
+from steep.faiss._bitrows import Counts, bits, signs
 from steep.faiss._graphs import MANY, IndexHNSW
 from steep.faiss._hnsw import HNSW
 from steep.faiss._idmap import IndexIDMap, IndexIDMap2
 from steep.faiss._selectors import IDSelector, IDSelectorBatch
 from steep.faiss._simd import threads
-
-Counts = npt.NDArray[np.int32]
 
 #: What stands beside the label -1.
 NOWHERE = 2**31 - 1
@@ -57,28 +55,6 @@ def counts(distances: Floats) -> Counts:
     there = np.isfinite(distances)
     whole[there] = distances[there]
     return whole
-
-
-def bits(x: Codes) -> Floats:
-    """Vectors of zeros and ones, whose squared distances are those of the bits."""
-    return np.unpackbits(x, axis=1, bitorder="little").astype(np.float32)
-
-
-def signs(x: Codes) -> Floats:
-    """Vectors of -1 and 1."""
-    return 2 * bits(x) - 1
-
-
-def far(a: Codes, b: Codes) -> Counts:
-    """How many bits differ, of each row and each."""
-    if not len(a) or not len(b):
-        return np.empty((len(a), len(b)), np.int32)
-    return _steep.Codec.binary(8 * a.shape[1]).distances(bits(a), b, "l2", threads()).astype(np.int32)
-
-
-def packed(x: Floats) -> Codes:
-    """The bits of vectors: whether coordinates are above 0."""
-    return np.packbits(x > 0, axis=1, bitorder="little")
 
 
 class IndexBinary(Sealed):

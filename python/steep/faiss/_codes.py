@@ -24,6 +24,7 @@ from steep.faiss._base import (
     selected,
     strict_radius,
 )
+from steep.faiss._bitrows import far
 from steep.faiss._packers import CodePacker, CodePackerFlat, FastScanPacker
 from steep.faiss._parameters import SearchParameters
 from steep.faiss._pointers import put, rows
@@ -75,7 +76,8 @@ class IndexFlatCodes(Index):
     _store: _steep.Lists
 
     def _begin_codes(self, code_size: int) -> None:
-        self._begin(code_size=code_size, _store=_steep.Lists(1, code_size, self._block))
+        self._begin(code_size=code_size)
+        self.reset()
 
     def _codec(self, params: Any = None) -> _steep.Codec:
         raise RuntimeError(f"{type(self).__name__} has no codec")
@@ -102,8 +104,14 @@ class IndexFlatCodes(Index):
         """What reads and writes single codes."""
         return CodePackerFlat(self.code_size)
 
+    def _numbers(self) -> Labels:
+        return np.arange(self.ntotal, dtype=np.int64)
+
+    def _between(self, first: int, end: int) -> Codes:
+        return self._store.codes(0, first, end)
+
     def _all(self) -> Codes:
-        return self._store.codes(0, 0, len(self._store))
+        return self._between(0, self.ntotal)
 
     def _put_codes(self, codes: Codes) -> None:
         self.reset()
@@ -119,7 +127,7 @@ class IndexFlatCodes(Index):
         self._store.add(self._codec(), x, np.zeros(len(x), np.int64), numbers, None, threads())
 
     def _asked(self, n: int, params: Any) -> dict[str, Any]:
-        selector = selected(params, lambda: np.arange(self.ntotal, dtype=np.int64))
+        selector = selected(params, self._numbers)
         metric = code_metric(self.metric_type)
         keys = np.zeros((n, 1), np.int64)
         return asked(keys, np.zeros((n, 1), np.float32), metric, None, ALL_CODES, selector)
@@ -143,16 +151,16 @@ class IndexFlatCodes(Index):
             return np.empty((0, self.d), np.float32)
         first, end = int(keys.min()), int(keys.max()) + 1
         if end - first <= 4 * len(keys):
-            codes = self._store.codes(0, first, end)[keys - first]
+            codes = self._between(first, end)[keys - first]
         else:
-            codes = np.concatenate([self._store.codes(0, int(key), int(key) + 1) for key in keys])
+            codes = np.concatenate([self._between(int(key), int(key) + 1) for key in keys])
         return self._decode(codes)
 
     def _reconstruct_n(self, n0: int, ni: int) -> Floats:
-        return self._decode(self._store.codes(0, n0, n0 + ni))
+        return self._decode(self._between(n0, n0 + ni))
 
     def _remove(self, selector: Any) -> int:
-        return self._store.squeeze(core_selector(selector, lambda: np.arange(self.ntotal, dtype=np.int64)))
+        return self._store.squeeze(core_selector(selector, self._numbers))
 
     _distances = Index._found
 
@@ -164,7 +172,7 @@ class IndexFlatCodes(Index):
 
     def reset(self) -> None:
         """Forget all codes."""
-        self._store = _steep.Lists(1, self.code_size, self._block)
+        self._begin(_store=_steep.Lists(1, self.code_size, self._block))
 
     def check_compatible_for_merge(self, other: Index) -> None:
         """Refuse an index whose codes cannot be taken over."""
@@ -175,7 +183,10 @@ class IndexFlatCodes(Index):
         """Take the codes of another index over, which is left empty."""
         require(add_id == 0, "cannot set ids in FlatCodes index")
         self.check_compatible_for_merge(other)
-        self._store.merge(other._store, self.ntotal)  # type: ignore[attr-defined]
+        self._take(other)
+
+    def _take(self, other: Any) -> None:
+        self._store.merge(other._store, self.ntotal)
 
     def permute_entries(self, perm: Any) -> None:
         """Put code perm[i] in place i."""
@@ -258,8 +269,8 @@ class IndexPQ(IndexFlatCodes):
         codes, stats = self._all(), cvar.indexPQ_stats
         distances, labels = np.empty((len(x), k), np.float32), np.empty((len(x), k), np.int64)
         for at, code in enumerate(self._encode(x)):
-            differ = np.bitwise_count(codes ^ code) if kind == self.ST_polysemous else codes != code
-            near = differ.sum(1) < most
+            bits = kind == self.ST_polysemous
+            near = (far(code[None], codes)[0] if bits else (codes != code).sum(1)) < most
             chosen = SearchParameters(sel=IDSelectorBitmap(np.packbits(near, bitorder="little")))
             distances[at : at + 1], labels[at : at + 1] = super()._search(x[at : at + 1], k, chosen)
             stats.n_hamming_pass += int(near.sum())
@@ -270,7 +281,7 @@ class IndexPQ(IndexFlatCodes):
     def hamming_distance_table(self, n: int, x: Any, dis: Any) -> None:
         """Write how many of the bits of their codes queries and vectors differ in."""
         queries = self._encode(x.array[: n * self.d].reshape(n, self.d))
-        table = np.bitwise_count(queries[:, None] ^ self._all()[None]).sum(2)
+        table = far(queries, self._all())
         dis.array[: table.size] = table.reshape(-1)
 
     def to_record(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from steep.faiss._base import METRIC_INNER_PRODUCT, METRIC_L2, Index
+from steep.faiss._base import METRIC_INNER_PRODUCT, METRIC_L2, Index, require
 from steep.faiss._codes import (
     IndexPQ,
     IndexPQFastScan,
@@ -33,6 +33,7 @@ from steep.faiss._ivf_kinds import (
     IndexIVFRaBitQFastScan,
     IndexIVFScalarQuantizer,
 )
+from steep.faiss._lsh import IndexLSH
 from steep.faiss._pretransform import IndexPreTransform
 from steep.faiss._quantizers import ScalarQuantizer
 from steep.faiss._refine import IndexRefine, IndexRefineFlat
@@ -67,7 +68,6 @@ _SQ = {
 _REFUSED = [
     (r"P?RQ\d.*|P?LSQ\d.*|PRQ.*|PLSQ.*", "additive codes", "PQMxN or RaBitQ1 … RaBitQ9"),
     (r"ZnLattice.*", "lattice codes", "PQMxN"),
-    (r"LSH\d*r?t?", "binary hashes of floats", "RaBitQ"),
     (r"EDEN\d*.*|SQtq\d.*|TQ.*", "EDEN and TurboQuant codes", "RaBitQ1 … RaBitQ9 or SQ4, SQ8"),
     (r".*Panorama.*", "Panorama layouts", "the same string without it"),
     (r"SVS.*", "SVS indexes", "HNSW32"),
@@ -294,6 +294,9 @@ def _codes(d: int, code: str, metric: int, whole: str) -> Index:
         return IndexRaBitQFastScan(d, metric, int(m[2] or 32), int(m[1] or 1))
     if m := re.fullmatch(r"RaBitQ([1-9])?", code):
         return IndexRaBitQ(d, metric, int(m[1] or 1))
+    if m := re.fullmatch(r"LSH(\d*)(r?)(t?)", code):
+        require(metric == METRIC_L2, "metric == METRIC_L2")
+        return IndexLSH(d, int(m[1] or d), bool(m[2]), bool(m[3]))
     raise _refuse(code, whole)
 
 

@@ -118,6 +118,9 @@ HOMES = {
     "_lists": """
         ArrayInvertedLists BlockInvertedLists DirectMap InvertedLists lo_build lo_listno lo_offset
     """,
+    "_lsh": """
+        IndexLSH
+    """,
     "_luts": """
         quantize_LUT_and_bias
     """,

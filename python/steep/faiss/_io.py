@@ -35,6 +35,7 @@ CLASSES = {
     "IxSQ": "IndexScalarQuantizer",
     "Ixrq": "IndexRaBitQ",
     "Ixrr": "IndexRaBitQ",
+    "IxHe": "IndexLSH",
     "IPfs": "IndexPQFastScan",
     "Irfn": "IndexRaBitQFastScan",
     "Irfs": "IndexRaBitQFastScan",

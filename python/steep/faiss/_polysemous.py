@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steep.faiss._base import Floats, Sealed
+from steep.faiss._bitrows import far
 
 Matrix = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -83,9 +84,9 @@ class PolysemousTraining(SimulatedAnnealingParameters):
 
     def _ordered(self, book: Floats) -> Floats:
         lengths = np.square(book, dtype=np.float64).sum(1)
-        far = lengths[:, None] + lengths - 2 * (book.astype(np.float64) @ book.T.astype(np.float64))
+        distances = lengths[:, None] + lengths - 2 * (book.astype(np.float64) @ book.T.astype(np.float64))
         random = np.random.RandomState(self.seed & 0xFFFFFFFF)
-        wanted = _Wanted(far, self.dis_weight_factor)
+        wanted = _Wanted(distances, self.dis_weight_factor)
         found: list[tuple[float, Places]] = []
         for start in range(max(int(self.n_redo), 1)):
             drawn = start > 0 or self.init_random
@@ -98,16 +99,16 @@ class PolysemousTraining(SimulatedAnnealingParameters):
 class _Wanted:
     """What bits are to reproduce: distances, scaled as those of bits at random are, near ones foremost."""
 
-    def __init__(self, far: Matrix, factor: float) -> None:
-        n = len(far)
+    def __init__(self, distances: Matrix, factor: float) -> None:
+        n = len(distances)
         bits = n.bit_length() - 1
-        target = (far - far.mean()) / (far.std() or 1) * (np.sqrt(bits) / 2) + bits / 2
+        target = (distances - distances.mean()) / (distances.std() or 1) * (np.sqrt(bits) / 2) + bits / 2
         weights = np.exp(-factor * target)
         np.fill_diagonal(weights, 0)
         # weights (target - bits)², less what no order changes.
         self._squares, self._products = weights, -2 * weights * target
-        numbers = np.arange(n)
-        self._bits: Matrix = np.bitwise_count(numbers[:, None] ^ numbers).astype(np.float64)
+        numbers = np.arange(n, dtype=np.uint32)[:, None].view(np.uint8)
+        self._bits: Matrix = far(numbers, numbers).astype(np.float64)
 
     def order(self, places: Places) -> tuple[float, Places]:
         """Numbers of centroids from which no swap helps, and what they cost."""

@@ -84,6 +84,10 @@ def _product(index: Any) -> str:
     return f"PQ{index.pq.M}x{index.pq.nbits}"
 
 
+def _signs(index: Any) -> str:
+    return f"LSH{'r' * index.rotate_data}{'t' * index.train_thresholds}"
+
+
 #: What follows the lists of an inverted file, and what a plain index is called: special classes first.
 _CODES: list[tuple[str, Callable[..., Any]]] = [
     ("Flat", lambda index: "Flat"),
@@ -93,6 +97,7 @@ _CODES: list[tuple[str, Callable[..., Any]]] = [
     ("PQ", _product),
     ("ScalarQuantizer", lambda index: _scalar(index.sq.qtype)),
     ("RaBitQ", _rabitq),
+    ("LSH", _signs),
 ]
 
 
