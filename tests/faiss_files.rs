@@ -243,7 +243,7 @@ fn numbers_that_contradict_each_other_are_refused_by_name() {
         (lists(2, &sparse(&[2, 1])), "list 2 of 2"),
         (lists(2, &sparse(&[2, 1, 3])), "no pairs"),
         (lists(2, b"none"), "expected full or sprs"),
-        (header(b"IxHe", 4, 0), "an LSH index (IxHe) is not supported"),
+        (header(b"IxHE", 4, 0), "an LSH index of an old version (IxHE) is not supported"),
         (header(b"IxRq", 4, 0), "a residual quantizer (IxRq) is not supported"),
         (header(b"ISVD", 4, 0), "Intel's SVS (ISVD) is not supported"),
         (header(b"what", 4, 0), "\"what\" is not the fourcc of an index"),

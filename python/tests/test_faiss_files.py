@@ -69,6 +69,31 @@ def test_a_file_is_written_as_it_was_read(spec, metric):
     np.testing.assert_array_equal(d, want_d)
 
 
+EUCLIDEAN = [
+    "HNSW16,RaBitQ",
+    "HNSW16,RaBitQ4",
+    "IVF8,ITQ8,SH1.2",
+    "Residual8,PQ4",
+    "IVF8,FlatDedup",
+    "IVF8,PQ4+4",
+]
+
+
+@pytest.mark.parametrize("spec", [*EUCLIDEAN, "MinMax,SQ8", "MinMaxFP16,SQ4"])
+def test_so_are_kinds_that_know_squared_distances_only_or_none(spec):
+    if spec.startswith("MinMax"):
+        index = faiss.index_factory(D, spec)
+        index.train(X)
+    else:
+        index = built(spec)
+    data = faiss.serialize_index(index)
+    record = read(data)
+    np.testing.assert_array_equal(_steep.faiss_write(record, None, "index"), data)
+    for at in range(0, len(data), max(1, len(data) // 200)):
+        with pytest.raises((ValueError, OSError)):
+            read(data[:at])
+
+
 @pytest.mark.parametrize("spec", FACTORY)
 def test_so_is_one_without_vectors(spec):
     if spec.startswith("NSG"):
