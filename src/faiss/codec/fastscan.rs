@@ -100,16 +100,21 @@ impl Scan<'_> {
     /// The distance of the code at `row`, whose bytes are a block apart.
     fn sum(&self, codes: &[u8], row: usize) -> f32 {
         let first = row / BLOCK * BLOCK * self.product.code_size() + row % BLOCK;
-        let (pairs, last) = self.sums.as_chunks::<2>();
+        let (fours, rest) = self.sums.as_chunks::<4>();
         // Sums side by side, so that they need not wait for each other.
         let mut sums = [self.offset, 0.0, 0.0, 0.0];
-        for (pair, [low, high]) in pairs.iter().enumerate() {
-            let code = codes[first + pair * BLOCK];
-            sums[pair % 2] += low[usize::from(code & 15)];
-            sums[2 + pair % 2] += high[usize::from(code >> 4)];
+        let mut at = first;
+        for tables in fours {
+            let (even, odd) = (usize::from(codes[at]), usize::from(codes[at + BLOCK]));
+            sums[0] += tables[0][even & 15];
+            sums[1] += tables[1][even >> 4];
+            sums[2] += tables[2][odd & 15];
+            sums[3] += tables[3][odd >> 4];
+            at += 2 * BLOCK;
         }
-        if let [low] = last {
-            sums[0] += low[usize::from(codes[first + pairs.len() * BLOCK] & 15)];
+        for (place, table) in rest.iter().enumerate() {
+            let code = codes[at + place / 2 * BLOCK] >> (place % 2 * 4);
+            sums[place] += table[usize::from(code & 15)];
         }
         sums[0] + sums[1] + (sums[2] + sums[3])
     }
