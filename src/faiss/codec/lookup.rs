@@ -9,7 +9,7 @@
 
 use super::lanes::{Judge, Walk};
 use super::product::{Line, Product, SIDE};
-use super::{Codec, Residual, Scorer, bits};
+use super::{Codec, Memory, Residual, Scorer, bits};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 
@@ -18,23 +18,37 @@ pub(super) struct Lookup<'a> {
     product: &'a Product,
     metric: Metric,
     query: &'a [f32],
-    /// Of all numbers, part after part, as it is added up now.
+    /// What all numbers come to with the query, part after part, and by which metric.
     table: Vec<Line>,
-    /// −⟨q,r⟩ of all numbers, made when it is first wanted under l2.
-    along: Vec<Line>,
+    of: Option<Metric>,
+    /// The same of what it is off from a list's centre: shared, or its own.
+    inside: Option<&'a Memory>,
+    own: Memory,
+    in_list: bool,
     /// q − c, where the list has no table.
     residual: Vec<f32>,
     offset: f32,
 }
 
 impl<'a> Lookup<'a> {
-    pub fn new(product: &'a Product, metric: Metric, query: &'a [f32]) -> Self {
-        let (table, along, residual) = (Vec::new(), Vec::new(), Vec::new());
-        Self { product, metric, query, table, along, residual, offset: 0.0 }
+    pub fn new(product: &'a Product, metric: Metric, query: &'a [f32], inside: Option<&'a Memory>) -> Self {
+        let (table, of, residual) = (Vec::new(), None, Vec::new());
+        let (own, in_list, offset) = (Memory::default(), false, 0.0);
+        Self { product, metric, query, table, of, inside, own, in_list, residual, offset }
     }
 
-    fn walk(&mut self, codes: &[u8], list: Option<&[u32]>, out: &mut [f32]) {
-        let (tables, offset, size) = (self.table.as_flattened(), self.offset, self.product.code_size());
+    /// Makes the table of a metric.
+    fn make(&mut self, metric: Metric) {
+        if self.of != Some(metric) {
+            self.product.table(metric, self.query, &mut self.table);
+            self.of = Some(metric);
+        }
+    }
+
+    fn walk(&self, codes: &[u8], list: Option<&[u32]>, out: &mut [f32]) {
+        let inside = self.inside.unwrap_or(&self.own).0.borrow();
+        let table = if self.in_list { &*inside } else { &self.table };
+        let (tables, offset, size) = (table.as_flattened(), self.offset, self.product.code_size());
         match self.product.bits() {
             8 => {
                 let judge = Bytes { tables: tables.as_chunks().0, offset };
@@ -54,28 +68,26 @@ impl<'a> Lookup<'a> {
 
 impl Scorer for Lookup<'_> {
     fn enter(&mut self, list: Option<Residual>) {
-        let Self { product, metric, query, table, along, residual, offset } = self;
-        let Some(list) = list.filter(|_| *metric == Metric::L2) else {
-            *offset = list.map_or(0.0, |list| 0.0 - list.coarse);
-            // Under ip it serves all lists.
-            if *metric == Metric::L2 || table.is_empty() {
-                product.table(*metric, query, table);
-            }
+        self.in_list = list.is_some() && self.metric == Metric::L2;
+        let Some(list) = list.filter(|_| self.metric == Metric::L2) else {
+            // Under ip one table serves all lists.
+            self.make(self.metric);
+            self.offset = list.map_or(0.0, |list| 0.0 - list.coarse);
             return;
         };
         if list.table.is_empty() {
-            residual.clear();
-            residual.extend(query.iter().zip(list.center).map(|(q, c)| q - c));
-            *offset = 0.0;
-            product.table(Metric::L2, residual, table);
+            let mut inside = self.inside.unwrap_or(&self.own).0.borrow_mut();
+            self.residual.clear();
+            self.residual.extend(self.query.iter().zip(list.center).map(|(q, c)| q - c));
+            self.offset = 0.0;
+            self.product.table(Metric::L2, &self.residual, &mut inside);
             return;
         }
-        if along.is_empty() {
-            product.table(Metric::InnerProduct, query, along);
-            table.resize(along.len(), [0.0; SIDE]);
-        }
-        *offset = list.coarse;
-        Isa::active().run(Sum { list: list.table, along, table });
+        self.make(Metric::InnerProduct);
+        let mut inside = self.inside.unwrap_or(&self.own).0.borrow_mut();
+        inside.resize(self.table.len(), [0.0; SIDE]);
+        self.offset = list.coarse;
+        Isa::active().run(Sum { list: list.table, along: &self.table, table: &mut inside });
     }
 
     fn score(&mut self, codes: &[u8], out: &mut [f32]) {

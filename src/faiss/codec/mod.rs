@@ -17,6 +17,8 @@ mod scalar;
 mod tests;
 mod whole;
 
+use std::cell::RefCell;
+
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::vectors::MAX_DIM;
@@ -53,9 +55,19 @@ pub trait Codec: Send + Sync {
     fn center_tables(&self, _metric: Metric, _centers: &[f32]) -> Vec<f32> {
         Vec::new()
     }
-    /// What turns codes into distances from `query`; made once a query. `metric` is l2 or ip.
-    fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a>;
+    /// What turns codes into distances from `query`; made once a query. `metric` is l2 or ip. Scorers of which one is asked at a time,
+    /// after it has entered a list, may share `memory`: what they make of the list then stays in a cache.
+    fn scorer<'a>(
+        &'a self,
+        metric: Metric,
+        query: &'a [f32],
+        memory: Option<&'a Memory>,
+    ) -> Box<dyn Scorer + 'a>;
 }
+
+/// What is made of a list, until the next one is entered.
+#[derive(Default)]
+pub struct Memory(RefCell<Vec<product::Line>>);
 
 /// The list that codes lie in, where they are of residuals.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 //! Parts are all equally long. A code has their numbers of `bits` bits one after the other, the lowest bit first.
 
 use super::lookup::Lookup;
-use super::{Codec, Scorer, bits};
+use super::{Codec, Memory, Scorer, bits};
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
@@ -285,7 +285,12 @@ impl Codec for Product {
         tables
     }
 
-    fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a> {
-        Box::new(Lookup::new(self, metric, query))
+    fn scorer<'a>(
+        &'a self,
+        metric: Metric,
+        query: &'a [f32],
+        memory: Option<&'a Memory>,
+    ) -> Box<dyn Scorer + 'a> {
+        Box::new(Lookup::new(self, metric, query, memory))
     }
 }

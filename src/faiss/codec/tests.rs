@@ -48,9 +48,10 @@ fn distances_are_those_of_what_codes_stand_for_in_lists_and_out_of_them() {
             codec.decode(&codes, &mut x);
             for metric in [Metric::L2, Metric::InnerProduct] {
                 let tables = codec.center_tables(metric, &centers);
-                let mut scorer = codec.scorer(metric, &query);
+                let mut scorer = codec.scorer(metric, &query, None);
                 let mut found = vec![0.0; count];
-                for list in [None, Some((0, true)), Some((1, false)), Some((1, true)), None] {
+                for list in [None, Some((1, false)), Some((0, true)), Some((1, false)), Some((1, true)), None]
+                {
                     let center = list.map_or(&zeros[..], |(at, _)| &centers[at * dim..][..dim]);
                     let coarse = far(metric, &query, center, &zeros) as f32;
                     scorer.enter(list.map(|(at, table)| {
@@ -96,10 +97,10 @@ fn rabitq_estimates_the_same_about_a_list_s_centre_as_about_its_own() {
                         x.iter().zip(center.iter().cycle()).map(|(x, c)| x - c).collect();
                     other.encode(&residuals, Some(&center.repeat(7)), &mut second);
                     let (mut by_own, mut by_list) = ([0.0; 7], [0.0; 7]);
-                    let mut scorer = own.scorer(metric, &query);
+                    let mut scorer = own.scorer(metric, &query, None);
                     scorer.enter(None);
                     scorer.score(&first, &mut by_own);
-                    let mut scorer = other.scorer(metric, &query);
+                    let mut scorer = other.scorer(metric, &query, None);
                     scorer.enter(Some(Residual { center: &center, table: &[], coarse: f32::NAN }));
                     scorer.score(&second, &mut by_list);
                     for (a, b) in by_own.iter().zip(by_list) {
@@ -130,7 +131,7 @@ fn no_value_and_no_code_is_fatal() {
             codec.decode(&bytes, &mut vec![0.0; 5 * dim]);
             for metric in [Metric::L2, Metric::InnerProduct] {
                 for query in [&x[..dim], &[0.0; 18]] {
-                    let mut scorer = codec.scorer(metric, query);
+                    let mut scorer = codec.scorer(metric, query, None);
                     scorer.enter(None);
                     scorer.score(&bytes, &mut [0.0; 5]);
                 }
@@ -164,7 +165,7 @@ fn what_no_codec_is_of_is_refused() {
     assert!(encode(&flat, &[0.0; 4], Some(&[0.0; 8]), None, None).is_err());
     assert!(decode(&flat, &[0; 15], None, None).is_err());
     assert!(distances(&flat, Metric::Cosine, &[0.0; 4], &[0; 16], None, None).is_err());
-    assert_eq!(distances(&flat, Metric::L2, &[0.0; 4], &[], None, None).unwrap(), []);
+    assert_eq!(distances(&flat, Metric::L2, &[0.0; 4], &[], None, None).unwrap(), [0.0; 0]);
 }
 
 #[test]

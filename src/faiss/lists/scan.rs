@@ -14,7 +14,7 @@ use std::sync::Mutex;
 
 use super::{Centers, Lists};
 use crate::error::{Error, Result};
-use crate::faiss::codec::{Codec, Residual, Scorer};
+use crate::faiss::codec::{Codec, Memory, Residual, Scorer};
 use crate::faiss::selector::Selector;
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
@@ -22,7 +22,7 @@ use crate::search::{Collector, InRange, Neighbor, TopK};
 use crate::threads::{self, Monitor};
 
 /// Queries of a batch, at most.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 /// Codes that are scored at a time: whole blocks.
 pub(super) const PIECE: usize = 512;
 
@@ -165,7 +165,9 @@ impl Probes<'_> {
         mut found: Vec<C>,
     ) -> Vec<C> {
         let queries = queries.chunks_exact(self.codec.dim());
-        let mut scorers: Vec<_> = queries.map(|query| self.codec.scorer(self.metric, query)).collect();
+        let memory = Memory::default();
+        let scorer = |query| self.codec.scorer(self.metric, query, Some(&memory));
+        let mut scorers: Vec<_> = queries.map(scorer).collect();
         if self.centers.is_none() {
             scorers.iter_mut().for_each(|scorer| scorer.enter(None));
         }
