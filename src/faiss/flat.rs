@@ -63,6 +63,11 @@ impl Flat {
         Ok(Self { metric, rows, codes: None, fitted: 0, wild: false, packed: OnceLock::new() })
     }
 
+    /// What is near.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
     /// How many vectors there are.
     pub fn len(&self) -> usize {
         self.rows.len()

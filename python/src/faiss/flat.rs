@@ -6,11 +6,11 @@ use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use steep::faiss::flat::Flat as Core;
-use steep::{Dtype, SearchParams};
+use steep::{Dtype, Metric, SearchParams, Vectors};
 
 use super::selector::Selector;
 use crate::arrays::{Matrix, count, optional_count, table};
-use crate::call::released;
+use crate::call::{Pulse, released};
 use crate::errors::Result;
 use crate::shared::Shared;
 
@@ -24,6 +24,25 @@ pub struct Flat {
     pub(super) core: Shared<Core>,
     /// Queries since it was made.
     asked: AtomicU64,
+}
+
+impl Flat {
+    /// The rows nearest to each query, and how far: squared, or their inner products.
+    pub(super) fn nearest(
+        &self,
+        queries: &[f32],
+        k: usize,
+        threads: Option<usize>,
+        pulse: &Pulse,
+    ) -> Result<(Vec<i64>, Vec<f32>)> {
+        let core = self.core.read(pulse)?;
+        let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
+        let mut hits = core.near(Vectors::new(queries, core.dim())?, k, &params)?;
+        if core.metric() == Metric::InnerProduct {
+            hits.distances.iter_mut().for_each(|v| *v = -*v);
+        }
+        Ok((hits.ids, hits.distances))
+    }
 }
 
 #[pymethods]

@@ -8,6 +8,7 @@ use steep::faiss::lists::{Centers as CoreCenters, Found, Lists as Core, Probes, 
 use steep::threads;
 
 use super::codec::Codec;
+use super::flat::Flat;
 use super::selector::Selector;
 use crate::arrays::{count, optional_count, table};
 use crate::call::{Pulse, released};
@@ -35,12 +36,21 @@ impl Centers {
 #[pyclass(frozen, module = "steep._steep")]
 pub struct Lists(pub(super) Shared<Core>);
 
+/// Which lists each query looks at.
+#[derive(FromPyObject)]
+enum Keys<'py> {
+    /// Those of the so many nearest centroids.
+    Near(Py<Flat>, usize),
+    Given(PyReadonlyArray2<'py, i64>),
+}
+
 /// What a search of lists is told besides the queries.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct Asked<'py> {
-    keys: PyReadonlyArray2<'py, i64>,
-    coarse: PyReadonlyArray2<'py, f32>,
+    keys: Keys<'py>,
+    /// Of keys that are given.
+    coarse: Option<PyReadonlyArray2<'py, f32>>,
     metric: String,
     centers: Option<Py<Centers>>,
     max_codes: usize,
@@ -221,10 +231,23 @@ impl Lists {
         asked: Asked,
     ) -> Result<Vec<Found>> {
         let metric: Metric = asked.metric.parse()?;
-        let (queries, keys, coarse) = (q.as_slice()?, asked.keys.as_slice()?, asked.coarse.as_slice()?);
+        let queries = q.as_slice()?;
+        let (keys, coarse, nearest) = match &asked.keys {
+            Keys::Near(flat, nprobe) => (&[][..], &[][..], Some((flat.get(), *nprobe))),
+            Keys::Given(keys) => (
+                keys.as_slice()?,
+                asked.coarse.as_ref().map_or(Ok(&[][..]), |coarse| coarse.as_slice())?,
+                None,
+            ),
+        };
         let (centers, selector) = (asked.centers.as_ref().map(Py::get), asked.selector.as_ref().map(Py::get));
         released(py, None, |pulse: &Pulse| {
             let lists = self.0.read(pulse)?;
+            let found = match nearest {
+                Some((flat, nprobe)) => Some(flat.nearest(queries, nprobe, asked.threads, pulse)?),
+                None => None,
+            };
+            let (keys, coarse) = found.as_ref().map_or((keys, coarse), |(keys, coarse)| (keys, coarse));
             let probes = Probes {
                 lists: &lists,
                 codec: &*codec.0,

@@ -45,18 +45,21 @@ def code_metric(metric: int) -> str:
 
 
 def asked(
-    keys: Labels,
-    coarse: Floats,
+    keys: Labels | tuple[_steep.Flat, int],
+    coarse: Floats | None,
     metric: str,
     centers: Any,
     max_codes: int,
     selector: Any,
     places: bool = False,
 ) -> dict[str, Any]:
-    """What the core is told of a search in lists, besides the queries."""
+    """What the core is told of a search in lists, besides the queries.
+
+    These are given, or those of a flat index's so many nearest.
+    """
     return {
-        "keys": np.ascontiguousarray(keys, np.int64),
-        "coarse": np.ascontiguousarray(coarse, np.float32),
+        "keys": keys if isinstance(keys, tuple) else np.ascontiguousarray(keys, np.int64),
+        "coarse": None if coarse is None else np.ascontiguousarray(coarse, np.float32),
         "metric": metric,
         "centers": centers,
         "max_codes": max_codes,

@@ -59,6 +59,9 @@ class IndexIVFFlatDedup(IndexIVFFlat):
         super()._add_to(x[new], numbers[new], keys[new])
         self._ntotal += int((~new & (keys >= 0)).sum())
 
+    def _at_once(self, coarse: Any) -> bool:
+        return False
+
     def _search_lists(
         self, x: Floats, k: int, keys: Labels, coarse: Floats, params: Any, places: bool = False
     ) -> tuple[Floats, Labels]:

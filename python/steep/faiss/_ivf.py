@@ -27,12 +27,13 @@ from steep.faiss._base import (
     strict_radius,
 )
 from steep.faiss._codes import ALL_CODES, asked, code_metric
+from steep.faiss._flat import IndexFlat, IndexFlatIP, IndexFlatL2, told
 from steep.faiss._level1 import Level1Quantizer
 from steep.faiss._linear import subsample
 from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists, by_list
 from steep.faiss._packers import CodePacker, CodePackerFlat
 from steep.faiss._pointers import put, rows
-from steep.faiss._simd import threads
+from steep.faiss._simd import threads, watched
 
 
 class IndexIVF(Index, Level1Quantizer):
@@ -214,20 +215,34 @@ class IndexIVF(Index, Level1Quantizer):
         return keys, distances
 
     def _asked(
-        self, keys: Labels, coarse: Floats, max_codes: int, params: Any, places: bool
+        self, keys: Any, coarse: Floats | None, max_codes: int, params: Any, places: bool
     ) -> dict[str, Any]:
         selector = selected(params, self._numbers)
         centers = self._residual_centers()
-        self.invlists._count(keys, max_codes)
+        if coarse is not None:
+            self.invlists._count(keys, max_codes)
         return asked(keys, coarse, code_metric(self.metric_type), centers, max_codes, selector, places)
+
+    def _at_once(self, coarse: Any) -> bool:
+        """Whether the core can find lists and search them in one call."""
+        plain = coarse is None and type(self.quantizer) in (IndexFlat, IndexFlatL2, IndexFlatIP)
+        return plain and watched("indexIVF_stats") is None
 
     def _numbers(self) -> Labels:
         core = self.invlists._core
         return np.concatenate([core.ids(at) for at in range(self.nlist)])
 
     def _search(self, x: Floats, k: int, params: Any, places: bool = False) -> tuple[Floats, Labels]:
-        keys, coarse = self._probe(x, params)
-        return self._search_lists(x, k, keys, coarse, params, places)
+        nprobe, max_codes, quantizer_params = self._knobs(params)
+        if not self._at_once(quantizer_params):
+            keys, coarse = self._probe(x, params)
+            return self._search_lists(x, k, keys, coarse, params, places)
+        require(self.is_trained, "IVF index is not trained")
+        require(nprobe > 0, "nprobe > 0")
+        how = self._asked((self.quantizer._store, nprobe), None, max_codes, params, places)
+        codec = self._codec(params)
+        labels, distances = told(x, lambda x: self.invlists._core.search(codec, x, k, how))
+        return as_faiss(self.metric_type, distances), labels
 
     def _search_lists(
         self, x: Floats, k: int, keys: Labels, coarse: Floats, params: Any, places: bool = False

@@ -77,6 +77,9 @@ class IndexIVFFlat(IndexIVF):
 
     # The core's lists know what products tell; by other metrics a flat index of what they hold is searched.
 
+    def _at_once(self, coarse: Any) -> bool:
+        return self.metric_type in (METRIC_INNER_PRODUCT, METRIC_L2) and super()._at_once(coarse)
+
     def _search_lists(
         self, x: Floats, k: int, keys: Labels, coarse: Floats, params: Any, places: bool = False
     ) -> tuple[Floats, Labels]:

@@ -81,6 +81,9 @@ class IndexIVFPQR(IndexIVFPQ):
     def _at(self, places: Labels) -> Floats:
         return super()._at(places) + self.refine_pq._codec().decode(self._fine[self._ids_at(places)])
 
+    def _at_once(self, coarse: Any) -> bool:
+        return False
+
     def _search_lists(
         self, x: Floats, k: int, keys: Labels, coarse: Floats, params: Any, places: bool = False
     ) -> tuple[Floats, Labels]:

@@ -102,6 +102,9 @@ class IndexIVFSpectralHash(IndexIVF):
     def _coded(self, x: Floats, keys: Labels) -> Codes:
         return self._codec().encode(self._bits(self.vt.apply(x), keys))
 
+    def _at_once(self, coarse: Any) -> bool:
+        return False
+
     def _search_lists(
         self, x: Floats, k: int, keys: Labels, coarse: Floats, params: Any, places: bool = False
     ) -> tuple[Floats, Labels]:
