@@ -30,7 +30,7 @@ mod _steep {
     #[pymodule_export]
     use super::faiss::hnsw::{Hnsw, NativeGraph};
     #[pymodule_export]
-    use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_rotate, faiss_squares};
+    use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_rotate, faiss_squares, faiss_sums};
     #[pymodule_export]
     use super::faiss::lists::{Centers, Lists};
     #[pymodule_export]

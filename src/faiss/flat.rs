@@ -10,8 +10,8 @@ use super::selector::Selector;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::index::flat;
-use crate::kernels::Isa;
 use crate::kernels::distance::Query;
+use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
 use crate::rows::{Kept, Rows};
@@ -223,15 +223,8 @@ impl Flat {
         let mut hits = Hits { k, ids: vec![-1; queries.len() * k], distances: Vec::new(), stats: Vec::new() };
         hits.distances.resize(queries.len() * k, f32::INFINITY);
         let (squares, isa) = (self.metric == Metric::L2, Isa::active());
-        let floor = if squares { 0.0 } else { f32::NEG_INFINITY };
         let least = |table: &mut [f32], ids: &mut [i64], distances: &mut [f32]| {
-            if !squares {
-                table.iter_mut().for_each(|v| *v = -*v);
-            }
-            let results = ids.chunks_mut(k).zip(distances.chunks_mut(k));
-            for (row, (ids, distances)) in table.chunks_exact(n).zip(results) {
-                least_of(row, floor, ids, distances);
-            }
+            isa.run(Least { table, n, squares, results: (k, ids, distances) });
         };
         if queries.len() < FEW {
             let (mut table, call) = (vec![0f32; queries.len() * n], (params.threads, params.monitor));
@@ -355,7 +348,56 @@ impl Flat {
     }
 }
 
+/// The least of each row of distances, or the greatest of inner products, and where they are.
+struct Least<'a> {
+    table: &'a mut [f32],
+    n: usize,
+    squares: bool,
+    results: (usize, &'a mut [i64], &'a mut [f32]),
+}
+
+impl Kernel for Least<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let (k, ids, distances) = self.results;
+        // Rounding may leave less than nothing of a square.
+        let floor = if self.squares { 0.0 } else { f32::NEG_INFINITY };
+        let results = ids.chunks_mut(k).zip(distances.chunks_mut(k));
+        for (row, (ids, distances)) in self.table.chunks_exact_mut(self.n).zip(results) {
+            if !self.squares {
+                row.iter_mut().for_each(|v| *v = -*v);
+            }
+            match (ids, distances) {
+                ([id], [distance]) => {
+                    if let Some(place) = first_of(row) {
+                        (*id, *distance) = (place as i64, row[place].max(floor));
+                    }
+                }
+                (ids, distances) => least_of(row, floor, ids, distances),
+            }
+        }
+    }
+}
+
+/// Where the least value of `row` first is; nothing where all are NaN.
+#[inline(always)]
+fn first_of(row: &[f32]) -> Option<usize> {
+    let (lines, rest) = row.as_chunks::<LINE>();
+    let mut least = [f32::INFINITY; LINE];
+    for line in lines {
+        for (least, &value) in least.iter_mut().zip(line) {
+            *least = if value < *least { value } else { *least };
+        }
+    }
+    let least = least.iter().chain(rest).fold(f32::INFINITY, |least, &value| least.min(value));
+    let line = lines.iter().position(|line| line.iter().fold(false, |any, &value| any | (value <= least)));
+    let from = line.unwrap_or(lines.len()) * LINE;
+    row[from..].iter().position(|&value| value <= least).map(|at| from + at)
+}
+
 /// The least values of `row` and where they are, ascending, ties by the lower place; none is told below `floor`.
+#[inline(always)]
 fn least_of(row: &[f32], floor: f32, ids: &mut [i64], values: &mut [f32]) {
     // A value and its place as one number of the same order.
     let key = |(place, value): (usize, &f32)| {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use crate::error::{Error, Result};
 use crate::kernels::product::{Few, Panels, Products};
 use crate::kernels::{Isa, Kernel, Simd};
+use crate::storage::filled;
 use crate::threads::{self, Monitor};
 use crate::transform::hadamard;
 
@@ -115,7 +116,16 @@ fn longer(x: &[f32], dim: usize, to: &mut Vec<f32>, put: impl Fn(&mut Vec<f32>, 
     let memory = |_| Error::OutOfMemory { what: "vectors", bytes: 4 * len as u64 };
     to.try_reserve_exact(len).map_err(memory)?;
     for row in x.chunks_exact(dim) {
-        put(to, row, row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() as f32);
+        // Sums side by side, so that they need not wait for each other.
+        let (eights, rest) = row.as_chunks::<8>();
+        let mut sums = [0f64; 8];
+        for eight in eights {
+            for (sum, &v) in sums.iter_mut().zip(eight) {
+                *sum += f64::from(v) * f64::from(v);
+            }
+        }
+        let rest: f64 = rest.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+        put(to, row, (sums.iter().sum::<f64>() + rest) as f32);
     }
     Ok(())
 }
@@ -292,6 +302,53 @@ impl Kernel for Rotate<'_> {
             y.iter_mut().for_each(|y| *y *= scale);
         }
     }
+}
+
+/// The sums of the vectors of each of `groups` groups, and what they weigh: vector i is in group `labels[i]`, and weighs `weights[i]` or 1.
+///
+/// # Errors
+/// [`Error::Shape`] where `x` are not whole rows; [`Error::IdCount`] where labels or weights are not as many; [`Error::Argument`] for a
+/// label that is no group, and where `threads` is 0; [`Error::OutOfMemory`]; [`Error::Interrupted`].
+pub fn sums(
+    x: &[f32],
+    dim: usize,
+    (labels, groups): (&[i64], usize),
+    weights: Option<&[f32]>,
+    (threads, monitor): (Option<usize>, Option<&dyn Monitor>),
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    check(x, dim)?;
+    for len in [labels.len(), weights.map_or(labels.len(), <[f32]>::len)] {
+        if len != x.len() / dim {
+            return Err(Error::IdCount { ids: len, vectors: x.len() / dim });
+        }
+    }
+    if let Some(label) = labels.iter().find(|&&label| label < 0 || label >= groups as i64) {
+        return Err(Error::argument("label", label, "the number of a group, counted from 0"));
+    }
+    let threads = if x.len() < 2 * PIECE { 1 } else { threads::resolve(threads)? };
+    let mut sums = filled("sums", groups.saturating_mul(dim), 0f64)?;
+    let mut sizes = filled("sums", groups, 0f64)?;
+    // A thread has groups of its own, so that their order of summation is that of the vectors.
+    let some = groups.div_ceil(threads).max(1);
+    let parts: Vec<_> = sums.chunks_mut(some * dim).zip(sizes.chunks_mut(some)).map(Mutex::new).collect();
+    threads::run(threads, monitor, "means", (parts.len(), parts.len() as u64), |at, worker| {
+        let mut part = parts[at].lock().map_err(|_| Error::Interrupted)?;
+        let (sums, sizes) = &mut *part;
+        for (i, (&label, row)) in labels.iter().zip(x.chunks_exact(dim)).enumerate() {
+            let Some(group) = (label as usize).checked_sub(at * some).filter(|&group| group < sizes.len())
+            else {
+                continue;
+            };
+            let sums = &mut sums[group * dim..][..dim];
+            let weight = weights.map_or(1.0, |weights| f64::from(weights[i]));
+            sizes[group] += weight;
+            sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += weight * f64::from(v));
+        }
+        worker.advance(1);
+        Ok(())
+    })?;
+    drop(parts);
+    Ok((sums, sizes))
 }
 
 fn check(x: &[f32], dim: usize) -> Result<()> {

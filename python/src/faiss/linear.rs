@@ -1,11 +1,11 @@
 //! Products of matrices and vectors as Python functions.
 
-use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2, PyUntypedArrayMethods};
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use steep::faiss::linear;
 
-use crate::arrays::optional_count;
+use crate::arrays::{optional_count, table};
 use crate::call::released;
 use crate::errors::Result;
 
@@ -51,6 +51,25 @@ pub fn faiss_rotate<'py>(
     let (dim, threads) = (x.shape()[1], optional_count("threads", threads)?);
     let (x, signs, out) = (x.as_slice()?, signs.as_slice()?, out.as_slice_mut()?);
     released(py, None, |pulse| Ok(linear::rotate(x, dim, signs, out, (threads, Some(pulse)))?))
+}
+
+/// (sums, weights): of the rows of each group.
+#[pyfunction]
+pub fn faiss_sums<'py>(
+    py: Python<'py>,
+    x: PyReadonlyArray2<'py, f32>,
+    labels: PyReadonlyArray1<'py, i64>,
+    groups: usize,
+    weights: Option<PyReadonlyArray1<'py, f32>>,
+    threads: Option<&Bound<'py, PyAny>>,
+) -> Result<(Bound<'py, PyAny>, Bound<'py, PyArray1<f64>>)> {
+    let (dim, threads) = (x.shape()[1], optional_count("threads", threads)?);
+    let (x, labels) = (x.as_slice()?, labels.as_slice()?);
+    let weights = weights.as_ref().map(PyReadonlyArray1::as_slice).transpose()?;
+    let (sums, sizes) = released(py, None, |pulse| {
+        Ok(linear::sums(x, dim, (labels, groups), weights, (threads, Some(pulse)))?)
+    })?;
+    Ok((table(py, sums, dim, false)?, PyArray1::from_vec(py, sizes)))
 }
 
 /// Makes the rows of `x` of length 1, in place.

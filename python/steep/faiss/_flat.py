@@ -41,6 +41,20 @@ def told(x: Floats, find: Callable[[Floats], Found]) -> Found:
         return found
 
 
+def is_plain(index: Any) -> bool:
+    """Whether an index is searched by `IndexFlat`'s own methods."""
+    return type(index) in (IndexFlat, IndexFlatL2, IndexFlatIP)
+
+
+def coarse(index: Any, x: Floats, k: int, params: Any = None) -> tuple[Floats, Labels]:
+    """The k nearest entries of a coarse quantizer: in single precision where it is a flat index."""
+    if params is None and is_plain(index):
+        flat: IndexFlat = index
+        return flat._near(x, k)
+    found: tuple[Floats, Labels] = index.search(x, k, params=params)
+    return found
+
+
 class IndexFlat(Index):
     """Exact search. The core finds integers among floats, and rules vectors out by codes once that pays."""
 

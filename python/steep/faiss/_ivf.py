@@ -27,7 +27,7 @@ from steep.faiss._base import (
     strict_radius,
 )
 from steep.faiss._codes import ALL_CODES, asked, code_metric
-from steep.faiss._flat import IndexFlat, IndexFlatIP, IndexFlatL2, told
+from steep.faiss._flat import is_plain, told
 from steep.faiss._level1 import Level1Quantizer
 from steep.faiss._linear import subsample
 from steep.faiss._lists import ArrayInvertedLists, DirectMap, InvertedLists, by_list
@@ -225,8 +225,7 @@ class IndexIVF(Index, Level1Quantizer):
 
     def _at_once(self, coarse: Any) -> bool:
         """Whether the core can find lists and search them in one call."""
-        plain = coarse is None and type(self.quantizer) in (IndexFlat, IndexFlatL2, IndexFlatIP)
-        return plain and watched("indexIVF_stats") is None
+        return coarse is None and is_plain(self.quantizer) and watched("indexIVF_stats") is None
 
     def _numbers(self) -> Labels:
         core = self.invlists._core

@@ -1,8 +1,8 @@
 """Vectors in k groups, by Faiss's names: `Kmeans`, `Clustering` and their kin over the core's k-means.
 
-Whatever the core computes as Faiss does goes to it whole: l2 into a flat index, and spherical into one of
-inner products. Everything else (other indexes, rounded or frozen centroids, weights) is Lloyd's loop here,
-with the index that was given for assignments.
+Whatever the core computes as Faiss does goes to it whole: many centroids by l2 into a flat index, and
+spherical into one of inner products. Everything else (few centroids, other indexes, rounded or frozen
+centroids, weights) is Lloyd's loop here, with the index that was given for assignments.
 """
 
 # What callers pass is checked at run time too.
@@ -25,6 +25,7 @@ from steep.faiss._arrays import (
     pointed,
 )
 from steep.faiss._distances import METRIC_INNER_PRODUCT, METRIC_L2, normalize_L2
+from steep.faiss._flat import coarse
 from steep.faiss._interrupts import watch
 from steep.faiss._simd import get_num_gpus, threads
 from steep.faiss._starts import (
@@ -41,6 +42,10 @@ Ids = npt.NDArray[np.int64]
 _REDO = 15486557
 #: By how much the halves of a split group are moved apart, as a part of their coordinates.
 _APART = np.float32(1 / 1024)
+
+
+#: So few centroids are met by all vectors sooner than ruled out for them.
+_FEW = 512
 
 
 class ClusteringParameters(Owned):
@@ -264,7 +269,7 @@ class Clustering(ClusteringParameters):
         metric = self._native(index, weights, given)
         if metric == "ip" and not (centroids != 0).any(axis=1).all():
             metric = None
-        if metric is None:
+        if metric is None or self.k <= _FEW:
             return self._lloyd(x, index, weights, centroids, given if self.frozen_centroids else 0)
         args = (self.niter, centroids, None, None, False, None, False, max(self.seed, 0), threads(), watch())
         found, objective, prices = _steep.kmeans(x, self.k, metric, *args)
@@ -282,7 +287,7 @@ class Clustering(ClusteringParameters):
         stats: list[ClusteringIterationStats] = []
         for _ in range(self.niter):
             began = time.perf_counter()
-            far, labels = index.search(x, 1)
+            far, labels = coarse(index, x, 1)
             took = time.perf_counter() - began
             labels = np.maximum(labels.reshape(-1), 0)
             centroids, sizes = means(x, labels, centroids, weights)
@@ -327,20 +332,12 @@ def means(
     x: Floats, labels: Ids, centroids: Floats, weights: Floats | None = None
 ) -> tuple[Floats, npt.NDArray[np.float64]]:
     """The mean of each group's vectors, by weight, and what it weighs; empty ones stay where they were."""
-    k = len(centroids)
-    begins, order = _steep.faiss_buckets(np.ascontiguousarray(labels, np.int64), k, 1)
-    sizes = np.diff(begins).astype(np.float64)
-    filled = np.flatnonzero(sizes)
-    rows = x[order].astype(np.float64)
-    if weights is not None:
-        rows *= weights[order, None]
-        sizes = np.bincount(labels, weights, k).astype(np.float64)
-    sums = np.add.reduceat(rows, begins[filled], axis=0)
-    filled_sizes = sizes[filled, None]
+    k, groups = len(centroids), np.ascontiguousarray(labels, np.int64)
+    given = None if weights is None else np.ascontiguousarray(weights, np.float32)
+    sums, sizes = _steep.faiss_sums(x, groups, k, given, threads())
+    filled = sizes > 0
     moved = centroids.copy()
-    moved[filled] = np.where(
-        filled_sizes > 0, sums / np.where(filled_sizes > 0, filled_sizes, 1), centroids[filled]
-    )
+    moved[filled] = sums[filled] / sizes[filled, None]
     return moved, sizes
 
 

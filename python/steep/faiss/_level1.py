@@ -6,7 +6,7 @@ import numpy as np
 
 from steep.faiss._arrays import pointed
 from steep.faiss._base import METRIC_INNER_PRODUCT, Codes, Floats, Labels, Sealed, require
-from steep.faiss._flat import IndexFlat, IndexFlatIP, IndexFlatL2
+from steep.faiss._flat import IndexFlatIP, IndexFlatL2, coarse
 from steep.faiss._kmeans import Clustering, ClusteringParameters
 
 
@@ -73,12 +73,7 @@ class Level1Quantizer(Sealed):
 
     def _coarse(self, x: Floats, nprobe: int, params: Any = None) -> tuple[Floats, Labels]:
         """The lists nearest to vectors, and how near."""
-        if params is None and type(self.quantizer) in (IndexFlat, IndexFlatL2, IndexFlatIP):
-            flat: Any = self.quantizer
-            near: tuple[Floats, Labels] = flat._near(x, nprobe)
-            return near
-        found: tuple[Floats, Labels] = self.quantizer.search(x, nprobe, params=params)
-        return found
+        return coarse(self.quantizer, x, nprobe, params)
 
     # The number of a list before a code: as few bytes as all of them need, lowest first.
 
