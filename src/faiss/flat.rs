@@ -213,12 +213,12 @@ impl Flat {
     pub fn near(&self, queries: Vectors, k: usize, params: &SearchParams) -> Result<Hits> {
         let (n, dim, view) = (self.len(), self.dim(), self.rows.view());
         let products = matches!(self.metric, Metric::L2 | Metric::InnerProduct);
-        let (Some(rows), Some(q)) = (view.as_slice::<f32>(), queries.as_slice::<f32>()) else {
+        let fits = products && n > 0 && k > 0 && queries.dim() == dim && n <= u32::MAX as usize;
+        let few = queries.len() < FEW;
+        let (Some(q), true) = (queries.as_slice::<f32>(), fits && !(few && view.dtype() != Dtype::F32))
+        else {
             return self.search(queries, k, None, params);
         };
-        if !products || n == 0 || k == 0 || queries.dim() != dim || n > u32::MAX as usize {
-            return self.search(queries, k, None, params);
-        }
         queries.check_finite("queries")?;
         let mut hits = Hits { k, ids: vec![-1; queries.len() * k], distances: Vec::new(), stats: Vec::new() };
         hits.distances.resize(queries.len() * k, f32::INFINITY);
@@ -226,7 +226,8 @@ impl Flat {
         let least = |table: &mut [f32], ids: &mut [i64], distances: &mut [f32]| {
             isa.run(Least { table, n, squares, results: (k, ids, distances) });
         };
-        if queries.len() < FEW {
+        if few {
+            let rows = view.as_slice::<f32>().unwrap_or_default();
             let (mut table, call) = (vec![0f32; queries.len() * n], (params.threads, params.monitor));
             match squares {
                 true => linear::squares(q, rows, dim, &mut table, call)?,
@@ -238,7 +239,10 @@ impl Flat {
         let packed = match self.packed.get() {
             Some(packed) => packed,
             None => {
-                let packed = Packed::new(rows, dim, squares)?;
+                let packed = match view.as_slice::<f32>() {
+                    Some(rows) => Packed::new(rows, dim, squares)?,
+                    None => Packed::new(&self.vectors(0, n), dim, squares)?,
+                };
                 self.packed.get_or_init(|| packed)
             }
         };
