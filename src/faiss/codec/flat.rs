@@ -36,6 +36,10 @@ impl Codec for Flat {
         }
     }
 
+    fn verbatim<'a>(&self, x: &'a [f32]) -> Option<&'a [u8]> {
+        cfg!(target_endian = "little").then(|| bytemuck::cast_slice(x))
+    }
+
     fn decode(&self, codes: &[u8], x: &mut [f32]) {
         for (v, code) in x.iter_mut().zip(codes.as_chunks::<4>().0) {
             *v = f32::from_le_bytes(*code);

@@ -49,6 +49,10 @@ pub trait Codec: Send + Sync {
     /// Codes `x`, which are whole rows, on the calling thread. `centers` are taken off by the caller; those codecs that need
     /// them besides (RaBitQ's factors are about residuals *and* their centre) get one a row.
     fn encode(&self, x: &[f32], centers: Option<&[f32]>, codes: &mut [u8]);
+    /// The codes of `x`, where they are its bytes as they lie.
+    fn verbatim<'a>(&self, _x: &'a [f32]) -> Option<&'a [u8]> {
+        None
+    }
     /// The vectors (or residuals) that codes stand for.
     fn decode(&self, codes: &[u8], x: &mut [f32]);
     /// What the lists' centres contribute to distances, computed once where it pays; empty otherwise. `centers` are whole rows.

@@ -156,23 +156,30 @@ impl Lists {
         if codes.len() != ids.len() * self.code_size {
             return Err(Error::IdCount { ids: ids.len(), vectors: codes.len() / self.code_size });
         }
-        let (size, block) = (self.code_size, self.block);
-        let List { ids: known, codes: stored } = &mut self.lists[list];
-        let before = known.len();
-        let more = ((before + ids.len()).next_multiple_of(block) * size).saturating_sub(stored.len());
-        let room = stored.try_reserve(more).and(known.try_reserve(ids.len()));
-        room.map_err(|_| Error::OutOfMemory { what: "lists", bytes: (more + ids.len() * 8) as u64 })?;
-        known.extend_from_slice(ids);
+        self.extend(list, ids.iter().copied().zip(codes.chunks_exact(self.code_size)))
+    }
+
+    /// Appends ids and their codes to a list that there is.
+    fn extend<'a>(&mut self, list: usize, new: impl ExactSizeIterator<Item = (i64, &'a [u8])>) -> Result<()> {
+        let (size, block, len) = (self.code_size, self.block, new.len());
+        let List { ids, codes } = &mut self.lists[list];
+        let before = ids.len();
+        let more = ((before + len).next_multiple_of(block) * size).saturating_sub(codes.len());
+        let room = codes.try_reserve(more).and(ids.try_reserve(len));
+        room.map_err(|_| Error::OutOfMemory { what: "lists", bytes: (more + len * 8) as u64 })?;
         if block == 1 {
-            stored.extend_from_slice(codes);
+            for (id, code) in new {
+                ids.push(id);
+                codes.extend_from_slice(code);
+            }
             return Ok(());
         }
-        stored.resize(stored.len() + more, 0);
-        for (row, code) in codes.chunks_exact(size).enumerate() {
-            let row = before + row;
+        codes.resize(codes.len() + more, 0);
+        for (row, (id, code)) in (before..).zip(new) {
+            ids.push(id);
             let at = row / block * block * size + row % block;
             for (byte, &value) in code.iter().enumerate() {
-                stored[at + byte * block] = value;
+                codes[at + byte * block] = value;
             }
         }
         Ok(())
@@ -203,18 +210,19 @@ impl Lists {
         if let Some(&key) = keys.iter().find(|&&key| key >= count as i64) {
             return Err(Error::argument("list", key, "the number of a list, counted from 0"));
         }
-        let codes = encode(codec, x, keys, centers, (threads, monitor))?;
+        let own = codec.verbatim(x).filter(|_| centers.is_none());
+        let coded = match own {
+            Some(_) => Vec::new(),
+            None => encode(codec, x, keys, centers, (threads, monitor))?,
+        };
+        let codes = own.unwrap_or(&coded);
         let mut order: Vec<u32> = (0..keys.len() as u32).filter(|&row| keys[row as usize] >= 0).collect();
         order.sort_by_key(|&row| keys[row as usize]);
-        let (mut some, mut gathered) = (Vec::new(), Vec::new());
+        let size = self.code_size;
         for run in order.chunk_by(|&a, &b| keys[a as usize] == keys[b as usize]) {
-            some.clear();
-            gathered.clear();
-            for &row in run {
-                some.push(ids[row as usize]);
-                gathered.extend_from_slice(&codes[row as usize * self.code_size..][..self.code_size]);
-            }
-            self.append(keys[run[0] as usize] as usize, &some, &gathered)?;
+            let rows = run.iter().map(|&row| row as usize);
+            let code = |row: usize| &codes[row * size..][..size];
+            self.extend(keys[run[0] as usize] as usize, rows.map(|row| (ids[row], code(row))))?;
         }
         Ok(())
     }
