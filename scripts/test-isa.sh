@@ -60,8 +60,11 @@ for isa in scalar avx2 avx512 neon; do
             skip avx512 "not on this processor; the emulator comes from Debian's packages"
             continue
         fi
+        # Bochs 2.7 takes the one-byte displacement of VPINSRB xmm16-31 for words: five instructions show it. Compilers
+        # use that for codes that lie apart, so that test fails there by the emulator, in some builds.
         EMULATE_ENV="PROPTEST_CASES=$cases STEEP_ISA=avx512" \
-            scripts/emulate-avx512.sh "$binary" --nocapture "$filter" the_active_set >"$log" 2>&1
+            scripts/emulate-avx512.sh "$binary" --nocapture "$filter" the_active_set \
+            --skip codes_of_every_width_and_depth_give_the_products_of_their_values >"$log" 2>&1
         code=$?
         if [ "$code" = 2 ] && ! grep -q '^test ' "$log"; then
             skip avx512 "not on this processor; $(grep -m 1 'missing' "$log" || echo "no emulator")"
