@@ -171,8 +171,9 @@ impl Kernel for Bytes<'_> {
         let mut all = true;
         for (&v, byte) in self.0.iter().zip(self.1) {
             let raised = v + ROUND;
-            *byte = raised.to_bits() as u8;
-            all &= (raised - ROUND == v) & (v >= 0.0) & (v <= 255.0);
+            let units = raised.to_bits().wrapping_sub(ROUND.to_bits());
+            *byte = units as u8;
+            all &= (raised - ROUND == v) & (units <= 255);
         }
         all
     }

@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use steep::faiss::codec::Codec;
 use steep::faiss::hnsw::{Adding, Effort, Hnsw as Core, Native, Nsg, Parts, Points, Start, Stats};
-use steep::{Dtype, Error, Metric, SearchParams, Vectors};
+use steep::{Dtype, Error, Hits, Metric, SearchParams, Vectors};
 
 use super::codec::Codec as Coded;
 use super::flat::Flat;
@@ -184,6 +184,30 @@ fn effort<'a>(
     let (ef, check_relative_distance, bounded_queue) = asked;
     let selector = selector.map(|set| &set.0);
     Effort { ef, check_relative_distance, bounded_queue, selector, threads, monitor: Some(pulse) }
+}
+
+impl Hnsw {
+    /// (ids, distances, costs) of the k nearest, as `find` tells them.
+    fn nearest<'py>(
+        &self,
+        py: Python<'py>,
+        (storage, metric): (&Any<'py>, &str),
+        (q, k): (&Any<'py>, &Any<'py>),
+        (asked, selector, threads): (Asked, Option<&Selector>, Option<&Any<'py>>),
+        find: impl Fn(&Core, Points, Vectors, usize, &Effort) -> steep::Result<(Hits, Stats)> + Sync,
+    ) -> Result<(Any<'py>, Any<'py>, Costs)> {
+        let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
+        let (metric, storage, q) = (metric.parse()?, Storage::new(storage)?, Matrix::base(q)?);
+        let (stored, queries) = (storage.stored()?, q.vectors()?);
+        let (hits, stats) = released(py, None, |pulse| {
+            let effort = effort(asked, selector, threads, pulse);
+            stored.with(metric, pulse, |points| {
+                let core = self.core.read(pulse)?;
+                Ok(find(&core, points, queries, k, &effort)?)
+            })
+        })?;
+        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?, costs(stats)))
+    }
 }
 
 #[pymethods]
@@ -365,16 +389,10 @@ impl Hnsw {
         selector: Option<&Selector>,
         threads: Option<&Any<'py>>,
     ) -> Result<(Any<'py>, Any<'py>, Costs)> {
-        let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
-        let (metric, storage, q) = (metric.parse()?, Storage::new(storage)?, Matrix::base(q)?);
-        let (stored, queries) = (storage.stored()?, q.vectors()?);
-        let (hits, stats) = released(py, None, |pulse| {
-            let effort = effort(asked, selector, threads, pulse);
-            stored.with(metric, pulse, |points| {
-                Ok(self.core.read(pulse)?.search(points, queries, k, &effort)?)
-            })
-        })?;
-        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?, costs(stats)))
+        let how = (asked, selector, threads);
+        self.nearest(py, (storage, metric), (q, k), how, |core, points, queries, k, effort| {
+            core.search(points, queries, k, effort)
+        })
     }
 
     /// (ids, distances, costs), from `nearest` nodes of the lowest level.
@@ -393,19 +411,13 @@ impl Hnsw {
         selector: Option<&Selector>,
         threads: Option<&Any<'py>>,
     ) -> Result<(Any<'py>, Any<'py>, Costs)> {
-        let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
-        let (metric, storage, q) = (metric.parse()?, Storage::new(storage)?, Matrix::base(q)?);
-        let (stored, queries) = (storage.stored()?, q.vectors()?);
         let nprobe = nearest.as_array().ncols();
         let (nodes, distances) = (nearest.as_slice()?, nearest_d.as_slice()?);
-        let (hits, stats) = released(py, None, |pulse| {
-            let effort = effort(asked, selector, threads, pulse);
+        let how = (asked, selector, threads);
+        self.nearest(py, (storage, metric), (q, k), how, |core, points, queries, k, effort| {
             let start = Start { nodes, distances, nprobe, together };
-            stored.with(metric, pulse, |points| {
-                Ok(self.core.read(pulse)?.search_level_0(points, queries, k, start, &effort)?)
-            })
-        })?;
-        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?, costs(stats)))
+            core.search_level_0(points, queries, k, start, effort)
+        })
     }
 
     /// (ids, distances, costs), from the same nodes of the lowest level for all queries.
@@ -421,16 +433,11 @@ impl Hnsw {
         ef: usize,
         threads: Option<&Any<'py>>,
     ) -> Result<(Any<'py>, Any<'py>, Costs)> {
-        let (k, threads) = (count("k", k)?, optional_count("threads", threads)?);
-        let (metric, storage, q) = (metric.parse()?, Storage::new(storage)?, Matrix::base(q)?);
-        let (stored, queries, seeds) = (storage.stored()?, q.vectors()?, seeds.as_slice()?);
-        let (hits, stats) = released(py, None, |pulse| {
-            let effort = effort((ef, true, true), None, threads, pulse);
-            stored.with(metric, pulse, |points| {
-                Ok(self.core.read(pulse)?.search_from(points, queries, k, seeds, &effort)?)
-            })
-        })?;
-        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?, costs(stats)))
+        let seeds = seeds.as_slice()?;
+        let how = ((ef, true, true), None, threads);
+        self.nearest(py, (storage, metric), (q, k), how, |core, points, queries, k, effort| {
+            core.search_from(points, queries, k, seeds, effort)
+        })
     }
 
     /// (offsets, ids, distances, costs)
