@@ -79,7 +79,8 @@ def _start(pq: Any, x: Floats) -> Floats | None:
         return values
     if kind not in (pq.Train_hypercube, pq.Train_hypercube_pca) or pq.dsub < pq.nbits:
         return None
-    corners: npt.NDArray[np.float64] = 2.0 * (np.arange(pq.ksub)[:, None] >> np.arange(pq.nbits) & 1) - 1
+    bits = np.arange(int(pq.ksub))[:, None] >> np.arange(int(pq.nbits)) & 1
+    corners = 2.0 * bits - 1
     books: list[npt.NDArray[np.float64]] = []
     for share in x.transpose(1, 0, 2).astype(np.float64):
         mean = share.mean(0)
