@@ -20,6 +20,7 @@ class IndexRowwiseMinMaxBase(Index):
 
     index: Any
     own_fields: bool
+    is_trained: bool
 
     def __init__(self, index: Any = None) -> None:
         d, metric = (index.d, index.metric_type) if index is not None else (1, METRIC_L2)
