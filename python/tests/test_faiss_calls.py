@@ -358,3 +358,15 @@ def test_a_coarse_quantizer_of_other_vectors(x):
     half.train(wide)
     half.add(wide)
     assert half.search(wide[:9], 4)[1].min() >= 0
+
+
+@pytest.mark.parametrize("description", ["Flat", "IVF4,Flat", "PQ4x4", "HNSW8", "IVF4,PQ4x4fs", "SQ8"])
+def test_more_results_than_memory_holds_are_an_error_not_the_end_of_the_process(description):
+    x = np.random.default_rng(0).random((500, 8), dtype=np.float32)
+    index = ours.index_factory(8, description)
+    index.train(x)
+    index.add(x)
+    for k in (2**40, 2**62):
+        with pytest.raises(MemoryError, match="results"):
+            index.search(x[:3], k)
+    assert index.search(x[:3], 2)[1].shape == (3, 2)

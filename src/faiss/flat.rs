@@ -220,8 +220,7 @@ impl Flat {
             return self.search(queries, k, None, params);
         };
         queries.check_finite("queries")?;
-        let mut hits = Hits { k, ids: vec![-1; queries.len() * k], distances: Vec::new(), stats: Vec::new() };
-        hits.distances.resize(queries.len() * k, f32::INFINITY);
+        let mut hits = Hits::none(queries.len(), k)?;
         let (squares, isa) = (self.metric == Metric::L2, Isa::active());
         let least = |table: &mut [f32], ids: &mut [i64], distances: &mut [f32]| {
             isa.run(Least { table, n, squares, results: (k, ids, distances) });
@@ -290,8 +289,7 @@ impl Flat {
         let queries = self.metric.read(queries)?;
         Error::check_dim("queries", self.rows.declared(), self.dim(), &queries)?;
         let (width, rows) = (candidates.len() / n, self.rows.view());
-        let mut hits =
-            Hits { k, ids: vec![-1; n * k], distances: vec![f32::INFINITY; n * k], stats: Vec::new() };
+        let mut hits = Hits::none(n, k)?;
         let results: Vec<_> =
             hits.ids.chunks_mut(k).zip(hits.distances.chunks_mut(k)).map(Mutex::new).collect();
         threads::run(

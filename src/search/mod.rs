@@ -99,6 +99,26 @@ pub struct RangeHits {
     pub distances: Vec<f32>,
 }
 
+impl Hits {
+    /// Places for the `k` nearest of each of `queries`, without a vector in any: −1 at an infinite distance.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn none(queries: usize, k: usize) -> Result<Self> {
+        let mut hits = Self { k, ids: Vec::new(), distances: Vec::new(), stats: Vec::new() };
+        let size = queries.checked_mul(k);
+        let room =
+            size.and_then(|n| hits.ids.try_reserve_exact(n).and(hits.distances.try_reserve_exact(n)).ok());
+        let (Some(size), Some(())) = (size, room) else {
+            let bytes = (queries as u64).saturating_mul(k as u64).saturating_mul(12);
+            return Err(Error::OutOfMemory { what: "results", bytes });
+        };
+        hits.ids.resize(size, NONE as i64);
+        hits.distances.resize(size, f32::INFINITY);
+        Ok(hits)
+    }
+}
+
 impl RangeHits {
     fn of(found: Vec<Vec<Neighbor>>) -> Self {
         let mut hits = Self { offsets: vec![0], ids: Vec::new(), distances: Vec::new() };
@@ -138,16 +158,7 @@ impl Searched<'_> {
         if k == 0 {
             return Err(Error::argument("k", 0, "at least 1"));
         }
-        let size = queries.len().checked_mul(k);
-        let mut hits = Hits { k, ids: Vec::new(), distances: Vec::new(), stats: Vec::new() };
-        let room =
-            size.and_then(|n| hits.ids.try_reserve_exact(n).and(hits.distances.try_reserve_exact(n)).ok());
-        let (Some(size), Some(())) = (size, room) else {
-            let bytes = (queries.len() as u64).saturating_mul(k as u64).saturating_mul(12);
-            return Err(Error::OutOfMemory { what: "results", bytes });
-        };
-        hits.ids.resize(size, NONE as i64);
-        hits.distances.resize(size, f32::INFINITY);
+        let mut hits = Hits::none(queries.len(), k)?;
         if let Some(graph) = self.graph {
             self.walk(graph, queries, k, params, &mut hits)?;
             return Ok(hits);

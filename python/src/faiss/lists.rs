@@ -3,9 +3,9 @@
 use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use steep::Metric;
 use steep::faiss::lists::{Centers as CoreCenters, Found, Lists as Core, Probes, Within};
 use steep::threads;
+use steep::{Hits, Metric};
 
 use super::codec::Codec;
 use super::flat::Flat;
@@ -189,16 +189,15 @@ impl Lists {
         k: usize,
         asked: Asked<'py>,
     ) -> Result<(Any<'py>, Any<'py>)> {
-        let rows = q.shape()[0];
-        let (mut ids, mut distances) = (vec![-1i64; rows * k], vec![f32::INFINITY; rows * k]);
+        let mut hits = Hits::none(q.shape()[0], k)?;
         let found = self.look(py, codec, &q, Within::Nearest(k), asked)?;
         for (row, found) in found.into_iter().enumerate() {
             for (at, neighbor) in found.into_iter().enumerate() {
-                ids[row * k + at] = neighbor.id as i64;
-                distances[row * k + at] = neighbor.distance;
+                hits.ids[row * k + at] = neighbor.id as i64;
+                hits.distances[row * k + at] = neighbor.distance;
             }
         }
-        Ok((table(py, ids, k, false)?, table(py, distances, k, false)?))
+        Ok((table(py, hits.ids, k, false)?, table(py, hits.distances, k, false)?))
     }
 
     /// (offsets, ids, distances)
