@@ -24,7 +24,7 @@ fn search(index: &Index, queries: &Set, k: usize, params: &SearchParams) -> Hits
 }
 
 /// The part of the true `k` nearest that was found, whatever their distances are said to be.
-fn found(hits: &Hits, metric: Metric, base: &Set, queries: &Set) -> f64 {
+pub fn found(hits: &Hits, metric: Metric, base: &Set, queries: &Set) -> f64 {
     let truth = Truth::new(metric, base, None, queries);
     let found = hits.ids.chunks(hits.k).enumerate().map(|(query, ids)| {
         let farthest = truth.distance(query, hits.k - 1);

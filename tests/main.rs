@@ -13,6 +13,7 @@ mod faiss_files;
 mod files;
 mod graph;
 mod graph_files;
+mod graph_small;
 mod index_files;
 mod kmeans;
 mod metrics;
