@@ -11,7 +11,7 @@ import numpy as np
 from steep import _steep
 from steep.faiss._arrays import pointed
 from steep.faiss._base import METRIC_INNER_PRODUCT, METRIC_L2, Codes, Floats, Index, Labels, require, selected
-from steep.faiss._codes import ALL_CODES, FastScan, sign_blocks, sign_rows
+from steep.faiss._codes import ALL_CODES, FastScan, IndexRaBitQFastScan
 from steep.faiss._flat import IndexFlat
 from steep.faiss._ivf import IndexIVF
 from steep.faiss._lists import BlockInvertedLists, DirectMap
@@ -422,15 +422,9 @@ class IndexIVFRaBitQFastScan(IndexIVFFastScan, IndexIVFRaBitQ):
             self._begin(qb=orig.qb)
             self.invlists._fill(orig.invlists.to_record())
 
-    def _pack(self, codes: Codes) -> Codes:
-        return sign_blocks(codes, self.d, self.bbs)
-
-    def _unpack(self, blocks: Codes, n: int) -> Codes:
-        return sign_rows(blocks, n, self.d, self.code_size, self.bbs)
-
-    def get_block_stride(self) -> int:
-        """Bytes of a block."""
-        return self.bbs * (self.M2 // 2 + self.code_size - -(-self.d // 8))
+    _pack: Any = IndexRaBitQFastScan._pack
+    _unpack: Any = IndexRaBitQFastScan._unpack
+    get_block_stride: Any = IndexRaBitQFastScan.get_block_stride
 
     def to_record(self) -> dict[str, Any]:
         """What a file holds of the index."""
