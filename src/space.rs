@@ -11,6 +11,7 @@
 //! the squared length of its tail: distances between points are those of the heads plus both tails, as if tails were
 //! at right angles. What that leaves out is made good by exact distances in the end.
 
+use half::bf16;
 use nalgebra::DMatrix;
 
 use crate::error::Result;
@@ -55,7 +56,7 @@ pub(crate) struct Space {
     /// The distance between two codes.
     pub(crate) step: f64,
     /// P.
-    matrix: Matrix,
+    matrix: Matrix<bf16>,
 }
 
 /// Points: `stride` bytes each, of which the head is the first and zeros the rest, and the squared lengths of their tails, all

@@ -50,7 +50,7 @@ pub(crate) struct Product {
     /// The directions that parts are made of, coordinate by coordinate: of each coordinate what it adds to all directions.
     turn: Vec<f32>,
     /// The same direction by direction, as vectors are multiplied with it.
-    matrix: Matrix,
+    matrix: Matrix<f32>,
     directions: usize,
     parts: Vec<Part>,
     deviations: [f32; 2],

@@ -125,7 +125,7 @@ enum Link {
 struct Affine {
     mean: Vec<f32>,
     rows: Vec<f32>,
-    matrix: Matrix,
+    matrix: Matrix<f32>,
 }
 
 impl Affine {
