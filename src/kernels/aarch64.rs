@@ -2,6 +2,8 @@
 #![expect(unsafe_code, reason = "vendor intrinsics; every aarch64 processor has the ones used here")]
 #![allow(clippy::undocumented_unsafe_blocks, reason = "one reason serves every block: see `Safety` below")]
 
+mod widen;
+
 // # Safety
 // NEON belongs to the aarch64 baseline, so no block below can meet a processor without it. Memory is read and
 // written through references to arrays of exactly the bytes that the access touches; NEON's loads and stores ask
@@ -13,6 +15,7 @@ use std::arch::asm;
 use half::{bf16, f16};
 
 use super::simd::{IN_ORDER, Simd, Spread};
+use widen::{load_i8, load_u8, wide, widen_brain, widen_half, widen_numbers};
 
 /// Proof of NEON.
 #[derive(Clone, Copy, Debug)]
@@ -36,61 +39,6 @@ macro_rules! four {
     ($f:ident($a:expr, $b:expr, $c:expr)) => {
         [$f($a[0], $b[0], $c[0]), $f($a[1], $b[1], $c[1]), $f($a[2], $b[2], $c[2]), $f($a[3], $b[3], $c[3])]
     };
-}
-
-/// Eight f32 as f64.
-#[inline(always)]
-fn wide(low: float32x4_t, high: float32x4_t) -> [float64x2_t; 4] {
-    unsafe {
-        [
-            vcvt_f64_f32(vget_low_f32(low)),
-            vcvt_high_f64_f32(low),
-            vcvt_f64_f32(vget_low_f32(high)),
-            vcvt_high_f64_f32(high),
-        ]
-    }
-}
-
-/// Four f16 as f32. FCVTL is in the baseline; only its intrinsic waits for a stable f16.
-#[inline(always)]
-fn widen_half(v: uint16x4_t) -> float32x4_t {
-    let wide;
-    unsafe {
-        asm!("fcvtl {wide:v}.4s, {v:v}.4h", wide = lateout(vreg) wide, v = in(vreg) v,
-            options(pure, nomem, nostack, preserves_flags));
-    }
-    wide
-}
-
-/// Sixteen numbers as f32.
-#[inline(always)]
-fn widen_numbers(v: [uint16x8_t; 2]) -> [float32x4_t; 4] {
-    unsafe {
-        [
-            vcvtq_f32_u32(vmovl_u16(vget_low_u16(v[0]))),
-            vcvtq_f32_u32(vmovl_high_u16(v[0])),
-            vcvtq_f32_u32(vmovl_u16(vget_low_u16(v[1]))),
-            vcvtq_f32_u32(vmovl_high_u16(v[1])),
-        ]
-    }
-}
-
-/// Four bf16 as f32: its upper half.
-#[inline(always)]
-fn widen_brain(v: uint16x4_t) -> float32x4_t {
-    unsafe { vreinterpretq_f32_u32(vshll_n_u16::<16>(v)) }
-}
-
-/// 32 bytes.
-#[inline(always)]
-fn load_u8(v: &[u8; 32]) -> [uint8x16_t; 2] {
-    unsafe { [vld1q_u8(v.as_ptr()), vld1q_u8(v.as_ptr().add(16))] }
-}
-
-/// 32 signed bytes.
-#[inline(always)]
-fn load_i8(v: &[i8; 32]) -> [int8x16_t; 2] {
-    unsafe { [vld1q_s8(v.as_ptr()), vld1q_s8(v.as_ptr().add(16))] }
 }
 
 /// acc + a·b, two products to a lane. A product of bytes fits 16 bits; lanes stay below 2³¹, so that their sign is
@@ -339,13 +287,16 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
-        // A bit for each lane, cleared where it is less (which no NaN is), and all of them added up.
+        // No NaN is less.
+        !bits_of(unsafe { four!(vcltq_f32(a, b)) }) & 0xFFFF
+    }
+    #[inline(always)]
+    fn places_of(self, v: &[u32; 8], a: u32, b: u32) -> u32 {
         unsafe {
-            let first = vld1q_u32([1, 2, 4, 8].as_ptr());
-            let bits = [first, vshlq_n_u32::<4>(first), vshlq_n_u32::<8>(first), vshlq_n_u32::<12>(first)];
-            let less = four!(vcltq_f32(a, b));
-            let left = four!(vbicq_u32(bits, less));
-            vaddvq_u32(vorrq_u32(vorrq_u32(left[0], left[1]), vorrq_u32(left[2], left[3])))
+            let (a, b) = (vdupq_n_u32(a), vdupq_n_u32(b));
+            let is = |v| vorrq_u32(vceqq_u32(v, a), vceqq_u32(v, b));
+            let none = vdupq_n_u32(0);
+            bits_of([is(vld1q_u32(v.as_ptr())), is(vld1q_u32(v.as_ptr().add(4))), none, none])
         }
     }
     #[inline(always)]
@@ -602,5 +553,16 @@ fn add_codes(acc: int32x4_t, x: [int8x16_t; 2], q: [int8x16_t; 2]) -> int32x4_t 
         let low = vmlal_s8(low, vget_low_s8(x[1]), vget_low_s8(q[1]));
         let high = vmlal_high_s8(vmull_high_s8(x[0], q[0]), x[1], q[1]);
         vpadalq_s16(acc, vpaddq_s16(low, high))
+    }
+}
+
+/// A bit for each lane that is all ones.
+#[inline(always)]
+fn bits_of(lanes: [uint32x4_t; 4]) -> u32 {
+    unsafe {
+        let first = vld1q_u32([1, 2, 4, 8].as_ptr());
+        let bits = [first, vshlq_n_u32::<4>(first), vshlq_n_u32::<8>(first), vshlq_n_u32::<12>(first)];
+        let set = four!(vandq_u32(bits, lanes));
+        vaddvq_u32(vorrq_u32(vorrq_u32(set[0], set[1]), vorrq_u32(set[2], set[3])))
     }
 }

@@ -337,6 +337,15 @@ impl Simd for Avx2 {
         }
         lanes
     }
+    #[inline(always)]
+    fn places_of(self, v: &[u32; 8], a: u32, b: u32) -> u32 {
+        unsafe {
+            let (a, b) = (_mm256_set1_epi32(a.cast_signed()), _mm256_set1_epi32(b.cast_signed()));
+            let v = _mm256_loadu_si256(v.as_ptr().cast());
+            let either = _mm256_or_si256(_mm256_cmpeq_epi32(v, a), _mm256_cmpeq_epi32(v, b));
+            _mm256_movemask_ps(_mm256_castsi256_ps(either)) as u32
+        }
+    }
 
     #[inline(always)]
     fn zero_i32(self) -> Self::I32 {

@@ -205,6 +205,15 @@ impl Simd for Avx512 {
         unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), a) };
         lanes
     }
+    #[inline(always)]
+    fn places_of(self, v: &[u32; 8], a: u32, b: u32) -> u32 {
+        unsafe {
+            let v = _mm256_loadu_si256(v.as_ptr().cast());
+            let is_a = _mm256_cmpeq_epi32_mask(v, _mm256_set1_epi32(a.cast_signed()));
+            let is_b = _mm256_cmpeq_epi32_mask(v, _mm256_set1_epi32(b.cast_signed()));
+            u32::from(is_a | is_b)
+        }
+    }
 
     #[inline(always)]
     fn zero_i32(self) -> Self::I32 {

@@ -165,6 +165,10 @@ impl Simd for Scalar {
     fn lanes_f32(self, a: Self::F32) -> [f32; 16] {
         a
     }
+    #[inline(always)]
+    fn places_of(self, v: &[u32; 8], a: u32, b: u32) -> u32 {
+        (0..8).fold(0, |mask, i| mask | u32::from(v[i] == a || v[i] == b) << i)
+    }
 
     #[inline(always)]
     fn zero_i32(self) -> Self::I32 {

@@ -158,6 +158,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32;
     /// The lanes.
     fn lanes_f32(self, a: Self::F32) -> [f32; 16];
+    /// Bit i set where `v[i]` is `a` or `b`.
+    fn places_of(self, v: &[u32; 8], a: u32, b: u32) -> u32;
 
     /// Sixteen zeros.
     fn zero_i32(self) -> Self::I32;

@@ -11,16 +11,16 @@
 //! Distances are told less the query's own squared length, which is the same for all: added to that of a far query, what tells
 //! near from far would be rounded away.
 //!
-//! A step reads one row and nothing else, so the next one is known, and asked for, as soon as this one is done. A [`Walk`] can be
-//! left between any two steps: several of them take turns on one core, and each one's row arrives while the others compute.
+//! A step reads one row and nothing else. The rows of the next [`AHEAD`] steps are known and on their way: a node is chosen before the
+//! row before it was read, which makes a walk two or three steps longer, and none of them wait.
 //!
-//! Where rows are [bare](Form::Bare), a step takes two turns: in the first, the neighbours' own codes are asked for; in the second,
-//! their distances take the place of estimates. They need no mean, and what is in view is as good as what was expanded.
+//! Where rows are [bare](Form::Bare), a step asks for the neighbours' own codes, and the next one reads them: their distances take the
+//! place of estimates. They need no mean, and what is in view is as good as what was expanded.
 
 use super::pool::{Pool, distance_of, key};
-use super::seen::{NEW, Seen, TAKEN};
+use super::seen::{Seen, TAKEN};
 use super::stop::{Effort, Stop};
-use crate::graph::{Form, Graph, Row, View};
+use crate::graph::{Form, Graph, NONE, Row, View};
 use crate::kernels::Simd;
 use crate::kernels::fastscan::{BLOCK, Tables};
 use crate::space::STRIDE;
@@ -50,9 +50,9 @@ pub(crate) struct Walk {
     starts: Vec<u64>,
     seen: Seen,
     stop: Stop,
-    /// The node whose row was asked for.
-    next: u32,
-    /// Its neighbours whose codes were.
+    /// The nodes whose rows were asked for, the one that comes first first.
+    coming: [u32; AHEAD],
+    /// Nodes whose codes were.
     asked: Vec<u32>,
     pub stats: Stats,
 }
@@ -70,6 +70,8 @@ pub struct Stats {
     pub reranked: u64,
 }
 
+/// Rows that are on their way while one is read.
+const AHEAD: usize = 2;
 /// Nodes of the entry that a walk begins with: this many or a quarter of `ef`. More of them bring little and cost their sorting in.
 const STARTS: usize = 12;
 /// How many more of them are collected before the farther ones are left out.
@@ -88,10 +90,11 @@ impl Walk {
         self.stop.clear(effort, square + head.len() as f32);
         self.pool.clear(effort.most().min(map.nodes), map.rows.degree());
         self.asked.clear();
+        self.coming = [NONE; AHEAD];
         self.seen.clear(effort.ef);
         self.stats = Stats::default();
         self.enter(s, map, effort.ef.min(STARTS.max(effort.ef / 4)));
-        self.go_on(s, map)
+        self.aim(s, map)
     }
 
     /// Puts the nearest `starts` nodes of the entry into the pool.
@@ -100,9 +103,13 @@ impl Walk {
         self.starts.clear();
         let mut bound = f32::MAX;
         for row in map.rows.entry() {
-            self.stats.estimates += neighbours(s, &self.tables, row, (0.0, bound), |node, estimate| {
-                self.starts.push(key(estimate, node));
-            });
+            for (at, ids) in row.ids().as_chunks::<BLOCK>().0.iter().enumerate() {
+                let mut near = Near::of(s, &self.tables, row, at, (0.0, bound));
+                while let Some(lane) = near.next::<S>() {
+                    self.starts.push(key(near.estimates[lane], ids[lane]));
+                }
+                self.stats.estimates += ids.len() as u64;
+            }
             // Sorting out is put off until it is worth a call.
             if self.starts.len() >= starts + MANY {
                 let (_, worst, _) = self.starts.select_nth_unstable(starts - 1);
@@ -116,7 +123,7 @@ impl Walk {
         }
         for &start in &self.starts {
             match map.rows.form() {
-                Form::Coded => see(&mut self.seen, &mut self.pool, map, start as u32, distance_of(start)),
+                Form::Coded => see(s, &mut self.seen, &mut self.pool, map, start as u32, distance_of(start)),
                 Form::Bare => ask(s, &mut self.asked, &mut self.seen, map, start as u32),
             }
         }
@@ -125,43 +132,63 @@ impl Walk {
     /// Does what can be done with what was asked for. False where the walk has ended.
     #[inline(always)]
     pub fn step<S: Simd>(&mut self, s: S, map: Map) -> bool {
-        if self.asked.is_empty() {
-            self.expand(s, map);
-        } else {
-            self.measure(s, map);
+        match map.rows.form() {
+            Form::Coded => self.estimate(s, map),
+            Form::Bare => self.measure(s, map),
         }
-        self.go_on(s, map)
+        self.aim(s, map)
     }
 
-    /// Expands the node whose row was asked for.
+    /// Takes the first of the rows that were asked for.
     #[inline(always)]
-    fn expand<S: Simd>(&mut self, s: S, map: Map) {
-        let row = map.rows.row(self.next as usize);
+    fn expand<'a, S: Simd>(&mut self, s: S, map: Map<'a>) -> Option<(Row<'a>, f32)> {
+        let next = std::mem::replace(&mut self.coming[0], NONE);
+        if next == NONE {
+            return None;
+        }
+        let row = map.rows.row(next as usize);
         let distance = self.distance(s, row);
         // An estimate that was too good must not keep others out.
-        self.pool.settle(self.next, distance);
+        self.pool.settle(next, distance);
         self.pool.narrow(self.stop.settle(distance));
         self.stats.hops += 1;
         self.pool.make_room(map.rows.degree());
-        if map.rows.form() == Form::Bare {
-            row.ids().iter().for_each(|&node| ask(s, &mut self.asked, &mut self.seen, map, node));
-            return;
-        }
-        let bound = self.pool.worst();
-        self.stats.estimates += neighbours(s, &self.tables, row, (distance, bound), |node, estimate| {
-            see(&mut self.seen, &mut self.pool, map, node, estimate);
-        });
+        Some((row, distance))
     }
 
-    /// Takes note of the nodes whose codes were asked for.
+    /// Expands a node whose row has its neighbours' codes.
+    #[inline(always)]
+    fn estimate<S: Simd>(&mut self, s: S, map: Map) {
+        let Some((row, distance)) = self.expand(s, map) else { return };
+        let bound = self.pool.worst();
+        for (at, ids) in row.ids().as_chunks::<BLOCK>().0.iter().enumerate() {
+            let mut near = Near::of(s, &self.tables, row, at, (distance, bound));
+            while let Some(lane) = near.next::<S>() {
+                see(s, &mut self.seen, &mut self.pool, map, ids[lane], near.estimates[lane]);
+            }
+            self.stats.estimates += ids.len() as u64;
+        }
+    }
+
+    /// Expands a node whose row has none, if there is one: asks for the codes of its neighbours, and takes note of those that were
+    /// asked for in the step before. In turns, so that there are never more on their way than a core keeps track of.
     #[inline(always)]
     fn measure<S: Simd>(&mut self, s: S, map: Map) {
-        self.stats.estimates += self.asked.len() as u64;
-        for &node in &self.asked {
-            let distance = self.distance(s, map.rows.row(node as usize));
-            see(&mut self.seen, &mut self.pool, map, node, distance);
+        let due = self.asked.len();
+        let neighbours = self.expand(s, map).map_or(&[][..], |(row, _)| row.ids());
+        for at in 0..due.max(neighbours.len()) {
+            if let Some(&node) = neighbours.get(at) {
+                ask(s, &mut self.asked, &mut self.seen, map, node);
+            }
+            if at < due {
+                let node = self.asked[at];
+                let distance = self.distance(s, map.rows.row(node as usize));
+                // Each is measured once.
+                self.pool.offer(node, 0, distance);
+            }
         }
-        self.asked.clear();
+        self.asked.drain(..due);
+        self.stats.estimates += due as u64;
     }
 
     /// How far the node of `row` is, by its code.
@@ -213,59 +240,65 @@ impl Walk {
         square
     }
 
-    /// Asks for what comes next, unless codes are on their way. False where nothing does.
-    #[inline(always)]
-    fn go_on<S: Simd>(&mut self, s: S, map: Map) -> bool {
-        !self.asked.is_empty() || self.aim(s, map)
-    }
-
-    /// Chooses the next node and asks for its row.
+    /// Chooses the next nodes and asks for their rows. False where the walk has ended.
     #[inline(always)]
     fn aim<S: Simd>(&mut self, s: S, map: Map) -> bool {
-        let Some(next) = self.pool.take(s, &mut self.stop) else { return false };
-        self.next = next;
-        self.seen.entry(next).mean = TAKEN;
-        for line in map.rows.row(next as usize).bytes().as_chunks::<64>().0 {
-            s.prefetch(line);
+        self.coming.rotate_left(1);
+        for at in 0..AHEAD {
+            if self.coming[at] == NONE
+                && let Some(next) = self.pool.take(s, &mut self.stop)
+            {
+                self.coming[at] = next;
+                self.seen.meet(s, next).0.mean = TAKEN;
+                for line in map.rows.row(next as usize).bytes().as_chunks::<64>().0 {
+                    s.prefetch(line);
+                }
+            }
         }
-        true
+        self.coming[0] != NONE || !self.asked.is_empty()
     }
 }
 
-/// Calls `take` with the neighbours of `row`, which is `center` away, whose estimates do not exceed `bound`, or are NaN. How many were
-/// estimated.
-#[inline(always)]
-fn neighbours<S: Simd>(
-    s: S,
-    tables: &Tables,
-    row: Row,
-    (center, bound): (f32, f32),
-    mut take: impl FnMut(u32, f32),
-) -> u64 {
-    let ids = row.ids().as_chunks::<BLOCK>().0;
-    let bound = s.splat_f32(bound);
-    for (at, ids) in ids.iter().enumerate() {
+/// Those of a block of neighbours that are not too far.
+struct Near {
+    estimates: [f32; BLOCK],
+    /// Who they are: [`Simd::LANE_BITS`] for each.
+    mask: u64,
+}
+
+impl Near {
+    /// The neighbours `at` of `row`, which is `center` away, whose estimates do not exceed `bound`, or are NaN.
+    #[inline(always)]
+    fn of<S: Simd>(s: S, tables: &Tables, row: Row, at: usize, (center, bound): (f32, f32)) -> Self {
         let (codes, factors) = row.block(at);
-        let estimates = factors.estimates(s, tables.dots(s, codes, 0.0), center);
-        for (ids, estimates) in ids.as_chunks::<16>().0.iter().zip(estimates) {
-            let mut mask = s.not_less_f32(bound, estimates);
-            let values = s.lanes_f32(estimates);
-            while mask != 0 {
-                let bit = mask.trailing_zeros();
-                let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
-                mask &= !(S::LANE_BITS << bit);
-                take(ids[lane], values[lane]);
-            }
-        }
+        let [low, high] = factors.estimates(s, tables.dots(s, codes, 0.0), center);
+        let bound = s.splat_f32(bound);
+        let masks = [s.not_less_f32(bound, low), s.not_less_f32(bound, high)];
+        let mut estimates = [0.0; BLOCK];
+        let (first, second) = estimates.split_at_mut(BLOCK / 2);
+        first.copy_from_slice(&s.lanes_f32(low));
+        second.copy_from_slice(&s.lanes_f32(high));
+        // One mask: where a loop over it ends is what no processor foretells.
+        Self { estimates, mask: u64::from(masks[0]) | u64::from(masks[1]) << 32 }
     }
-    (ids.len() * BLOCK) as u64
+
+    /// The next of them.
+    #[inline(always)]
+    fn next<S: Simd>(&mut self) -> Option<usize> {
+        if self.mask == 0 {
+            return None;
+        }
+        let bit = self.mask.trailing_zeros() as usize;
+        self.mask &= !(u64::from(S::LANE_BITS) << bit);
+        Some(bit / 32 * 16 + usize::from(S::LANE_OF_BIT[bit % 32]))
+    }
 }
 
 /// Asks for the code of `node` where it is new.
 #[inline(always)]
 fn ask<S: Simd>(s: S, asked: &mut Vec<u32>, seen: &mut Seen, map: Map, node: u32) {
     // Ids of the padding are no nodes; a damaged file may hold anything.
-    if node as usize >= map.nodes || seen.entry(node).mean != NEW {
+    if node as usize >= map.nodes || seen.meet(s, node).1 {
         return;
     }
     asked.push(node);
@@ -277,20 +310,10 @@ fn ask<S: Simd>(s: S, asked: &mut Vec<u32>, seen: &mut Seen, map: Map, node: u32
 /// Takes note that `node` may be as far as `estimate`. Estimates from several neighbours err independently: their mean
 /// is what counts.
 #[inline(always)]
-fn see(seen: &mut Seen, pool: &mut Pool, map: Map, node: u32, estimate: f32) {
-    // NaN comes through every comparison, and ids of the padding are no nodes; a damaged file may hold anything.
-    if !estimate.is_finite() || node as usize >= map.nodes {
-        return;
-    }
-    let entry = seen.entry(node);
-    if entry.mean == TAKEN {
-        return;
-    }
-    let mean = if entry.mean == NEW { estimate } else { (entry.mean + estimate) / 2.0 };
-    entry.mean = mean;
-    if pool.has(entry.slot, node) {
-        pool.update(entry.slot, mean);
-    } else if mean <= pool.worst() {
-        entry.slot = pool.insert(node, mean);
+fn see<S: Simd>(s: S, seen: &mut Seen, pool: &mut Pool, map: Map, node: u32, estimate: f32) {
+    // Ids of the padding are no nodes; a damaged file may hold anything.
+    if (node as usize) < map.nodes {
+        let entry = seen.note(s, node, estimate);
+        entry.slot = pool.offer(node, entry.slot, entry.mean);
     }
 }

@@ -12,6 +12,8 @@ use crate::kernels::Simd;
 const LANES: usize = 16;
 /// Slots beyond those that are needed, at least: the more, the less often is sorted out, and the more is compared.
 const SLACK: usize = 64;
+/// Halvings of an interval until it parts what counts from what does not, at most.
+const ROUNDS: usize = 24;
 
 /// The nodes in view.
 #[derive(Default)]
@@ -20,9 +22,10 @@ pub(super) struct Pool {
     open: Vec<[f32; LANES]>,
     /// The nodes beside them, [`NONE`] where there is none.
     nodes: Vec<u32>,
-    /// Slots without a node.
+    /// Slots without a node: so many of these.
     free: Vec<u32>,
-    /// Groups of slots that were ever taken.
+    left: usize,
+    /// Slots of which any was ever taken: whole pairs of groups.
     used: usize,
     /// Distances of the nodes that were expanded, and these.
     settled: Vec<f32>,
@@ -30,8 +33,6 @@ pub(super) struct Pool {
     /// How many nodes count, and what a distance must not exceed to be among them.
     most: usize,
     worst: f32,
-    /// Memory to choose the best in.
-    keys: Vec<u64>,
 }
 
 impl Pool {
@@ -44,7 +45,7 @@ impl Pool {
         self.nodes.resize(slots, NONE);
         self.free.clear();
         self.free.extend((0..slots as u32).rev());
-        self.used = 0;
+        (self.left, self.used) = (slots, 0);
         self.settled.clear();
         self.expanded.clear();
         (self.most, self.worst) = (most, f32::MAX);
@@ -62,69 +63,77 @@ impl Pool {
         self.worst = if reach < self.worst { reach } else { self.worst };
     }
 
+    /// Takes note that `node`, which waits in slot `slot` if it waits at all, is `distance` away. Where it does not wait it begins to,
+    /// if it counts; there must be room. Returns its slot. Without a branch: there is no telling which way it would go.
+    #[inline(always)]
+    pub fn offer(&mut self, node: u32, slot: u32, distance: f32) -> u32 {
+        let waits = self.nodes[slot as usize] == node;
+        let near = distance <= self.worst;
+        let last = self.free[self.left - 1];
+        let slot = if waits { slot } else { last };
+        // What does not count leaves a free slot free.
+        self.nodes[slot as usize] = if waits | near { node } else { NONE };
+        let bits = if waits | near { distance.to_bits() } else { f32::INFINITY.to_bits() };
+        self.open.as_flattened_mut()[slot as usize] = f32::from_bits(bits);
+        self.left -= usize::from(!waits & near);
+        self.used = self.used.max(slot as usize / (2 * LANES) * (2 * LANES) + 2 * LANES);
+        slot
+    }
+
     /// Makes sure that there is room for `more` nodes, by leaving out what does not count.
     #[inline(always)]
     pub fn make_room(&mut self, more: usize) {
-        if self.free.len() < more {
+        if self.left < more {
             self.shrink();
         }
     }
 
-    /// Leaves out all but the nearest, ties by the lower node.
-    #[inline(never)]
+    /// Leaves out all but the nearest, or an eighth more of them; of those that are as far, the ones in lower slots stay.
+    #[inline(always)]
     fn shrink(&mut self) {
-        let Self { open, nodes, free, settled, expanded, keys, worst, .. } = self;
-        let open = open.as_flattened_mut();
-        keys.resize(nodes.len() + settled.len(), 0);
-        let mut len = 0;
-        for (&distance, &node) in open.iter().zip(&*nodes) {
-            keys[len] = key(distance, node);
-            len += usize::from(node != NONE);
-        }
-        for ((to, &distance), &node) in keys[len..].iter_mut().zip(&*settled).zip(&*expanded) {
-            *to = key(distance, node);
-        }
-        let keys = &mut keys[..len + settled.len()];
-        let mut out = key(*worst, NONE);
-        if self.most < keys.len() {
-            let (_, &mut last, _) = keys.select_nth_unstable(self.most);
-            out = out.min(last);
-            *worst = distance_of(out);
-        }
-        for (slot, (open, node)) in open.iter_mut().zip(nodes).enumerate().rev() {
-            if *node != NONE && key(*open, *node) >= out {
-                (*open, *node) = (f32::INFINITY, NONE);
-                free.push(slot as u32);
+        let open = self.open.as_flattened_mut();
+        let settled = &self.settled;
+        let enough = self.most + self.most / 8;
+        let reached = |open: &[f32], limit| at_most(open, limit) + at_most(settled, limit);
+        // What is not farther than `near` is too little, what is not farther than `far` enough.
+        let (mut near, mut far) = (f32::NEG_INFINITY, self.worst);
+        if reached(open, far) > enough {
+            let (low, high) = ends(open);
+            let (least, most) = ends(settled);
+            let mut low = low.min(least);
+            far = far.min(high.max(most));
+            for _ in 0..ROUNDS {
+                let middle = low / 2.0 + far / 2.0;
+                let count = reached(open, middle);
+                if count < self.most {
+                    (low, near) = (middle, middle);
+                } else {
+                    far = middle;
+                    if count <= enough {
+                        break;
+                    }
+                }
             }
+            self.worst = far;
         }
-    }
-
-    /// True where `node` waits in slot `slot`.
-    #[inline(always)]
-    pub fn has(&self, slot: u32, node: u32) -> bool {
-        self.nodes[slot as usize] == node
-    }
-
-    /// Puts `node` into a slot, for which there must be room.
-    #[inline(always)]
-    pub fn insert(&mut self, node: u32, distance: f32) -> u32 {
-        let slot = self.free.pop().expect("room was made");
-        self.nodes[slot as usize] = node;
-        self.used = self.used.max(slot as usize / LANES / 2 * 2 + 2);
-        self.update(slot, distance);
-        slot
-    }
-
-    /// Replaces the distance of the node in slot `slot`.
-    #[inline(always)]
-    pub fn update(&mut self, slot: u32, distance: f32) {
-        self.open.as_flattened_mut()[slot as usize] = distance;
+        let between = at_most(settled, far) - at_most(settled, near);
+        let mut room = enough.saturating_sub(reached(open, near) + between);
+        self.left = 0;
+        for (slot, (distance, node)) in open.iter_mut().zip(&mut self.nodes).enumerate() {
+            let between = *distance > near;
+            let keep = !between | (*distance <= far) & (room > 0);
+            room -= usize::from(keep & between);
+            *distance = f32::from_bits(if keep { distance.to_bits() } else { f32::INFINITY.to_bits() });
+            *node = if keep { *node } else { NONE };
+            self.free[self.left] = slot as u32;
+            self.left += usize::from(!keep);
+        }
     }
 
     /// Takes out the nearest node that waits, ties by the lower slot, unless the walk ends there.
     #[inline(always)]
     pub fn take<S: Simd>(&mut self, s: S, stop: &mut Stop) -> Option<u32> {
-        let open = &self.open[..self.used];
+        let open = &self.open[..self.used / LANES];
         let mut least = [s.splat_f32(f32::INFINITY); 2];
         for [first, second] in open.as_chunks::<2>().0 {
             least = [s.min_f32(least[0], s.load_f32(first)), s.min_f32(least[1], s.load_f32(second))];
@@ -141,14 +150,15 @@ impl Pool {
             return None;
         }
         let bound = s.splat_f32(best);
-        let (mut at, mut mask) = (0, 0);
+        let (mut group, mut mask) = (0, 0);
         while mask == 0 {
-            mask = s.not_less_f32(bound, s.load_f32(&open[at]));
-            at += 1;
+            mask = s.not_less_f32(bound, s.load_f32(&open[group]));
+            group += 1;
         }
-        let slot = (at - 1) * LANES + usize::from(S::LANE_OF_BIT[mask.trailing_zeros() as usize]);
+        let slot = (group - 1) * LANES + usize::from(S::LANE_OF_BIT[mask.trailing_zeros() as usize]);
         self.open.as_flattened_mut()[slot] = f32::INFINITY;
-        self.free.push(slot as u32);
+        self.free[self.left] = slot as u32;
+        self.left += 1;
         Some(std::mem::replace(&mut self.nodes[slot], NONE))
     }
 
@@ -175,6 +185,20 @@ impl Pool {
     fn nearer(&self, distance: f32) -> usize {
         self.settled.iter().map(|&settled| u32::from(settled < distance)).sum::<u32>() as usize
     }
+}
+
+/// How many of `distances` are at most `limit`.
+#[inline(always)]
+fn at_most(distances: &[f32], limit: f32) -> usize {
+    distances.iter().map(|&distance| u32::from(distance <= limit)).sum::<u32>() as usize
+}
+
+/// The least and the greatest of `distances`, but for infinities.
+#[inline(always)]
+fn ends(distances: &[f32]) -> (f32, f32) {
+    distances.iter().fold((f32::MAX, f32::MIN), |(low, high), &v| {
+        (if v < low { v } else { low }, if v > high && v < f32::INFINITY { v } else { high })
+    })
 }
 
 /// Ordered as distances are, then as nodes are.

@@ -1,33 +1,42 @@
 //! What a walk knows of the nodes that it met: a hash table of its own size, not of the graph's.
+//!
+//! A bucket is eight nodes, filled from its front. One comparison of all of them finds a node's place, or the place where it
+//! belongs: to go from place to place would be a branch that no processor foretells.
 
 use crate::graph::NONE;
+use crate::kernels::Simd;
 
-/// Entries that a table begins with at most; it gets more when it needs them.
+/// Nodes of a bucket.
+const BUCKET: usize = 8;
+/// Nodes that a table has places for in the beginning, at least and at most; it gets more when it needs them.
+const SMALL: usize = 1024;
 const LARGE: usize = 1 << 16;
 
 /// What is known of a node.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
-    node: u32,
-    /// The mean of its estimates, [`NEW`] or [`TAKEN`].
+    /// The mean of its estimates, or [`TAKEN`].
     pub mean: f32,
     /// Its slot in the pool, unless another node is there by now.
     pub slot: u32,
 }
 
-/// The mean of a node that was not met before: no estimate is infinite.
-pub(super) const NEW: f32 = f32::INFINITY;
-/// The mean of a node that needs no estimate any more.
-pub(super) const TAKEN: f32 = f32::NEG_INFINITY;
+/// The mean of a node that needs no estimate any more: that of itself and any estimate is the same, and too far for a pool.
+pub(super) const TAKEN: f32 = f32::INFINITY;
 
-const EMPTY: Entry = Entry { node: NONE, mean: NEW, slot: 0 };
+#[derive(Clone, Copy)]
+#[repr(align(32))]
+struct Bucket([u32; BUCKET]);
 
-/// Open addressing, at most half full.
+const EMPTY: Bucket = Bucket([NONE; BUCKET]);
+const UNKNOWN: Entry = Entry { mean: TAKEN, slot: 0 };
+
+/// Buckets, at most half full in the mean; what does not fit into one goes into the next.
 #[derive(Default)]
 pub(super) struct Seen {
+    buckets: Vec<Bucket>,
+    /// Beside each place; means nothing beside [`NONE`].
     entries: Vec<Entry>,
-    /// Memory for entries that move to a larger table.
-    moving: Vec<Entry>,
     len: usize,
 }
 
@@ -35,50 +44,69 @@ impl Seen {
     /// Empties it, for a walk with a pool of `ef`: a small table, which is quick to empty and stays near. What an uncommon walk
     /// made large is given back.
     pub fn clear(&mut self, ef: usize) {
-        self.len = 0;
         if self.entries.capacity() > LARGE {
-            (self.entries, self.moving) = (Vec::new(), Vec::new());
+            (self.buckets, self.entries) = (Vec::new(), Vec::new());
         }
-        self.entries.clear();
-        let len = ef.saturating_mul(24).clamp(512, LARGE).next_power_of_two();
-        self.entries.resize(len, EMPTY);
+        self.resize(ef.saturating_mul(32).clamp(SMALL, LARGE).next_power_of_two());
     }
 
-    /// What is known of `node`.
+    fn resize(&mut self, places: usize) {
+        self.len = 0;
+        self.buckets.clear();
+        self.buckets.resize(places / BUCKET, EMPTY);
+        self.entries.resize(places, UNKNOWN);
+    }
+
+    /// What is known of `node`, an estimate included.
     #[inline(always)]
-    pub fn entry(&mut self, node: u32) -> &mut Entry {
-        if self.len * 2 >= self.entries.len() {
-            self.grow();
-        }
-        let at = self.place(node);
-        let entry = &mut self.entries[at];
-        self.len += usize::from(entry.node != node);
-        entry.node = node;
+    pub fn note<S: Simd>(&mut self, s: S, node: u32, estimate: f32) -> &mut Entry {
+        let (entry, known) = self.meet(s, node);
+        // Bits, for which there is a choice without a branch.
+        let before = f32::from_bits(if known { entry.mean.to_bits() } else { estimate.to_bits() });
+        entry.slot = if known { entry.slot } else { 0 };
+        entry.mean = before / 2.0 + estimate / 2.0;
         entry
     }
 
-    /// Where `node` is, or belongs.
+    /// What is known of `node`, which is nothing unless it was met before.
     #[inline(always)]
-    fn place(&self, node: u32) -> usize {
-        let mask = self.entries.len() - 1;
-        let mut at = (node.wrapping_mul(0x9E37_79B9) >> 7) as usize & mask;
-        while self.entries[at].node != node && self.entries[at].node != NONE {
-            at = (at + 1) & mask;
+    pub fn meet<S: Simd>(&mut self, s: S, node: u32) -> (&mut Entry, bool) {
+        if self.len * 2 >= self.entries.len() {
+            self.grow(s);
         }
-        at
+        let (bucket, at) = self.place(s, node);
+        let place = &mut self.buckets[bucket].0[at];
+        let known = *place == node;
+        *place = node;
+        self.len += usize::from(!known);
+        (&mut self.entries[bucket * BUCKET + at], known)
+    }
+
+    /// The bucket in which `node` is, or belongs, and its place there.
+    #[inline(always)]
+    fn place<S: Simd>(&self, s: S, node: u32) -> (usize, usize) {
+        let mask = self.buckets.len() - 1;
+        let mut bucket = (node.wrapping_mul(0x9E37_79B9) >> 7) as usize & mask;
+        loop {
+            // Before the first free place is whatever the bucket holds.
+            let places = s.places_of(&self.buckets[bucket].0, node, NONE);
+            if places != 0 {
+                return (bucket, places.trailing_zeros() as usize % BUCKET);
+            }
+            bucket = (bucket + 1) & mask;
+        }
     }
 
     #[cold]
-    fn grow(&mut self) {
-        let len = self.entries.len() * 2;
-        self.moving.clear();
-        self.moving.extend(self.entries.iter().filter(|entry| entry.node != NONE));
-        self.entries.clear();
-        self.entries.resize(len, EMPTY);
-        for at in 0..self.moving.len() {
-            let entry = self.moving[at];
-            let place = self.place(entry.node);
-            self.entries[place] = entry;
+    #[inline(never)]
+    fn grow<S: Simd>(&mut self, s: S) {
+        let buckets = std::mem::take(&mut self.buckets);
+        let entries = std::mem::take(&mut self.entries);
+        self.resize(entries.len() * 2);
+        for (&node, entry) in buckets.iter().flat_map(|bucket| &bucket.0).zip(entries) {
+            if node != NONE {
+                *self.meet(s, node).0 = entry;
+            }
         }
     }
 }

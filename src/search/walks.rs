@@ -1,4 +1,6 @@
-//! Walks through a graph for any number of queries: several at a time on each core, then exact distances.
+//! Walks through a graph for any number of queries, one after the other on each core, each with its exact distances behind it.
+//!
+//! The vectors of what a walk found are on their way while the next walk begins.
 
 use std::cell::RefCell;
 
@@ -12,9 +14,6 @@ use crate::kernels::{Isa, Kernel, Simd};
 use crate::space::squares;
 use crate::vectors::Vectors;
 
-/// Walks that take turns on one core: while one computes, the rows of the others are on their way.
-const RING: usize = 4;
-
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
@@ -22,29 +21,11 @@ thread_local! {
 /// What a thread keeps from call to call.
 #[derive(Default)]
 struct Scratch {
-    seats: [Seat; RING],
+    walk: Walk,
+    found: Found,
     values: Vec<f32>,
     heads: Vec<f32>,
     ranking: Ranking,
-}
-
-/// A walk and the query that it is for.
-#[derive(Default)]
-struct Seat {
-    walk: Walk,
-    query: usize,
-    phase: Phase,
-    found: Found,
-}
-
-#[derive(Clone, Copy, Default, PartialEq)]
-enum Phase {
-    /// No query.
-    #[default]
-    Free,
-    Walking,
-    /// The vectors of its nodes were asked for.
-    Ended,
 }
 
 /// What is walked, and how far.
@@ -63,7 +44,7 @@ pub(super) struct Walks<'a> {
 impl Walks<'_> {
     /// Calls `finish` with each query's number, its candidates by exact distance, ties by the lower id, and what it cost.
     pub fn run(&self, isa: Isa, queries: Vectors, finish: impl FnMut(usize, &[(f32, u64)], Stats)) {
-        SCRATCH.with_borrow_mut(|scratch| isa.run(Ring { walks: *self, isa, queries, scratch, finish }));
+        SCRATCH.with_borrow_mut(|scratch| isa.run(Queue { walks: *self, isa, queries, scratch, finish }));
     }
 
     /// Calls `take` with the distance, as codes tell it, and the id of every vector within `radius` of the query.
@@ -74,10 +55,10 @@ impl Walks<'_> {
             #[inline(always)]
             fn run<S: Simd>(self, s: S) {
                 let Self(Walks { graph, ids, .. }, isa, query, radius, scratch, mut take) = self;
-                let Scratch { seats, values, heads, .. } = scratch;
+                let Scratch { walk, values, heads, .. } = scratch;
                 graph.space.heads(isa, query, values, heads);
                 let told = told(graph, query, values);
-                seats[0].walk.all(s, Map::new(graph), heads, |key| {
+                walk.all(s, Map::new(graph), heads, |key| {
                     let distance = told(key);
                     if distance <= radius {
                         take(distance, id_of(graph, ids, key));
@@ -125,10 +106,11 @@ pub(crate) fn nearest(
             walk.stats
         }
     }
-    SCRATCH.with_borrow_mut(|scratch| isa.run(Alone(graph, code, effort, &mut scratch.seats[0].walk, each)))
+    SCRATCH.with_borrow_mut(|scratch| isa.run(Alone(graph, code, effort, &mut scratch.walk, each)))
 }
 
-struct Ring<'a, F> {
+/// Queries that wait for their turn.
+struct Queue<'a, F> {
     walks: Walks<'a>,
     isa: Isa,
     queries: Vectors<'a>,
@@ -136,62 +118,47 @@ struct Ring<'a, F> {
     finish: F,
 }
 
-impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Ring<'_, F> {
+impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Queue<'_, F> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { walks, isa, queries, scratch, mut finish } = self;
         let Walks { graph, ids, k, ef, rerank } = walks;
-        let Scratch { seats, values, heads, ranking } = scratch;
+        let Scratch { walk, found, values, heads, ranking } = scratch;
         let (map, width) = (Map::new(graph), graph.space.width());
         graph.space.heads(isa, queries, values, heads);
         let dims = values.len() / queries.len().max(1);
         let effort = Effort::new(graph, ef, k);
-        let mut heads = heads.chunks_exact(width).enumerate();
-        let mut busy = 0;
-        // A call that was stopped may have left a walk on its way.
-        seats.iter_mut().for_each(|seat| seat.phase = Phase::Free);
-        loop {
-            for Seat { walk, query, phase, found } in &mut *seats {
-                if *phase == Phase::Ended {
-                    match &rerank {
-                        Some(rerank) => {
-                            rerank.rank(isa, (queries, *query), found, ranking, &mut walk.stats);
-                        }
-                        None => {
-                            let told = told(
-                                graph,
-                                queries.rows(*query..*query + 1),
-                                &values[*query * dims..][..dims],
-                            );
-                            ranking.set(found.keys.iter().map(|&key| (told(key), id_of(graph, ids, key))));
-                        }
-                    }
-                    finish(*query, &ranking.best, walk.stats);
-                    *phase = Phase::Free;
-                    busy -= 1;
-                }
-                let going = match phase {
-                    Phase::Walking => walk.step(s, map),
-                    _ => {
-                        let Some((next, head)) = heads.next() else { continue };
-                        (*query, *phase) = (next, Phase::Walking);
-                        busy += 1;
-                        walk.start(s, map, head, effort)
-                    }
-                };
-                if !going {
-                    *phase = Phase::Ended;
-                    walk.found(map, &mut found.keys);
-                    match &rerank {
-                        Some(rerank) => rerank.ask(s, found),
-                        None => keep(k, &mut found.keys),
+        // The one before, whose vectors were asked for.
+        let mut before: Option<(usize, Stats)> = None;
+        let mut next = 0;
+        while next < queries.len() || before.is_some() {
+            let mut going =
+                next < queries.len() && walk.start(s, map, &heads[next * width..][..width], effort);
+            if let Some((query, mut stats)) = before.take() {
+                match &rerank {
+                    Some(rerank) => rerank.rank(isa, (queries, query), found, ranking, &mut stats),
+                    None => {
+                        let told =
+                            told(graph, queries.rows(query..query + 1), &values[query * dims..][..dims]);
+                        ranking.set(found.keys.iter().map(|&key| (told(key), id_of(graph, ids, key))));
                     }
                 }
+                finish(query, &ranking.best, stats);
             }
-            if busy == 0 {
+            if next == queries.len() {
                 return;
             }
+            while going {
+                going = walk.step(s, map);
+            }
+            walk.found(map, &mut found.keys);
+            match &rerank {
+                Some(rerank) => rerank.ask(s, found),
+                None => keep(k, &mut found.keys),
+            }
+            before = Some((next, walk.stats));
+            next += 1;
         }
     }
 }

@@ -58,6 +58,20 @@ fn lanes_of(isa: Isa, mask: u32) -> [bool; 16] {
 }
 
 #[test]
+fn places_of_either_value_are_told_and_no_others() {
+    for isa in Isa::available() {
+        let places = |v: [u32; 8], a: u32, b: u32| {
+            on!(isa, |s: S, v: [u32; 8], a: u32, b: u32| -> u32 { s.places_of(&v, a, b) })
+        };
+        let v = [7, u32::MAX, 0, 7, 1 << 31, 8, u32::MAX, 0];
+        assert_eq!(places(v, 7, u32::MAX), 0b0100_1011, "{}", isa.name());
+        assert_eq!(places(v, 1 << 31, 0), 0b1001_0100, "{}", isa.name());
+        assert_eq!(places(v, 8, 8), 0b0010_0000, "{}", isa.name());
+        assert_eq!(places(v, 1, 2), 0, "{}", isa.name());
+    }
+}
+
+#[test]
 fn each_lane_has_its_own_bits_and_the_lowest_of_them_clears_all() {
     for isa in Isa::available() {
         let (lane_of_bit, lane_bits, all) = lane_bits(isa);
