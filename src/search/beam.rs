@@ -183,8 +183,10 @@ impl Walk {
             if at < due {
                 let node = self.asked[at];
                 let distance = self.distance(s, map.rows.row(node as usize));
-                // Each is measured once.
-                self.pool.offer(node, 0, distance);
+                // Each is measured once; a damaged file may hold anything.
+                if distance.is_finite() {
+                    self.pool.offer(node, 0, distance);
+                }
             }
         }
         self.asked.drain(..due);
@@ -311,8 +313,8 @@ fn ask<S: Simd>(s: S, asked: &mut Vec<u32>, seen: &mut Seen, map: Map, node: u32
 /// is what counts.
 #[inline(always)]
 fn see<S: Simd>(s: S, seen: &mut Seen, pool: &mut Pool, map: Map, node: u32, estimate: f32) {
-    // Ids of the padding are no nodes; a damaged file may hold anything.
-    if (node as usize) < map.nodes {
+    // NaN comes through every comparison, and ids of the padding are no nodes; a damaged file may hold anything.
+    if estimate.is_finite() && (node as usize) < map.nodes {
         let entry = seen.note(s, node, estimate);
         entry.slot = pool.offer(node, entry.slot, entry.mean);
     }

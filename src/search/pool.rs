@@ -64,7 +64,8 @@ impl Pool {
     }
 
     /// Takes note that `node`, which waits in slot `slot` if it waits at all, is `distance` away. Where it does not wait it begins to,
-    /// if it counts; there must be room. Returns its slot. Without a branch: there is no telling which way it would go.
+    /// if it counts; there must be room. The distance is finite, or too far. Returns the node's slot. Without a branch: there is no telling
+    /// which way it would go.
     #[inline(always)]
     pub fn offer(&mut self, node: u32, slot: u32, distance: f32) -> u32 {
         let waits = self.nodes[slot as usize] == node;
@@ -98,10 +99,9 @@ impl Pool {
         // What is not farther than `near` is too little, what is not farther than `far` enough.
         let (mut near, mut far) = (f32::NEG_INFINITY, self.worst);
         if reached(open, far) > enough {
-            let (low, high) = ends(open);
-            let (least, most) = ends(settled);
-            let mut low = low.min(least);
-            far = far.min(high.max(most));
+            let ends = [ends(open), ends(settled)];
+            let mut low = ends[0].0.min(ends[1].0);
+            far = far.min(ends[0].1.max(ends[1].1));
             for _ in 0..ROUNDS {
                 let middle = low / 2.0 + far / 2.0;
                 let count = reached(open, middle);

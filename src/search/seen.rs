@@ -37,6 +37,8 @@ pub(super) struct Seen {
     buckets: Vec<Bucket>,
     /// Beside each place; means nothing beside [`NONE`].
     entries: Vec<Entry>,
+    /// Memory for what moves to a larger table.
+    moving: (Vec<Bucket>, Vec<Entry>),
     len: usize,
 }
 
@@ -45,7 +47,7 @@ impl Seen {
     /// made large is given back.
     pub fn clear(&mut self, ef: usize) {
         if self.entries.capacity() > LARGE {
-            (self.buckets, self.entries) = (Vec::new(), Vec::new());
+            *self = Self::default();
         }
         self.resize(ef.saturating_mul(32).clamp(SMALL, LARGE).next_power_of_two());
     }
@@ -100,12 +102,13 @@ impl Seen {
     #[cold]
     #[inline(never)]
     fn grow<S: Simd>(&mut self, s: S) {
-        let buckets = std::mem::take(&mut self.buckets);
-        let entries = std::mem::take(&mut self.entries);
-        self.resize(entries.len() * 2);
-        for (&node, entry) in buckets.iter().flat_map(|bucket| &bucket.0).zip(entries) {
+        std::mem::swap(&mut self.buckets, &mut self.moving.0);
+        std::mem::swap(&mut self.entries, &mut self.moving.1);
+        self.resize(self.moving.1.len() * 2);
+        for at in 0..self.moving.1.len() {
+            let node = self.moving.0[at / BUCKET].0[at % BUCKET];
             if node != NONE {
-                *self.meet(s, node).0 = entry;
+                *self.meet(s, node).0 = self.moving.1[at];
             }
         }
     }
