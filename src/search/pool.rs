@@ -214,3 +214,66 @@ pub(super) fn distance_of(key: u64) -> f32 {
     let ordered = (key >> 32) as u32;
     f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stop::Effort;
+    use super::*;
+    use crate::kernels::{Isa, Kernel};
+    use proptest::prelude::*;
+
+    /// Nodes that come in batches, each at one of some distances; every third comes again, at another.
+    struct Comes<'a> {
+        most: usize,
+        distances: &'a [f32],
+    }
+
+    const BATCH: usize = 32;
+
+    impl Kernel for Comes<'_> {
+        /// What is taken out in the end.
+        type Out = Vec<u32>;
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Vec<u32> {
+            let (mut pool, mut stop) = (Pool::default(), Stop::default());
+            // Without a node that was expanded, it does not end.
+            stop.clear(Effort::plain(self.most), 0.0);
+            pool.clear(self.most, BATCH);
+            for (batch, distances) in self.distances.chunks(BATCH / 2).enumerate() {
+                pool.make_room(BATCH);
+                for (i, &distance) in distances.iter().enumerate() {
+                    let node = (batch * BATCH / 2 + i) as u32;
+                    let again = if node.is_multiple_of(3) { 101.0 } else { distance };
+                    let slot = pool.offer(node, 0, again);
+                    pool.offer(node, slot, distance);
+                }
+            }
+            std::iter::from_fn(|| pool.take(s, &mut stop)).collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_nearest_are_taken_out_in_order_and_none_of_them_is_lost(
+            most in 1usize..80,
+            distances in prop::collection::vec(0f32..100.0, 1..600),
+            equal in 1f32..40.0,
+        ) {
+            // Some are as far as others.
+            let distances: Vec<f32> = distances.iter().map(|v| (v * equal).floor() / equal).collect();
+            let mut sorted = distances.clone();
+            sorted.sort_unstable_by(f32::total_cmp);
+            sorted.truncate(most);
+            for isa in Isa::available() {
+                let taken = isa.run(Comes { most, distances: &distances });
+                let far: Vec<f32> = taken.iter().map(|&node| distances[node as usize]).collect();
+                prop_assert!(far.is_sorted());
+                prop_assert_eq!(&far[..sorted.len()], &sorted[..], "{}", isa.name());
+                let mut nodes = taken.clone();
+                nodes.sort_unstable();
+                nodes.dedup();
+                prop_assert_eq!(nodes.len(), taken.len(), "a node twice");
+            }
+        }
+    }
+}

@@ -113,3 +113,54 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::kernels::{Isa, Kernel};
+    use proptest::prelude::*;
+
+    /// The means that a table tells after each of some estimates.
+    struct Means<'a>(&'a [(u32, f32)]);
+
+    impl Kernel for Means<'_> {
+        type Out = Vec<f32>;
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Vec<f32> {
+            let mut seen = Seen::default();
+            // What an earlier walk left behind is forgotten.
+            seen.clear(1);
+            self.0.iter().for_each(|&(node, _)| seen.note(s, node, -1.0).slot = 7);
+            seen.clear(1);
+            let mut means = Vec::new();
+            for &(node, estimate) in self.0 {
+                let entry = seen.note(s, node, estimate);
+                assert!(entry.slot == 0 || entry.slot == node, "another node's slot");
+                entry.slot = node;
+                means.push(entry.mean);
+            }
+            means
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_node_keeps_its_own_mean_while_the_table_grows(
+            estimates in prop::collection::vec((0u32..4000, 0f32..100.0), 1..3000),
+            stride in prop::sample::select(vec![1u32, 128, 1 << 19]),
+        ) {
+            let estimates: Vec<_> = estimates.iter().map(|&(node, v)| (node * stride, v)).collect();
+            let mut means = HashMap::new();
+            let want: Vec<f32> = estimates.iter().map(|&(node, v)| {
+                let mean = means.entry(node).or_insert(v);
+                *mean = *mean / 2.0 + v / 2.0;
+                *mean
+            }).collect();
+            for isa in Isa::available() {
+                prop_assert_eq!(&isa.run(Means(&estimates)), &want);
+            }
+        }
+    }
+}
