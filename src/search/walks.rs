@@ -131,8 +131,7 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Queue<'_, F> {
         let effort = Effort::new(graph, ef, k);
         // The one before, whose vectors were asked for.
         let mut before: Option<(usize, Stats)> = None;
-        let mut next = 0;
-        while next < queries.len() || before.is_some() {
+        for next in 0..=queries.len() {
             let mut going =
                 next < queries.len() && walk.start(s, map, &heads[next * width..][..width], effort);
             if let Some((query, mut stats)) = before.take() {
@@ -147,7 +146,7 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Queue<'_, F> {
                 finish(query, &ranking.best, stats);
             }
             if next == queries.len() {
-                return;
+                break;
             }
             while going {
                 going = walk.step(s, map);
@@ -158,7 +157,6 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Queue<'_, F> {
                 None => keep(k, &mut found.keys),
             }
             before = Some((next, walk.stats));
-            next += 1;
         }
     }
 }
