@@ -11,6 +11,8 @@
 //! the squared length of its tail: distances between points are those of the heads plus both tails, as if tails were
 //! at right angles. What that leaves out is made good by exact distances in the end.
 
+use std::sync::Arc;
+
 use half::bf16;
 use nalgebra::DMatrix;
 
@@ -20,7 +22,7 @@ use crate::kernels::distance::squared_norm;
 use crate::metric::Metric;
 use crate::storage::filled;
 use crate::threads::{self, Monitor};
-use crate::transform::{Matrix, Projection, columns, sample};
+use crate::transform::{Matrix, Projection, RoundedMatrix, Turn, columns, sample};
 use crate::vectors::{DtypeVisitor, Element, Vectors};
 
 /// Coordinates of a head are a multiple of this: a byte of the neighbours' codes.
@@ -42,8 +44,16 @@ pub(crate) struct Wanted {
     pub held: f64,
     /// Coordinates of a head at most.
     pub widest: usize,
-    /// Turned at random among themselves, so that all carry the same; otherwise the one that carries most comes first.
-    pub mixed: bool,
+    pub precision: Precision,
+}
+
+/// What P is rounded to: a single query reads all of it.
+#[derive(Clone, Copy)]
+pub(crate) enum Precision {
+    /// Bytes, where what is found gets its exact distance.
+    Byte,
+    /// bf16, where codes tell distances.
+    Half,
 }
 
 /// How vectors become points.
@@ -56,7 +66,7 @@ pub(crate) struct Space {
     /// The distance between two codes.
     pub(crate) step: f64,
     /// P.
-    matrix: Matrix<bf16>,
+    turn: Arc<dyn Turn>,
 }
 
 /// Points: `stride` bytes each, of which the head is the first and zeros the rest, and the squared lengths of their tails, all
@@ -100,21 +110,31 @@ impl Space {
         let widest = dims.next_multiple_of(STEP).min(wanted.widest);
         let mut projection = Projection::train(&mut columns, widest.min(dims), seed, monitor)?;
         let width = holding(&projection, &columns, wanted.held);
-        projection = projection.narrowed(width.min(projection.width()));
-        if wanted.mixed {
-            projection = projection.mixed(&[projection.width()], seed);
-        }
+        // Turned at random among themselves, so that all carry the same.
+        let width = width.min(projection.width());
+        projection = projection.narrowed(width).mixed(&[width], seed);
         let heads = projection.apply(&columns);
         let mut reaches: Vec<f64> = heads.iter().map(|v| v.abs()).collect();
         reaches.sort_unstable_by(f64::total_cmp);
         // One coordinate in ten thousand may be cut off: all others are coded finer.
         let reach = reaches.get(reaches.len().saturating_sub(1) * 9999 / 10_000).copied().unwrap_or(0.0);
-        Ok(Self::new(metric, longest, projection, if reach > 0.0 { reach / 127.0 } else { 1.0 }))
+        let step = if reach > 0.0 { reach / 127.0 } else { 1.0 };
+        Ok(Self::new(metric, longest, projection, step, wanted.precision))
     }
 
-    pub fn new(metric: Metric, longest: f64, projection: Projection, step: f64) -> Self {
-        let matrix = Matrix::new(projection.rows(), projection.mean().len());
-        Self { metric, longest, projection, step, matrix }
+    pub fn new(
+        metric: Metric,
+        longest: f64,
+        projection: Projection,
+        step: f64,
+        precision: Precision,
+    ) -> Self {
+        let (rows, dims) = (projection.rows(), projection.mean().len());
+        let turn: Arc<dyn Turn> = match precision {
+            Precision::Byte => Arc::new(RoundedMatrix::new(rows, dims)),
+            Precision::Half => Arc::new(Matrix::<bf16>::new(rows, dims)),
+        };
+        Self { metric, longest, projection, step, turn }
     }
 
     /// True where `vectors` are not much longer than those that the space was made for.
@@ -147,7 +167,7 @@ impl Space {
     }
 
     pub fn bytes(&self) -> usize {
-        self.matrix.bytes() + (self.projection.rows().len() + self.projection.mean().len()) * 4
+        self.turn.bytes() + (self.projection.rows().len() + self.projection.mean().len()) * 4
     }
 
     /// The points of `vectors`.
@@ -187,7 +207,7 @@ impl Space {
     }
 
     /// Replaces `heads` by those of `vectors`, [`Space::width`] values each, and `tails` by the squared lengths of their tails, in
-    /// units of the step. `values` is memory to work in. As [`Space::encode`], in f32 and not rounded to bytes.
+    /// units of the step. `values` is memory to work in. As [`Space::encode`], in f32 and not rounded to bytes, but as precise as P.
     pub fn points(
         &self,
         isa: Isa,
@@ -196,7 +216,7 @@ impl Space {
         heads: &mut Vec<f32>,
         tails: &mut Vec<f32>,
     ) {
-        self.turn(isa, vectors, Role::Stored, values, heads);
+        self.place(isa, vectors, Role::Stored, values, heads);
         let dims = self.projection.mean().len();
         let square = |values: &[f32]| values.iter().map(|v| v * v).sum::<f32>();
         tails.clear();
@@ -211,10 +231,10 @@ impl Space {
 
     /// Replaces `heads` by those of `queries`, [`Space::width`] values each, in units of the step. `values` is memory to work in.
     pub fn heads(&self, isa: Isa, queries: Vectors, values: &mut Vec<f32>, heads: &mut Vec<f32>) {
-        self.turn(isa, queries, Role::Asked, values, heads);
+        self.place(isa, queries, Role::Asked, values, heads);
     }
 
-    fn turn(&self, isa: Isa, vectors: Vectors, role: Role, values: &mut Vec<f32>, heads: &mut Vec<f32>) {
+    fn place(&self, isa: Isa, vectors: Vectors, role: Role, values: &mut Vec<f32>, heads: &mut Vec<f32>) {
         struct Points<'a>(&'a Space, Vectors<'a>, Role, &'a mut Vec<f32>);
         impl DtypeVisitor for Points<'_> {
             type Out = ();
@@ -228,7 +248,7 @@ impl Space {
         vectors.dtype().visit(Points(self, vectors, role, values));
         heads.clear();
         heads.resize(vectors.len() * self.width(), 0.0);
-        self.matrix.multiply(isa, values, heads, self.width());
+        self.turn.turn(isa, values, heads, self.width());
     }
 
     /// Appends where `vector` is in the space, from its centre and in units of the step: numbers that f32 holds whatever

@@ -10,7 +10,7 @@ use super::{GROWTHS, Graph};
 use crate::error::Result;
 use crate::index::Kind;
 use crate::metric::Metric;
-use crate::space::{STEP, Space};
+use crate::space::{STEP, Space, Wanted};
 use crate::storage::{Sections, Tag};
 use crate::transform::Projection;
 
@@ -64,7 +64,7 @@ impl Graph {
     pub fn read(
         file: &Sections,
         metric: Metric,
-        (degree, form, widest): (usize, Form, usize),
+        (degree, form, wanted): (usize, Form, Wanted),
         (dim, nodes): (usize, usize),
     ) -> Result<Self> {
         let meta = file.small(META)?;
@@ -78,8 +78,8 @@ impl Graph {
         }
         let dims = dim + usize::from(metric == Metric::InnerProduct);
         let directions = usize::try_from(meta.directions).unwrap_or(usize::MAX);
-        if directions == 0 || directions > dims.min(widest) {
-            return Err(wrong(format!("{directions} directions, not 1 to {}", dims.min(widest))));
+        if directions == 0 || directions > dims.min(wanted.widest) {
+            return Err(wrong(format!("{directions} directions, not 1 to {}", dims.min(wanted.widest))));
         }
         let good = |v: f64| v.is_finite() && v >= 0.0;
         if !(good(meta.longest) && good(meta.step) && meta.step > 0.0) {
@@ -108,7 +108,7 @@ impl Graph {
             }
             met[vector as usize] = true;
         }
-        let space = Space::new(metric, meta.longest, projection, meta.step);
+        let space = Space::new(metric, meta.longest, projection, meta.step, wanted.precision);
         let rows = Rows { layout, nodes, buffer };
         Ok(Self { space, rows, vectors, growth: meta.growth as f32 })
     }

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::kernels::Isa;
 use crate::metric::Metric;
 use crate::search::{Effort, Stats, walks};
-use crate::space::{Heads, Space, Wanted};
+use crate::space::{Heads, Precision, Space, Wanted};
 use crate::storage::Buffer;
 use crate::threads::Monitor;
 use crate::vectors::Vectors;
@@ -24,7 +24,7 @@ use rows::{Layout, Rows};
 /// Coordinates of a head at most.
 const WIDEST: usize = 512;
 /// The directions of a graph over vectors that are stored.
-pub(crate) const WANTED: Wanted = Wanted { held: 0.96, widest: WIDEST, mixed: true };
+pub(crate) const WANTED: Wanted = Wanted { held: 0.96, widest: WIDEST, precision: Precision::Byte };
 /// Nodes in view of the walks whose hops are told, and the farther neighbour from which β is learned; how many walks there are
 /// at most.
 const USUAL: usize = 64;

@@ -290,7 +290,7 @@ impl Index {
                     _ => (Kind::DEGREE, None),
                 };
                 let (form, wanted) = Kind::form(sq8);
-                graph = Some(Graph::read(file, metric, (degree, form, wanted.widest), (dim, len))?);
+                graph = Some(Graph::read(file, metric, (degree, form, wanted), (dim, len))?);
             }
             (LISTS, Kind::Codes { twice, coding, rerank, .. }) => {
                 let how = (twice, coding, rerank == Rerank::Bytes);

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::kernels::fastscan::BLOCK;
 use crate::metric::Metric;
 use crate::quantizer::scalar::Scalar;
-use crate::space::{STEP, Space};
+use crate::space::{Precision, STEP, Space};
 use crate::storage::{Sections, Tag, filled};
 use crate::transform::Projection;
 
@@ -147,7 +147,7 @@ impl Ivf {
                 return Err(file.error(CENTERS[2], &format!("list {list} in the place of list {at}")));
             }
         }
-        let space = Space::new(metric, meta.longest, projection, meta.step);
+        let space = Space::new(metric, meta.longest, projection, meta.step, Precision::Half);
         let lists = read_runs(file, (lists, size(meta.runs)), &codes, (len, copies))?;
         Ok(Self { space, quantizer, centers, codes, lists, copies, len })
     }

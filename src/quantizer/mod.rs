@@ -25,7 +25,7 @@ use crate::error::Result;
 use crate::kernels::Isa;
 use crate::kernels::fastscan::Tables;
 use crate::kernels::lookup::{ByteTables, LOWER};
-use crate::space::Wanted;
+use crate::space::{Precision, Wanted};
 use crate::threads::Monitor;
 
 use product::Product;
@@ -136,7 +136,7 @@ impl Coding {
             Self::Product { bits: 4, .. } => 0.98,
             Self::Product { .. } => 0.99,
         };
-        Wanted { held, widest: Self::WIDEST, mixed: true }
+        Wanted { held, widest: Self::WIDEST, precision: Precision::Half }
     }
 
     fn held(bits: usize) -> f64 {

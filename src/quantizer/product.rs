@@ -27,7 +27,7 @@ use crate::kernels::{Isa, Kernel, Simd};
 use crate::kmeans::{KmeansParams, kmeans};
 use crate::metric::Metric;
 use crate::threads::{self, Monitor};
-use crate::transform::Matrix;
+use crate::transform::{Matrix, Turn};
 use crate::vectors::Vectors;
 
 /// Centroids of a nibble.
@@ -162,7 +162,7 @@ impl Product {
     /// The directions of each of `vectors`.
     fn turned(&self, isa: Isa, vectors: &[f32]) -> Vec<f32> {
         let mut turned = vec![0.0; vectors.len() / self.width * self.directions];
-        self.matrix.multiply(isa, vectors, &mut turned, self.directions);
+        self.matrix.turn(isa, vectors, &mut turned, self.directions);
         turned
     }
 

@@ -28,7 +28,7 @@ const ERRORS: usize = 12;
 /// Times that more may be ranked.
 const ROUNDS: usize = 16;
 /// Bytes of vectors that are asked for before their exact distances are computed, at most: half of a small L1.
-const EARLY: usize = 16 << 10;
+const EARLY: usize = 32 << 10;
 
 /// What a walk has found, on its way to exact distances.
 #[derive(Default)]

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use super::Turn;
 use super::matrix::Matrix;
 use super::projection::{Projection, columns};
 use super::rotation::Rotation;
@@ -262,7 +263,7 @@ impl Link {
                 let width = rows.len() / mean.len();
                 spare.clear();
                 spare.resize(values.len() / mean.len() * width, 0.0);
-                matrix.multiply(isa, values, spare, width);
+                matrix.turn(isa, values, spare, width);
                 std::mem::swap(values, spare);
             }
         }

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use half::bf16;
 
+use super::Turn;
 use crate::kernels::{Isa, Kernel, Simd};
 
 /// Coordinates of the result that are summed in registers together.
@@ -15,9 +16,11 @@ const LANES: usize = 16;
 const SUMS: usize = 2;
 /// Vectors that share a pass over the rows: with all these sums each, what the registers hold.
 const TOGETHER: usize = 3;
+/// Vectors that meet a panel while it is in L1: with the matrix, what L2 holds.
+const BLOCK: usize = 16 * TOGETHER;
 
 /// What a matrix is made of.
-pub(crate) trait Value: Copy + 'static {
+pub(crate) trait Value: Copy + Send + Sync + 'static {
     fn from_f32(v: f32) -> Self;
     /// Sixteen of them, widened.
     fn load<S: Simd>(s: S, v: &[Self; LANES]) -> S::F32;
@@ -61,15 +64,15 @@ impl<T: Value> Matrix<T> {
         }
         Self { dims, panels }
     }
+}
 
-    /// Memory, in bytes.
-    pub fn bytes(&self) -> usize {
-        self.panels.len() * size_of::<T>()
+impl<T: Value> Turn for Matrix<T> {
+    fn turn(&self, isa: Isa, values: &[f32], out: &mut [f32], stride: usize) {
+        isa.run(Multiply { matrix: self, values, out, stride });
     }
 
-    /// Makes each row of `out`, of `stride` values, what the matrix makes of a vector of `values`, zeros where there are no rows.
-    pub fn multiply(&self, isa: Isa, values: &[f32], out: &mut [f32], stride: usize) {
-        isa.run(Multiply { matrix: self, values, out, stride });
+    fn bytes(&self) -> usize {
+        self.panels.len() * size_of::<T>()
     }
 }
 
@@ -87,18 +90,19 @@ impl<T: Value> Kernel for Multiply<'_, T> {
     fn run<S: Simd>(self, s: S) {
         let Self { matrix, values, out, stride } = self;
         let dims = matrix.dims;
-        // A panel stays in L1 while all vectors meet it.
-        for (panel, lines) in matrix.panels.chunks_exact(LANES * dims).enumerate() {
-            let lines = lines.as_chunks::<LANES>().0;
-            let columns = panel * LANES..stride.min((panel + 1) * LANES);
-            let mut values = values.chunks_exact(TOGETHER * dims);
-            let mut out = out.chunks_exact_mut(TOGETHER * stride);
-            for (values, out) in (&mut values).zip(&mut out) {
-                multiply::<S, T, TOGETHER>(s, lines, values, out, (stride, columns.clone()));
-            }
-            let rest = values.remainder().chunks_exact(dims);
-            for (values, out) in rest.zip(out.into_remainder().chunks_exact_mut(stride)) {
-                multiply::<S, T, 1>(s, lines, values, out, (stride, columns.clone()));
+        for (values, out) in values.chunks(BLOCK * dims).zip(out.chunks_mut(BLOCK * stride)) {
+            for (panel, lines) in matrix.panels.chunks_exact(LANES * dims).enumerate() {
+                let lines = lines.as_chunks::<LANES>().0;
+                let columns = panel * LANES..stride.min((panel + 1) * LANES);
+                let mut values = values.chunks_exact(TOGETHER * dims);
+                let mut out = out.chunks_exact_mut(TOGETHER * stride);
+                for (values, out) in (&mut values).zip(&mut out) {
+                    multiply::<S, T, TOGETHER>(s, lines, values, out, (stride, columns.clone()));
+                }
+                let rest = values.remainder().chunks_exact(dims);
+                for (values, out) in rest.zip(out.into_remainder().chunks_exact_mut(stride)) {
+                    multiply::<S, T, 1>(s, lines, values, out, (stride, columns.clone()));
+                }
             }
         }
     }

@@ -1,0 +1,163 @@
+//! A matrix of bytes times many vectors, for what is ranked exactly in the end.
+//!
+//! A single query reads all of the matrix: the fewer bytes that is, the sooner. With steps of its own for each row p and each vector x,
+//!
+//! ```text
+//! p ≈ low + step · u, u in 0..=255     x ≈ unit · q, |q| at most 127 or 255     ⟨p,x⟩ ≈ unit · (step · Σ u·q + low · Σ q)
+//! ```
+//!
+//! which of values that vary alike is off by a part of about 0.008 of |x|: what a byte a coordinate costs the vectors themselves.
+
+use super::Turn;
+use crate::kernels::{Isa, Kernel, Simd};
+
+/// Rows whose sums are in registers together.
+const LANES: usize = 16;
+/// Coordinates of a row that lie side by side.
+const QUAD: usize = 4;
+/// Vectors that share a pass over the rows.
+const TOGETHER: usize = 4;
+/// Vectors that are in L1 beside a panel.
+const BLOCK: usize = 4 * TOGETHER;
+
+/// P, [`LANES`] rows at a time, [`QUAD`] coordinates by [`QUAD`].
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RoundedMatrix {
+    dims: usize,
+    panels: Vec<[[u8; QUAD]; LANES]>,
+    scales: Vec<Scales>,
+}
+
+/// Of the rows of a panel.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Scales {
+    low: [f32; LANES],
+    step: [f32; LANES],
+}
+
+impl RoundedMatrix {
+    /// From rows of `dims` values, one after the other.
+    pub fn new(rows: &[f32], dims: usize) -> Self {
+        let (count, quads) = ((rows.len() / dims).div_ceil(LANES), dims.div_ceil(QUAD));
+        let mut panels = vec![[[0; QUAD]; LANES]; count * quads];
+        let mut scales = vec![Scales::default(); count];
+        for (i, row) in rows.chunks_exact(dims).enumerate() {
+            let (panel, lane) = (i / LANES, i % LANES);
+            let (low, high) =
+                row.iter().fold((f32::MAX, f32::MIN), |(low, high), &p| (p.min(low), p.max(high)));
+            let step = (high - low) / 255.0;
+            (scales[panel].low[lane], scales[panel].step[lane]) = (low, step);
+            for (j, &p) in row.iter().enumerate() {
+                // Not a number where all values are one: `as` makes it 0.
+                panels[panel * quads + j / QUAD][lane][j % QUAD] = ((p - low) / step).round() as u8;
+            }
+        }
+        Self { dims, panels, scales }
+    }
+}
+
+impl Turn for RoundedMatrix {
+    fn turn(&self, isa: Isa, values: &[f32], out: &mut [f32], stride: usize) {
+        isa.run(Multiply { matrix: self, values, out, stride });
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.panels) + size_of_val(&*self.scales)
+    }
+}
+
+/// y = Px for all vectors.
+struct Multiply<'a> {
+    matrix: &'a RoundedMatrix,
+    values: &'a [f32],
+    out: &'a mut [f32],
+    stride: usize,
+}
+
+impl Kernel for Multiply<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { matrix, values, out, stride } = self;
+        let dims = matrix.dims;
+        let quads = dims.div_ceil(QUAD);
+        // No sum leaves an i32.
+        let most = S::BYTE_MAX.min(i32::MAX / (255 * dims as i32)) as f32;
+        let (mut quad, mut coded) = (Vec::new(), Vec::new());
+        for (values, out) in values.chunks(BLOCK * dims).zip(out.chunks_mut(BLOCK * stride)) {
+            quad.clear();
+            coded.clear();
+            values.chunks_exact(dims).for_each(|vector| coded.push(code(s, vector, most, &mut quad)));
+            for (panel, (lines, scales)) in matrix.panels.chunks_exact(quads).zip(&matrix.scales).enumerate()
+            {
+                let first = panel * LANES;
+                let place = (stride, LANES.min(stride - first));
+                let mut at = 0;
+                while at < coded.len() {
+                    let (quad, coded, out) =
+                        (&quad[at * quads..], &coded[at..], &mut out[at * stride + first..]);
+                    at += if coded.len() >= TOGETHER {
+                        multiply::<S, TOGETHER>(s, (lines, scales), (quad, coded), out, place)
+                    } else {
+                        multiply::<S, 1>(s, (lines, scales), (quad, coded), out, place)
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// A vector in steps.
+#[derive(Clone, Copy)]
+struct Coded {
+    unit: f32,
+    /// unit · Σ q.
+    sum: f32,
+}
+
+/// Appends the steps of `vector` to `quads`.
+#[inline(always)]
+fn code<S: Simd>(s: S, vector: &[f32], most: f32, quads: &mut Vec<[i32; 2]>) -> Coded {
+    // What leaves a small number's nearest whole one in the lowest bits.
+    const ROUND: f32 = 1.5 * (1u32 << 23) as f32;
+    let reach = vector.iter().fold(0f32, |reach, v| if v.abs() > reach { v.abs() } else { reach });
+    let unit = if reach > 0.0 { reach / most } else { 1.0 };
+    let scale = 1.0 / unit;
+    let mut sum = 0;
+    for values in vector.chunks(QUAD) {
+        let mut quad = [0; QUAD];
+        for (q, v) in quad.iter_mut().zip(values) {
+            *q = (v * scale + ROUND).to_bits() as i16;
+            sum += i32::from(*q);
+        }
+        quads.push(s.pack_bytes(quad));
+    }
+    Coded { unit, sum: unit * sum as f32 }
+}
+
+/// The coordinates of a panel's rows of what Q vectors become; Q. `place` is the length of a row of `out`, and how many coordinates there are.
+#[inline(always)]
+fn multiply<S: Simd, const Q: usize>(
+    s: S,
+    (lines, scales): (&[[[u8; QUAD]; LANES]], &Scales),
+    (quads, coded): (&[[i32; 2]], &[Coded]),
+    out: &mut [f32],
+    (stride, count): (usize, usize),
+) -> usize {
+    let quads: [&[[i32; 2]]; Q] = std::array::from_fn(|q| &quads[q * lines.len()..][..lines.len()]);
+    let mut sums = [s.zero_i32(); Q];
+    for (at, line) in lines.iter().enumerate() {
+        for q in 0..Q {
+            sums[q] = s.dot_bytes(sums[q], bytemuck::must_cast_ref(line), &quads[q][at]);
+        }
+    }
+    for q in 0..Q {
+        let Coded { unit, sum } = coded[q];
+        let mut lanes = s.lanes_f32(s.to_f32(sums[q]));
+        for i in 0..LANES {
+            lanes[i] = lanes[i] * scales.step[i] * unit + scales.low[i] * sum;
+        }
+        out[q * stride..][..count].copy_from_slice(&lanes[..count]);
+    }
+    Q
+}

@@ -1,0 +1,81 @@
+//! Every matrix on every instruction set against products in f64.
+
+use half::bf16;
+use proptest::prelude::*;
+
+use super::{Matrix, RoundedMatrix, Turn};
+use crate::kernels::Isa;
+use crate::random::Random;
+
+/// How far each coordinate of Px is from what `turn` makes of it, in parts of |p||x|, at most and in the mean square; coordinates
+/// beyond those of P must be zero.
+fn errors(turn: &dyn Turn, (rows, dims): (&[f32], usize), values: &[f32], stride: usize) -> (f64, f64) {
+    let count = rows.len() / dims;
+    let (mut most, mut squares, mut all) = (0f64, 0.0, 0.0);
+    for isa in Isa::available() {
+        let mut out = vec![f32::NAN; values.len() / dims * stride];
+        turn.turn(isa, values, &mut out, stride);
+        for (x, y) in values.chunks_exact(dims).zip(out.chunks_exact(stride)) {
+            for (p, &y) in rows.chunks_exact(dims).zip(y) {
+                let product = |a: &[f32], b: &[f32]| -> f64 {
+                    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+                };
+                let size = (product(p, p) * product(x, x)).sqrt().max(f64::MIN_POSITIVE);
+                let error = (f64::from(y) - product(p, x)).abs() / size;
+                assert!(error.is_finite(), "{} of {p:?} and {x:?}", isa.name());
+                most = most.max(error);
+                squares += error * error;
+                all += 1.0;
+            }
+            assert!(y[count..].iter().all(|&v| v == 0.0), "{}: {:?}", isa.name(), &y[count..]);
+        }
+    }
+    (most, (squares / f64::max(all, 1.0)).sqrt())
+}
+
+proptest! {
+    #[test]
+    fn what_a_matrix_makes_of_a_vector_is_as_near_as_its_values_are_precise(
+        (dims, count, vectors) in (1usize..80, 1usize..40, 0usize..24),
+        size in prop::sample::select(vec![1e-6f32, 1.0, 1e12]),
+        seed in any::<u64>(),
+    ) {
+        let mut random = Random(seed);
+        let mut draw = |n: usize, size: f32| -> Vec<f32> { (0..n).map(|_| (random.unit() as f32 - 0.3) * size).collect() };
+        let (rows, mut values) = (draw(count * dims, 1.0), draw(vectors * dims, size));
+        // One that is nothing, and one that is all in one place.
+        values.iter_mut().take(dims).for_each(|v| *v = 0.0);
+        values.iter_mut().skip(dims).take(dims).skip(1).for_each(|v| *v = 0.0);
+        let stride = count.next_multiple_of(8);
+        let rows = (&rows[..], dims);
+        let (most, _) = errors(&Matrix::<f32>::new(rows.0, dims), rows, &values, stride);
+        prop_assert!(most < 1e-5, "f32: {}", most);
+        let (most, _) = errors(&Matrix::<bf16>::new(rows.0, dims), rows, &values, stride);
+        prop_assert!(most < 5e-3, "bf16: {}", most);
+        // Half a step on both sides, all of them in the worst direction: of uniform values a part of √3/127 and one of √3/255.
+        let (most, _) = errors(&RoundedMatrix::new(rows.0, dims), rows, &values, stride);
+        prop_assert!(most < 0.05, "bytes: {}", most);
+    }
+}
+
+#[test]
+fn a_matrix_of_bytes_is_off_by_less_than_a_hundredth_of_vectors_that_vary_alike() {
+    let mut random = Random(7);
+    let mut normal = |n: usize| -> Vec<f32> {
+        (0..n).map(|_| (0..12).map(|_| random.unit() as f32).sum::<f32>() - 6.0).collect()
+    };
+    let dims = 384;
+    let (rows, values) = (normal(48 * dims), normal(20 * dims));
+    let (_, deviation) = errors(&RoundedMatrix::new(&rows, dims), (&rows, dims), &values, 48);
+    // Of each row's products with the vectors, 1/√dims of |p||x| is what they are in the mean square.
+    assert!(deviation * (dims as f64).sqrt() < 0.012, "{deviation}");
+}
+
+#[test]
+fn the_widest_matrix_of_bytes_does_not_overflow() {
+    let dims = crate::vectors::MAX_DIM;
+    let rows: Vec<f32> = (0..2 * dims).map(|i| if i < dims { 1.0 } else { (i % 2) as f32 }).collect();
+    let values = vec![1e6; dims];
+    let (most, _) = errors(&RoundedMatrix::new(&rows, dims), (&rows, dims), &values, 8);
+    assert!(most < 0.01, "{most}");
+}
