@@ -83,7 +83,8 @@ impl Kernel for Multiply<'_> {
         let quads = dims.div_ceil(QUAD);
         // No sum leaves an i32.
         let most = S::BYTE_MAX.min(i32::MAX / (255 * dims as i32)) as f32;
-        let (mut quad, mut coded) = (Vec::new(), Vec::new());
+        let together = BLOCK.min(values.len() / dims);
+        let (mut quad, mut coded) = (Vec::with_capacity(together * quads), Vec::with_capacity(together));
         for (values, out) in values.chunks(BLOCK * dims).zip(out.chunks_mut(BLOCK * stride)) {
             quad.clear();
             coded.clear();
