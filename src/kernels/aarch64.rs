@@ -415,6 +415,13 @@ impl Simd for Neon {
         load_u8(v)
     }
     #[inline(always)]
+    fn load_twice(self, v: &[u8; 16]) -> Self::Bytes {
+        unsafe {
+            let v = vld1q_u8(v.as_ptr());
+            [v, vshrq_n_u8::<4>(v)]
+        }
+    }
+    #[inline(always)]
     fn pick_bytes(self, acc: Self::Bytes, v: Self::Bytes, shift: i32, mask: u8) -> Self::Bytes {
         // A negative count shifts down.
         let pick = |acc, v| unsafe {

@@ -448,6 +448,13 @@ impl Simd for Avx2 {
         unsafe { _mm256_loadu_si256(v.as_ptr().cast()) }
     }
     #[inline(always)]
+    fn load_twice(self, v: &[u8; 16]) -> Self::Bytes {
+        unsafe {
+            let v = _mm256_broadcastsi128_si256(_mm_loadu_si128(v.as_ptr().cast()));
+            _mm256_srlv_epi32(v, _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4))
+        }
+    }
+    #[inline(always)]
     fn pick_bytes(self, acc: Self::Bytes, v: Self::Bytes, shift: i32, mask: u8) -> Self::Bytes {
         unsafe {
             // Of pairs of bytes: what comes over from the other one is masked out.

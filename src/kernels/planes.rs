@@ -15,8 +15,10 @@
 use super::Simd;
 use super::fastscan::{BLOCK, PAIR};
 
-/// Bytes of a plane that are read at a time.
-const LANES: usize = 32;
+/// Bytes of a plane that are read at a time: four bits of each are one half of a register, the other four the other half, so that
+/// codes are taken apart, and multiplied, 32 coordinates at a time.
+const HALF: usize = 16;
+const LANES: usize = 2 * HALF;
 /// Bytes that must follow the last row: it is read in whole lanes.
 pub const SLACK: usize = LANES;
 /// The largest magnitude of a query's code: 2,048 products with a byte, 128 in a lane, stay below 2³¹.
@@ -29,8 +31,8 @@ pub const WHOLE: usize = 8;
 /// A query as these codes meet it.
 #[derive(Clone, Debug, Default)]
 pub struct PlaneQuery {
-    /// In integers of `unit` each: of every [`LANES`] bytes the coordinates that are bit 0 of them, then bit 1 …
-    parts: Vec<[[i16; LANES]; PAIR]>,
+    /// In integers of `unit` each: of every [`HALF`] bytes the coordinates that are bits 0 and 4 of them, then bits 1 and 5 …
+    parts: Vec<[[i16; LANES]; PAIR / 2]>,
     /// The same one after the other.
     row: Vec<[i16; LANES]>,
     unit: f32,
@@ -52,13 +54,13 @@ impl PlaneQuery {
         self.pairs = query.len() / PAIR;
         let scale = 1.0 / self.unit;
         self.parts.clear();
-        self.parts.resize(self.pairs.div_ceil(LANES), [[0; LANES]; PAIR]);
+        self.parts.resize(self.pairs.div_ceil(HALF), [[0; LANES]; PAIR / 2]);
         self.row.clear();
         self.row.resize(query.len().div_ceil(LANES), [0; LANES]);
         for (j, v) in query.iter().enumerate() {
             let (p, b) = (j / PAIR, j % PAIR);
             let v = (v * scale).round_ties_even() as i16;
-            self.parts[p / LANES][b][p % LANES] = v;
+            self.parts[p / HALF][b % 4][b / 4 * HALF + p % HALF] = v;
             self.row[j / LANES][j % LANES] = v;
             self.sum += i64::from(v);
         }
@@ -76,29 +78,28 @@ impl PlaneQuery {
         let mut acc = s.zero_i32();
         if E == WHOLE {
             for (at, query) in self.row.iter().enumerate() {
-                acc = s.dot_bytes_i16(acc, plane(s, row, at * LANES), query);
+                acc = s.dot_bytes_i16(acc, s.load_bytes(first(row, at * LANES)), query);
             }
             return self.unit * ((2 * s.sum_i32(acc) - 255 * self.sum) as f32 / 2.0);
         }
         let pairs = self.pairs;
         let mut tops = s.zero_i32();
         for (part, query) in self.parts.iter().enumerate() {
-            let from = part * LANES;
+            let from = part * HALF;
             let none = s.load_bytes(&[0; LANES]);
-            let mut low = [none; PAIR];
+            let mut low = [none; PAIR / 2];
             let mut next = from;
             if E & 4 != 0 {
                 for k in 0..4 {
                     let bytes = plane(s, row, next + k * pairs);
                     low[k] = pick(s, low[k], bytes, (0, E & 3), 15);
-                    low[k + 4] = pick(s, low[k + 4], bytes, (4, E & 3), 15);
                 }
                 next += 4 * pairs;
             }
             if E & 2 != 0 {
                 for k in 0..2 {
                     let bytes = plane(s, row, next + k * pairs);
-                    for j in 0..4 {
+                    for j in 0..2 {
                         low[k + 2 * j] = pick(s, low[k + 2 * j], bytes, (2 * j, E & 1), 3);
                     }
                 }
@@ -106,20 +107,20 @@ impl PlaneQuery {
             }
             if E & 1 != 0 {
                 let bytes = plane(s, row, next);
-                for b in 0..PAIR {
+                for b in 0..PAIR / 2 {
                     low[b] = pick(s, low[b], bytes, (b, 0), 1);
                 }
             }
-            for b in 0..PAIR {
+            for b in 0..PAIR / 2 {
                 acc = s.dot_bytes_i16(acc, low[b], &query[b]);
             }
             if exact_top(E) {
-                let mut bits = [0u8; LANES];
+                let mut bits = [0u8; HALF];
                 for (bits, codes) in bits.iter_mut().zip(&codes[from..pairs]) {
                     *bits = codes[lane % BLOCK];
                 }
-                let bits = s.load_bytes(&bits);
-                for b in 0..PAIR {
+                let bits = s.load_twice(&bits);
+                for b in 0..PAIR / 2 {
                     tops = s.dot_bytes_i16(tops, pick(s, none, bits, (b, 0), 1), &query[b]);
                 }
             }
@@ -140,7 +141,12 @@ const fn exact_top(e: usize) -> bool {
 /// The bytes of a plane from `at` on.
 #[inline(always)]
 fn plane<S: Simd>(s: S, row: &[u8], at: usize) -> S::Bytes {
-    s.load_bytes(row[at..].first_chunk().expect("rows are followed by slack"))
+    s.load_twice(first(row, at))
+}
+
+#[inline(always)]
+fn first<const N: usize>(row: &[u8], at: usize) -> &[u8; N] {
+    row[at..].first_chunk().expect("rows are followed by slack")
 }
 
 /// Adds bits to codes: those of `bytes` from bit `from` on that `mask` has, as bits from `to` on.

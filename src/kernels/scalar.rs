@@ -234,6 +234,10 @@ impl Simd for Scalar {
         *v
     }
     #[inline(always)]
+    fn load_twice(self, v: &[u8; 16]) -> Self::Bytes {
+        std::array::from_fn(|i| if i < 16 { v[i] } else { v[i - 16] >> 4 })
+    }
+    #[inline(always)]
     fn pick_bytes(self, acc: Self::Bytes, v: Self::Bytes, shift: i32, mask: u8) -> Self::Bytes {
         let moved = |v: u8| if shift < 0 { v >> -shift } else { v << shift };
         std::array::from_fn(|i| acc[i] | moved(v[i]) & mask)

@@ -191,6 +191,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn dot_i16(self, acc: Self::I32, x: &[i8; 32], q: &[i16; 32]) -> Self::I32;
     /// Thirty-two bytes.
     fn load_bytes(self, v: &[u8; 32]) -> Self::Bytes;
+    /// Sixteen bytes, and the same moved down by four; what comes in above may be anything.
+    fn load_twice(self, v: &[u8; 16]) -> Self::Bytes;
     /// Each byte of `acc` with those bits besides that `mask` has of `v`, moved `shift` up, or down where that is negative; none
     /// of them may come from beyond the byte.
     fn pick_bytes(self, acc: Self::Bytes, v: Self::Bytes, shift: i32, mask: u8) -> Self::Bytes;
