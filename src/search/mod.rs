@@ -1,6 +1,8 @@
 //! What is asked, and the answers.
 
 pub(crate) mod beam;
+mod best;
+mod coarse;
 mod counts;
 mod pool;
 mod probe;
@@ -8,6 +10,7 @@ mod rerank;
 mod scan;
 pub(crate) mod screen;
 mod seen;
+mod sight;
 mod stop;
 mod topk;
 pub(crate) mod walks;

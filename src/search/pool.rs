@@ -100,20 +100,8 @@ impl Pool {
         let (mut near, mut far) = (f32::NEG_INFINITY, self.worst);
         if reached(open, far) > enough {
             let ends = [ends(open), ends(settled)];
-            let mut low = ends[0].0.min(ends[1].0);
-            far = far.min(ends[0].1.max(ends[1].1));
-            for _ in 0..ROUNDS {
-                let middle = low / 2.0 + far / 2.0;
-                let count = reached(open, middle);
-                if count < self.most {
-                    (low, near) = (middle, middle);
-                } else {
-                    far = middle;
-                    if count <= enough {
-                        break;
-                    }
-                }
-            }
+            let ends = (ends[0].0.min(ends[1].0), far.min(ends[0].1.max(ends[1].1)));
+            (near, far) = part(ends, (self.most, enough), |limit| reached(open, limit));
             self.worst = far;
         }
         let between = at_most(settled, far) - at_most(settled, near);
@@ -187,15 +175,39 @@ impl Pool {
     }
 }
 
+/// Halves the interval between the nearest and the farthest until `least` to `enough` are `reached`, or what parts them is next to nothing.
+/// Returns what reaches fewer, and what reaches so many.
+#[inline(always)]
+pub(super) fn part(
+    (mut low, mut far): (f32, f32),
+    (least, enough): (usize, usize),
+    reached: impl Fn(f32) -> usize,
+) -> (f32, f32) {
+    let mut near = f32::NEG_INFINITY;
+    for _ in 0..ROUNDS {
+        let middle = low / 2.0 + far / 2.0;
+        let count = reached(middle);
+        if count < least {
+            (low, near) = (middle, middle);
+        } else {
+            far = middle;
+            if count <= enough {
+                break;
+            }
+        }
+    }
+    (near, far)
+}
+
 /// How many of `distances` are at most `limit`.
 #[inline(always)]
-fn at_most(distances: &[f32], limit: f32) -> usize {
+pub(super) fn at_most(distances: &[f32], limit: f32) -> usize {
     distances.iter().map(|&distance| u32::from(distance <= limit)).sum::<u32>() as usize
 }
 
 /// The least and the greatest of `distances`, but for infinities.
 #[inline(always)]
-fn ends(distances: &[f32]) -> (f32, f32) {
+pub(super) fn ends(distances: &[f32]) -> (f32, f32) {
     distances.iter().fold((f32::MAX, f32::MIN), |(low, high), &v| {
         (if v < low { v } else { low }, if v > high && v < f32::INFINITY { v } else { high })
     })

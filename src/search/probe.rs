@@ -19,11 +19,14 @@
 use std::cell::RefCell;
 
 use super::beam::Stats;
-use super::pool::{distance_of, key};
+use super::best::Best;
+use super::coarse::Coarse;
+use super::pool::distance_of;
 use super::rerank::{Found, Ranking, Rerank};
+use super::sight::{Asked, Open, Sight};
 use crate::ids::Ids;
-use crate::ivf::{Ivf, Run, View};
-use crate::kernels::fastscan::{BLOCK, Tables};
+use crate::ivf::Ivf;
+use crate::kernels::fastscan::Tables;
 use crate::kernels::lookup::{ByteTables, LOWER};
 use crate::kernels::planes::{MOST, PlaneQuery, WHOLE};
 use crate::kernels::{Isa, Kernel, Simd};
@@ -33,12 +36,6 @@ use crate::vectors::Vectors;
 /// take its place, and within a radius, where nothing does.
 const NEAREST: f32 = 1.2;
 const WHOLE_RANGE: f32 = 3.0;
-/// How many times as many centres as are wanted get their exact distance.
-const NEAR: usize = 3;
-/// Entries that come together before the farther ones are left out.
-const MANY: usize = 16;
-/// Bytes of a run that are asked for before it is read, at most; what follows comes by itself.
-const EARLY: usize = 4 << 10;
 /// Queries that visit lists together, at most.
 const TOGETHER: usize = 1024;
 /// Bytes of tables that queries have together, at most, where those are large: what a cache holds.
@@ -84,12 +81,10 @@ struct Scratch {
     seats: Vec<Seat>,
     visits: Vec<Visit>,
     later: Vec<Visit>,
-    /// A query's tables as the centres' codes meet them, and the nearest of these.
-    tables: Tables,
-    lists: Vec<u64>,
+    coarse: Coarse,
     /// How many visits lists have.
     counts: Vec<u32>,
-    waiting: Vec<Waiting>,
+    open: Open,
     found: [Found; 2],
     ranking: Ranking,
 }
@@ -118,65 +113,6 @@ struct Visit {
     center: f32,
 }
 
-/// A code whose other bits were asked for.
-#[derive(Clone, Copy)]
-struct Waiting {
-    at: u32,
-    /// ⟨x̄,q⟩ by the highest bits.
-    top: f32,
-}
-
-/// The nearest so far, as [`key`]s.
-#[derive(Default)]
-struct Best {
-    keys: Vec<u64>,
-    most: usize,
-    bound: f32,
-    /// A vector may come twice.
-    copies: bool,
-}
-
-impl Best {
-    fn clear(&mut self, most: usize, bound: f32, copies: bool) {
-        self.keys.clear();
-        (self.most, self.bound, self.copies) = (most, bound, copies);
-    }
-
-    #[inline(always)]
-    fn push(&mut self, distance: f32, number: u32) {
-        if distance <= self.bound {
-            self.keys.push(key(distance, number));
-            if self.keys.len() >= self.most.saturating_add(MANY + self.most / 2) {
-                self.cut();
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn cut(&mut self) {
-        if self.copies {
-            self.unite();
-        }
-        if self.keys.len() > self.most {
-            let (_, last, _) = self.keys.select_nth_unstable(self.most - 1);
-            self.bound = self.bound.min(distance_of(*last));
-            self.keys.truncate(self.most);
-        }
-    }
-
-    /// Makes one of each vector's copies, as far as they tell in the mean.
-    fn unite(&mut self) {
-        self.keys.sort_unstable_by_key(|&key| key as u32);
-        self.keys.dedup_by(|next, kept| {
-            let same = *next as u32 == *kept as u32;
-            if same {
-                *kept = key(f32::midpoint(distance_of(*kept), distance_of(*next)), *kept as u32);
-            }
-            same
-        });
-    }
-}
-
 impl Probes<'_> {
     /// Calls `finish` with each query's number, what was found by distance, ties by the lower id, and what it cost.
     pub fn run(&self, isa: Isa, queries: Vectors, mut finish: impl FnMut(usize, &[(f32, u64)], Stats)) {
@@ -197,7 +133,7 @@ impl Probes<'_> {
     /// Readies a seat for each of `queries`, and their visits.
     #[inline(always)]
     fn aim<S: Simd>(&self, s: S, isa: Isa, queries: Vectors, scratch: &mut Scratch) {
-        let Scratch { values, heads, norms, seats, visits, later, tables, lists, counts, .. } = scratch;
+        let Scratch { values, heads, norms, seats, visits, later, coarse, counts, .. } = scratch;
         let (ivf, space) = (self.ivf, &self.ivf.space);
         space.heads(isa, queries, values, heads);
         norms.clear();
@@ -222,10 +158,9 @@ impl Probes<'_> {
             seat.best.clear(self.most, bound, ivf.copies > 1);
             seat.planes.set(head);
             ivf.quantizer.tables(isa, head, &mut seat.tables, &mut seat.bytes);
-            tables.set(head);
-            self.find_lists(s, tables, &seat.planes, lists);
+            coarse.find(s, ivf, head, &seat.planes, self.lists);
             let mut codes = 0;
-            for (rank, &list) in lists.iter().enumerate() {
+            for (rank, &list) in coarse.lists.iter().enumerate() {
                 if codes >= self.codes {
                     break;
                 }
@@ -252,42 +187,10 @@ impl Probes<'_> {
         }
     }
 
-    /// The lists whose centres are nearest, nearest first, of [`NEAR`] times as many that are near by one bit a coordinate.
-    #[inline(always)]
-    fn find_lists<S: Simd>(&self, s: S, tables: &Tables, planes: &PlaneQuery, lists: &mut Vec<u64>) {
-        let (view, count) = (self.ivf.centers.view(), self.ivf.lists.len());
-        lists.clear();
-        for block in 0..count.div_ceil(BLOCK) {
-            let (codes, factors) = view.block(block);
-            let estimates = factors.estimates(s, tables.dots(s, codes, 0.0), 0.0);
-            for (half, estimates) in estimates.into_iter().enumerate() {
-                let first = (block * BLOCK + half * 16) as u32;
-                for (lane, estimate) in s.lanes_f32(estimates).into_iter().enumerate() {
-                    lists.push(key(estimate, first + lane as u32));
-                }
-            }
-        }
-        lists.truncate(count);
-        let near = self.lists.saturating_mul(NEAR) + MANY;
-        if near < count {
-            lists.select_nth_unstable(near - 1);
-            lists.truncate(near);
-        }
-        for list in &mut *lists {
-            let at = *list as u32 as usize;
-            let (rest, factors) = view.rest(at);
-            let (codes, _) = view.block(at / BLOCK);
-            let dot = planes.dot::<S, WHOLE>(s, (codes, at % BLOCK, 0.0), rest);
-            *list = key(factors.add + factors.rescale * dot, at as u32);
-        }
-        lists.sort_unstable();
-        lists.truncate(self.lists);
-    }
-
     /// Makes all visits.
     #[inline(always)]
     fn visit<S: Simd, const E: usize>(&self, s: S, scratch: &mut Scratch) {
-        let Scratch { seats, visits, waiting, .. } = scratch;
+        let Scratch { seats, visits, open, .. } = scratch;
         let ivf = self.ivf;
         let [top, all] = ivf.quantizer.deviations();
         // A number of the nearest is counted by the estimates themselves, a radius is kept to by distances.
@@ -297,7 +200,6 @@ impl Probes<'_> {
             (Within::Radius(_), Some(_)) => (WHOLE_RANGE * top, WHOLE_RANGE * all),
         };
         let sight = Sight { view: ivf.codes.view(), sure: if E > 0 { sure } else { margin }, margin };
-        waiting.clear();
         for (at, &visit) in visits.iter().enumerate() {
             if let Some(next) = visits.get(at + 1) {
                 if next.list != visit.list {
@@ -308,20 +210,11 @@ impl Probes<'_> {
                 }
             }
             let Seat { tables, planes, bytes, square, best, stats, .. } = &mut seats[visit.seat as usize];
-            for &run in ivf.lists.runs(visit.list as usize) {
-                for block in run.blocks() {
-                    sight.scan::<S, E>(s, (run, block), visit, (tables, *square), best, waiting);
-                }
-                stats.estimates += u64::from(run.len);
-            }
+            let asked = Asked { tables, planes, bytes, center: visit.center, square: *square };
+            let list = ivf.lists.runs(visit.list as usize);
+            stats.refined += sight.look::<S, E>(s, list, asked, best, open) as u64;
+            stats.estimates += list.iter().map(|run| u64::from(run.len)).sum::<u64>();
             stats.hops += 1;
-            if E > 0 {
-                for &one in &*waiting {
-                    sight.refine::<S, E>(s, one, visit.center, (planes, bytes, *square), best);
-                }
-                stats.refined += waiting.len() as u64;
-                waiting.clear();
-            }
         }
     }
 }
@@ -378,102 +271,4 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Party<'_, F> {
             std::mem::swap(now, next);
         }
     }
-}
-
-/// Codes, and what estimates of them may be off.
-#[derive(Clone, Copy)]
-struct Sight<'a> {
-    view: View<'a>,
-    /// By the highest bits, in units of the query's distance from a list's centre.
-    sure: f32,
-    /// By all bits.
-    margin: f32,
-}
-
-impl Sight<'_> {
-    /// Asks for the first blocks of a list; those after them come by themselves.
-    #[inline(always)]
-    fn ask<S: Simd>(&self, s: S, list: &[Run]) {
-        for run in list {
-            let bytes = self.view.bytes(run.blocks());
-            for line in bytes[..bytes.len().min(EARLY)].chunks(64) {
-                s.prefetch(line);
-            }
-        }
-    }
-
-    /// Estimates of a block of a run: into `best`, or `waiting` where codes have more bits.
-    #[inline(always)]
-    fn scan<S: Simd, const E: usize>(
-        &self,
-        s: S,
-        (run, block): (Run, usize),
-        visit: Visit,
-        (tables, square): (&Tables, f32),
-        best: &mut Best,
-        waiting: &mut Vec<Waiting>,
-    ) {
-        let (start, end) = (run.start as usize, (run.start + run.len) as usize);
-        let lift = self.sure * far(visit.center, square);
-        let (codes, factors) = self.view.block(block);
-        let dots = tables.dots(s, codes, lift);
-        let estimates = factors.estimates(s, dots, visit.center);
-        let bound = s.splat_f32(best.bound);
-        for (half, (estimates, dots)) in estimates.into_iter().zip(dots).enumerate() {
-            let mut mask = s.not_less_f32(bound, estimates);
-            if mask == 0 {
-                continue;
-            }
-            let values = s.lanes_f32(if E == 0 { estimates } else { dots });
-            while mask != 0 {
-                let bit = mask.trailing_zeros();
-                let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
-                mask &= !(S::LANE_BITS << bit);
-                let at = block * BLOCK + half * 16 + lane;
-                // A block may have vectors of other lists in it.
-                if at < start || at >= end {
-                    continue;
-                }
-                if E == 0 {
-                    best.push(values[lane], self.view.rows[at]);
-                } else {
-                    for line in self.view.rest(at).0.chunks(64) {
-                        s.prefetch(line);
-                    }
-                    let (at, top) = (at as u32, values[lane] - lift);
-                    waiting.push(Waiting { at, top });
-                }
-            }
-        }
-    }
-
-    /// An estimate by all bits.
-    #[inline(always)]
-    fn refine<S: Simd, const E: usize>(
-        &self,
-        s: S,
-        one: Waiting,
-        center: f32,
-        (planes, bytes, square): (&PlaneQuery, &ByteTables, f32),
-        best: &mut Best,
-    ) {
-        let at = one.at as usize;
-        let (codes, _) = self.view.block(at / BLOCK);
-        let (rest, factors) = self.view.rest(at);
-        let mut dot = if E == LOWER {
-            bytes.dot(codes, at % BLOCK, rest)
-        } else {
-            planes.dot::<S, E>(s, (codes, at % BLOCK, one.top), rest)
-        };
-        if self.margin > 0.0 {
-            dot += self.margin * far(center, square);
-        }
-        best.push(center + factors.add + factors.rescale * dot, self.view.rows[at]);
-    }
-}
-
-/// The distance that is squared in `center`, which is less the query's own.
-#[inline(always)]
-fn far(center: f32, square: f32) -> f32 {
-    (center + square).max(0.0).sqrt()
 }

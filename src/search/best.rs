@@ -1,0 +1,61 @@
+//! The nearest so far, unsorted.
+
+use super::pool::{distance_of, key};
+
+/// Entries that come together before the farther ones are left out: these, and half as many as are wanted.
+const MANY: usize = 16;
+
+/// The nearest so far, as [`key`]s.
+#[derive(Default)]
+pub(super) struct Best {
+    pub keys: Vec<u64>,
+    most: usize,
+    /// What a distance must not exceed.
+    pub bound: f32,
+    /// A vector may come twice.
+    copies: bool,
+}
+
+impl Best {
+    /// Empties it, for the nearest `most` that are not beyond `bound`.
+    pub fn clear(&mut self, most: usize, bound: f32, copies: bool) {
+        self.keys.clear();
+        (self.most, self.bound, self.copies) = (most, bound, copies);
+    }
+
+    /// Takes `number` if it is near enough. What is not is put in its place and taken back: a branch on that would be foretold by nothing.
+    #[inline(always)]
+    pub fn push(&mut self, distance: f32, number: u32) {
+        self.keys.push(key(distance, number));
+        let near = distance <= self.bound;
+        self.keys.truncate(self.keys.len() - usize::from(!near));
+        if self.keys.len() >= self.most.saturating_add(MANY + self.most / 2) {
+            self.cut();
+        }
+    }
+
+    /// Leaves out all but the nearest.
+    #[inline(never)]
+    pub fn cut(&mut self) {
+        if self.copies {
+            self.unite();
+        }
+        if self.keys.len() > self.most {
+            let (_, last, _) = self.keys.select_nth_unstable(self.most - 1);
+            self.bound = self.bound.min(distance_of(*last));
+            self.keys.truncate(self.most);
+        }
+    }
+
+    /// Makes one of each vector's copies, as far as they tell in the mean.
+    fn unite(&mut self) {
+        self.keys.sort_unstable_by_key(|&key| key as u32);
+        self.keys.dedup_by(|next, kept| {
+            let same = *next as u32 == *kept as u32;
+            if same {
+                *kept = key(f32::midpoint(distance_of(*kept), distance_of(*next)), *kept as u32);
+            }
+            same
+        });
+    }
+}

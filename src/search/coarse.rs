@@ -1,0 +1,75 @@
+//! Which lists are nearest to a query? Their centres are codes themselves: by one bit a coordinate some times as many as are wanted
+//! are chosen, and these told apart by all bits.
+
+use super::pool::{at_most, ends, key, part};
+use crate::ivf::Ivf;
+use crate::kernels::Simd;
+use crate::kernels::fastscan::{BLOCK, Tables};
+use crate::kernels::planes::{PlaneQuery, WHOLE};
+
+/// How many times as many centres as are wanted get their exact distance, and how many besides.
+const NEAR: usize = 3;
+const MORE: usize = 16;
+/// Rows of centres that are on their way while one is met.
+const AHEAD: usize = 4;
+
+/// The lists of one query, and memory to find them in.
+#[derive(Default)]
+pub(super) struct Coarse {
+    tables: Tables,
+    /// Each centre's distance by one bit.
+    estimates: Vec<f32>,
+    /// Those that are near by it: as many as were counted.
+    near: Vec<u32>,
+    /// The nearest, nearest first, as [`key`]s.
+    pub lists: Vec<u64>,
+}
+
+impl Coarse {
+    /// Finds the `wanted` nearest lists of the query with this `head`, which `planes` is too.
+    #[inline(always)]
+    pub fn find<S: Simd>(&mut self, s: S, ivf: &Ivf, head: &[f32], planes: &PlaneQuery, wanted: usize) {
+        let Self { tables, estimates, near, lists } = self;
+        let (view, count) = (ivf.centers.view(), ivf.lists.len());
+        tables.set(head);
+        estimates.resize(count.next_multiple_of(BLOCK), 0.0);
+        for (block, estimates) in estimates.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            let (codes, factors) = view.block(block);
+            let [low, high] = factors.estimates(s, tables.dots(s, codes, 0.0), 0.0);
+            let (first, second) = estimates.split_at_mut(BLOCK / 2);
+            first.copy_from_slice(&s.lanes_f32(low));
+            second.copy_from_slice(&s.lanes_f32(high));
+        }
+        let estimates = &estimates[..count];
+        let enough = wanted.saturating_mul(NEAR).saturating_add(MORE);
+        let far = match enough < count {
+            true => part(ends(estimates), (enough, enough + enough / 8), |far| at_most(estimates, far)).1,
+            false => f32::INFINITY,
+        };
+        near.resize(count, 0);
+        let mut found = 0;
+        for (at, &estimate) in (0..).zip(estimates) {
+            near[found] = at;
+            // NaN is of a query that told nothing: then all are near.
+            let farther = estimate > far;
+            found += usize::from(!farther);
+        }
+        lists.clear();
+        let near = &near[..found];
+        for (i, &at) in near.iter().enumerate() {
+            if let Some(&next) = near.get(i + AHEAD) {
+                for line in view.rest(next as usize).0.chunks(64) {
+                    s.prefetch(line);
+                }
+            }
+            let (rest, factors) = view.rest(at as usize);
+            let dot = planes.dot::<S, WHOLE>(s, (&[], 0, 0.0), rest);
+            lists.push(key(factors.add + factors.rescale * dot, at));
+        }
+        if wanted < lists.len() {
+            lists.select_nth_unstable(wanted);
+            lists.truncate(wanted);
+        }
+        lists.sort_unstable();
+    }
+}

@@ -1,0 +1,198 @@
+//! One list as one query sees it: estimates by table, and by all bits of what they leave open.
+//!
+//! Nothing is decided by a branch that no processor foretells: what a block leaves open is always put down and kept where it is
+//! anything, and a loop over all that was left open takes one vector a round, whichever block it is of.
+
+use super::best::Best;
+use crate::ivf::{Run, View};
+use crate::kernels::Simd;
+use crate::kernels::fastscan::{BLOCK, Tables};
+use crate::kernels::lookup::{ByteTables, LOWER};
+use crate::kernels::planes::PlaneQuery;
+
+/// Bytes of a run that are asked for before it is read, at most; what follows comes by itself.
+const EARLY: usize = 4 << 10;
+/// Blocks that are looked at before what they leave open is.
+const BLOCKS: usize = 16;
+
+/// Codes, and what estimates of them may be off.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'a> {
+    pub view: View<'a>,
+    /// By the highest bits, in units of the query's distance from a list's centre.
+    pub sure: f32,
+    /// By all bits.
+    pub margin: f32,
+}
+
+/// A query at a list.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub tables: &'a Tables,
+    pub planes: &'a PlaneQuery,
+    pub bytes: &'a ByteTables,
+    /// The squared distance of the list's centre, less the query's own squared length, and this.
+    pub center: f32,
+    pub square: f32,
+}
+
+impl Asked<'_> {
+    /// The distance of the list's centre.
+    #[inline(always)]
+    fn far(&self) -> f32 {
+        (self.center + self.square).max(0.0).sqrt()
+    }
+}
+
+/// Memory for what is left open.
+#[derive(Default)]
+pub(super) struct Open {
+    blocks: Vec<OpenBlock>,
+    codes: Vec<OpenCode>,
+}
+
+/// A block with vectors that may be near enough.
+#[derive(Clone, Copy)]
+struct OpenBlock {
+    /// [`Simd::LANE_BITS`] for each of them.
+    mask: u64,
+    block: u32,
+    /// Estimates where those are all, otherwise ⟨x̄,q⟩ by the highest bits.
+    values: [f32; BLOCK],
+}
+
+/// A code whose other bits were asked for.
+#[derive(Clone, Copy)]
+struct OpenCode {
+    at: u32,
+    /// ⟨x̄,q⟩ by the highest bits.
+    top: f32,
+}
+
+impl Sight<'_> {
+    /// Asks for the first blocks of a list; those after them come by themselves.
+    #[inline(always)]
+    pub fn ask<S: Simd>(&self, s: S, list: &[Run]) {
+        for run in list {
+            let bytes = self.view.bytes(run.blocks());
+            for line in bytes[..bytes.len().min(EARLY)].chunks(64) {
+                s.prefetch(line);
+            }
+        }
+    }
+
+    /// Puts the vectors of `list` into `best`. Returns how many were estimated by all bits, where there are `E` more of them.
+    #[inline(always)]
+    pub fn look<S: Simd, const E: usize>(
+        &self,
+        s: S,
+        list: &[Run],
+        asked: Asked,
+        best: &mut Best,
+        open: &mut Open,
+    ) -> usize {
+        let Open { blocks, codes } = open;
+        blocks.resize(BLOCKS, OpenBlock { mask: 0, block: 0, values: [0.0; BLOCK] });
+        codes.clear();
+        for &run in list {
+            let all = run.blocks();
+            for first in all.clone().step_by(BLOCKS) {
+                let count =
+                    self.estimate::<S, E>(s, first..all.end.min(first + BLOCKS), asked, best.bound, blocks);
+                self.collect::<S, E>(s, run, &mut blocks[..count], (asked, best, codes));
+            }
+        }
+        if E > 0 {
+            for &code in &*codes {
+                self.refine::<S, E>(s, code, asked, best);
+            }
+        }
+        codes.len()
+    }
+
+    /// What is added to ⟨x̄,q⟩, so that none is told too far.
+    #[inline(always)]
+    fn lift(&self, asked: Asked) -> f32 {
+        self.sure * asked.far()
+    }
+
+    /// Puts down those of `some` blocks that have anything not beyond `bound`; how many.
+    #[inline(always)]
+    fn estimate<S: Simd, const E: usize>(
+        &self,
+        s: S,
+        some: std::ops::Range<usize>,
+        asked: Asked,
+        bound: f32,
+        blocks: &mut [OpenBlock],
+    ) -> usize {
+        let lift = self.lift(asked);
+        let bound = s.splat_f32(bound);
+        let mut count = 0;
+        for block in some {
+            let (codes, factors) = self.view.block(block);
+            let dots = asked.tables.dots(s, codes, lift);
+            let [low, high] = factors.estimates(s, dots, asked.center);
+            let masks = [s.not_less_f32(bound, low), s.not_less_f32(bound, high)];
+            let open = &mut blocks[count];
+            open.mask = u64::from(masks[0]) | u64::from(masks[1]) << 32;
+            open.block = block as u32;
+            let (first, second) = open.values.split_at_mut(BLOCK / 2);
+            let [low, high] = if E == 0 { [low, high] } else { dots };
+            first.copy_from_slice(&s.lanes_f32(low));
+            second.copy_from_slice(&s.lanes_f32(high));
+            count += usize::from(open.mask != 0);
+        }
+        count
+    }
+
+    /// Puts the vectors that `blocks` leave open into `best`, or `codes` where there are more bits.
+    #[inline(always)]
+    fn collect<S: Simd, const E: usize>(
+        &self,
+        s: S,
+        run: Run,
+        blocks: &mut [OpenBlock],
+        (asked, best, codes): (Asked, &mut Best, &mut Vec<OpenCode>),
+    ) {
+        let (start, end) = (run.start as usize, (run.start + run.len) as usize);
+        let lift = self.lift(asked);
+        let mut next = 0;
+        while next < blocks.len() {
+            let open = &mut blocks[next];
+            let bit = open.mask.trailing_zeros() as usize;
+            open.mask &= !(u64::from(S::LANE_BITS) << bit);
+            let lane = bit / 32 * 16 + usize::from(S::LANE_OF_BIT[bit % 32]);
+            let (at, value) = (open.block as usize * BLOCK + lane, open.values[lane]);
+            next += usize::from(open.mask == 0);
+            // A block may have vectors of other lists in it.
+            let ours = start <= at && at < end;
+            if E == 0 {
+                best.push(if ours { value } else { f32::NAN }, self.view.rows[at]);
+            } else {
+                for line in self.view.rest(at).0.chunks(64) {
+                    s.prefetch(line);
+                }
+                codes.push(OpenCode { at: at as u32, top: value - lift });
+                codes.truncate(codes.len() - usize::from(!ours));
+            }
+        }
+    }
+
+    /// An estimate by all bits.
+    #[inline(always)]
+    fn refine<S: Simd, const E: usize>(&self, s: S, code: OpenCode, asked: Asked, best: &mut Best) {
+        let at = code.at as usize;
+        let (codes, _) = self.view.block(at / BLOCK);
+        let (rest, factors) = self.view.rest(at);
+        let mut dot = if E == LOWER {
+            asked.bytes.dot(codes, at % BLOCK, rest)
+        } else {
+            asked.planes.dot::<S, E>(s, (codes, at % BLOCK, code.top), rest)
+        };
+        if self.margin > 0.0 {
+            dot += self.margin * asked.far();
+        }
+        best.push(asked.center + factors.add + factors.rescale * dot, self.view.rows[at]);
+    }
+}
