@@ -161,7 +161,7 @@ impl Space {
     /// The summand and the factor that make a squared distance of points, less that of the query's, the metric's distance. The
     /// query is of the squared length `norm`, and `values` is where it is in the space.
     pub fn told(&self, norm: f64, values: &[f32]) -> (f64, f64) {
-        let whole: f64 = values.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+        let whole = squared_norm(values);
         let (unit, rest) = self.units(norm);
         (whole - rest, 1.0 / unit)
     }

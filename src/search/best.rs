@@ -59,3 +59,47 @@ impl Best {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_nearest_within_the_bound_are_kept_whatever_the_order(
+            distances in prop::collection::vec(prop_oneof![9 => -50f32..50.0, 1 => Just(f32::NAN)], 0..400),
+            most in 1usize..60,
+            bound in prop_oneof![Just(f32::MAX), -20f32..60.0],
+        ) {
+            let mut best = Best::default();
+            // What an earlier query left is forgotten.
+            best.clear(3, f32::MAX, true);
+            (0..50).for_each(|number| best.push(-100.0, number));
+            best.clear(most, bound, false);
+            (0..).zip(&distances).for_each(|(number, &distance)| best.push(distance, number));
+            best.cut();
+            let mut kept: Vec<f32> = best.keys.iter().map(|&key| distance_of(key)).collect();
+            kept.sort_unstable_by(f32::total_cmp);
+            let mut want: Vec<f32> = distances.iter().copied().filter(|&v| v <= bound).collect();
+            want.sort_unstable_by(f32::total_cmp);
+            want.truncate(most);
+            prop_assert_eq!(kept, want);
+            for key in &best.keys {
+                prop_assert_eq!(distances[*key as u32 as usize], distance_of(*key), "another's distance");
+            }
+        }
+    }
+
+    #[test]
+    fn copies_count_as_one_vector_at_their_mean() {
+        let mut best = Best::default();
+        best.clear(2, f32::MAX, true);
+        for (distance, number) in [(1.0, 7), (5.0, 8), (3.0, 7), (4.0, 9)] {
+            best.push(distance, number);
+        }
+        best.cut();
+        best.keys.sort_unstable();
+        assert_eq!(best.keys, [key(2.0, 7), key(4.0, 9)]);
+    }
+}

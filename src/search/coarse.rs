@@ -10,6 +10,8 @@ use crate::kernels::planes::{PlaneQuery, WHOLE};
 /// How many times as many centres as are wanted get their exact distance, and how many besides.
 const NEAR: usize = 3;
 const MORE: usize = 16;
+/// Estimates that are compared at a time.
+const LANES: usize = 16;
 /// Rows of centres that are on their way while one is met.
 const AHEAD: usize = 4;
 
@@ -19,7 +21,7 @@ pub(super) struct Coarse {
     tables: Tables,
     /// Each centre's distance by one bit.
     estimates: Vec<f32>,
-    /// Those that are near by it: as many as were counted.
+    /// Those that are near by it.
     near: Vec<u32>,
     /// The nearest, nearest first, as [`key`]s.
     pub lists: Vec<u64>,
@@ -40,22 +42,25 @@ impl Coarse {
             first.copy_from_slice(&s.lanes_f32(low));
             second.copy_from_slice(&s.lanes_f32(high));
         }
-        let estimates = &estimates[..count];
+        let all = &mut estimates[..];
+        all[count..].fill(f32::INFINITY);
         let enough = wanted.saturating_mul(NEAR).saturating_add(MORE);
         let far = match enough < count {
-            true => part(ends(estimates), (enough, enough + enough / 8), |far| at_most(estimates, far)).1,
-            false => f32::INFINITY,
+            true => part(ends(all), (enough, enough + enough / 8), |far| at_most(all, far)).1,
+            false => f32::MAX,
         };
-        near.resize(count, 0);
-        let mut found = 0;
-        for (at, &estimate) in (0..).zip(estimates) {
-            near[found] = at;
+        near.clear();
+        let far = s.splat_f32(far);
+        for (group, estimates) in (0..).zip(all.as_chunks::<LANES>().0) {
             // NaN is of a query that told nothing: then all are near.
-            let farther = estimate > far;
-            found += usize::from(!farther);
+            let mut mask = s.not_less_f32(far, s.load_f32(estimates));
+            while mask != 0 {
+                let bit = mask.trailing_zeros();
+                near.push(group * LANES as u32 + u32::from(S::LANE_OF_BIT[bit as usize]));
+                mask &= !(S::LANE_BITS << bit);
+            }
         }
         lists.clear();
-        let near = &near[..found];
         for (i, &at) in near.iter().enumerate() {
             if let Some(&next) = near.get(i + AHEAD) {
                 for line in view.rest(next as usize).0.chunks(64) {

@@ -208,9 +208,19 @@ pub(super) fn at_most(distances: &[f32], limit: f32) -> usize {
 /// The least and the greatest of `distances`, but for infinities.
 #[inline(always)]
 pub(super) fn ends(distances: &[f32]) -> (f32, f32) {
-    distances.iter().fold((f32::MAX, f32::MIN), |(low, high), &v| {
-        (if v < low { v } else { low }, if v > high && v < f32::INFINITY { v } else { high })
-    })
+    // Side by side, which registers compare whole.
+    let (mut lows, mut highs) = ([f32::MAX; LANES], [f32::MIN; LANES]);
+    let (groups, rest) = distances.as_chunks::<LANES>();
+    for group in groups {
+        for i in 0..LANES {
+            lows[i] = if group[i] < lows[i] { group[i] } else { lows[i] };
+            let finite = if group[i] < f32::INFINITY { group[i] } else { f32::MIN };
+            highs[i] = if finite > highs[i] { finite } else { highs[i] };
+        }
+    }
+    let finite = rest.iter().copied().filter(|&v| v < f32::INFINITY);
+    let low = lows.into_iter().chain(finite.clone()).fold(f32::MAX, f32::min);
+    (low, highs.into_iter().chain(finite).fold(f32::MIN, f32::max))
 }
 
 /// Ordered as distances are, then as nodes are.

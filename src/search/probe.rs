@@ -171,6 +171,11 @@ impl Probes<'_> {
             }
         }
         // Those of one list after those of the other.
+        if later.len() < ivf.lists.len() / 8 {
+            later.sort_unstable_by_key(|visit| (visit.list, visit.seat));
+            visits.append(later);
+            return;
+        }
         counts.clear();
         counts.resize(ivf.lists.len() + 1, 0);
         later.iter().for_each(|visit| counts[visit.list as usize + 1] += 1);
@@ -201,18 +206,21 @@ impl Probes<'_> {
         };
         let sight = Sight { view: ivf.codes.view(), sure: if E > 0 { sure } else { margin }, margin };
         for (at, &visit) in visits.iter().enumerate() {
+            let mut beginning = &[][..];
             if let Some(next) = visits.get(at + 1) {
                 if next.list != visit.list {
-                    sight.ask(s, ivf.lists.runs(next.list as usize));
+                    beginning = sight.beginning(ivf.lists.runs(next.list as usize));
                 }
                 if next.seat != visit.seat {
-                    seats[next.seat as usize].tables.bytes().chunks(64).for_each(|line| s.prefetch(line));
+                    for line in seats[next.seat as usize].tables.bytes().chunks(64) {
+                        s.prefetch(line);
+                    }
                 }
             }
             let Seat { tables, planes, bytes, square, best, stats, .. } = &mut seats[visit.seat as usize];
             let asked = Asked { tables, planes, bytes, center: visit.center, square: *square };
             let list = ivf.lists.runs(visit.list as usize);
-            stats.refined += sight.look::<S, E>(s, list, asked, best, open) as u64;
+            stats.refined += sight.look::<S, E>(s, (list, beginning), asked, best, open) as u64;
             stats.estimates += list.iter().map(|run| u64::from(run.len)).sum::<u64>();
             stats.hops += 1;
         }

@@ -1,7 +1,9 @@
 //! One list as one query sees it: estimates by table, and by all bits of what they leave open.
 //!
-//! Nothing is decided by a branch that no processor foretells: what a block leaves open is always put down and kept where it is
-//! anything, and a loop over all that was left open takes one vector a round, whichever block it is of.
+//! Nothing is decided by a branch that no processor foretells: what a block leaves open is always put down, and kept where it is
+//! anything; a loop over all that was left open takes one vector a round, whichever block it is of.
+
+use std::ops::Range;
 
 use super::best::Best;
 use crate::ivf::{Run, View};
@@ -10,7 +12,7 @@ use crate::kernels::fastscan::{BLOCK, Tables};
 use crate::kernels::lookup::{ByteTables, LOWER};
 use crate::kernels::planes::PlaneQuery;
 
-/// Bytes of a run that are asked for before it is read, at most; what follows comes by itself.
+/// Bytes of a list that are asked for before it is read, at most; what follows comes by itself.
 const EARLY: usize = 4 << 10;
 /// Blocks that are looked at before what they leave open is.
 const BLOCKS: usize = 16;
@@ -69,24 +71,21 @@ struct OpenCode {
     top: f32,
 }
 
-impl Sight<'_> {
-    /// Asks for the first blocks of a list; those after them come by themselves.
+impl<'a> Sight<'a> {
+    /// The first blocks of a list, to be asked for early; those after them come by themselves.
     #[inline(always)]
-    pub fn ask<S: Simd>(&self, s: S, list: &[Run]) {
-        for run in list {
-            let bytes = self.view.bytes(run.blocks());
-            for line in bytes[..bytes.len().min(EARLY)].chunks(64) {
-                s.prefetch(line);
-            }
-        }
+    pub fn beginning(&self, list: &[Run]) -> &'a [u8] {
+        let bytes = list.first().map_or(&[][..], |run| self.view.bytes(run.blocks()));
+        &bytes[..bytes.len().min(EARLY)]
     }
 
-    /// Puts the vectors of `list` into `best`. Returns how many were estimated by all bits, where there are `E` more of them.
+    /// Puts the vectors of `list` that are near enough into `best`. Returns how many were estimated by all bits, where there are `E` more of
+    /// them. Meanwhile `next` is asked for, in turns with blocks, so that there are never more lines on their way than a core keeps track of.
     #[inline(always)]
     pub fn look<S: Simd, const E: usize>(
         &self,
         s: S,
-        list: &[Run],
+        (list, next): (&[Run], &[u8]),
         asked: Asked,
         best: &mut Best,
         open: &mut Open,
@@ -94,18 +93,20 @@ impl Sight<'_> {
         let Open { blocks, codes } = open;
         blocks.resize(BLOCKS, OpenBlock { mask: 0, block: 0, values: [0.0; BLOCK] });
         codes.clear();
+        let mut lines = next.chunks(64);
         for &run in list {
             let all = run.blocks();
             for first in all.clone().step_by(BLOCKS) {
-                let count =
-                    self.estimate::<S, E>(s, first..all.end.min(first + BLOCKS), asked, best.bound, blocks);
+                let some = first..all.end.min(first + BLOCKS);
+                let count = self.estimate::<S, E>(s, some, asked, best.bound, (&mut lines, blocks));
                 self.collect::<S, E>(s, run, &mut blocks[..count], (asked, best, codes));
             }
         }
-        if E > 0 {
-            for &code in &*codes {
-                self.refine::<S, E>(s, code, asked, best);
-            }
+        for line in lines {
+            s.prefetch(line);
+        }
+        for &code in &*codes {
+            self.refine::<S, E>(s, code, asked, best);
         }
         codes.len()
     }
@@ -121,16 +122,19 @@ impl Sight<'_> {
     fn estimate<S: Simd, const E: usize>(
         &self,
         s: S,
-        some: std::ops::Range<usize>,
+        some: Range<usize>,
         asked: Asked,
         bound: f32,
-        blocks: &mut [OpenBlock],
+        (lines, blocks): (&mut std::slice::Chunks<u8>, &mut [OpenBlock]),
     ) -> usize {
         let lift = self.lift(asked);
         let bound = s.splat_f32(bound);
         let mut count = 0;
         for block in some {
             let (codes, factors) = self.view.block(block);
+            for line in lines.by_ref().take(size_of_val(codes) / 64 + 2) {
+                s.prefetch(line);
+            }
             let dots = asked.tables.dots(s, codes, lift);
             let [low, high] = factors.estimates(s, dots, asked.center);
             let masks = [s.not_less_f32(bound, low), s.not_less_f32(bound, high)];
