@@ -81,7 +81,7 @@ pub fn distances(
     let mut out = zeros(rows.saturating_mul(count), "distances")?;
     if !out.is_empty() {
         in_pieces(out.chunks_mut(count), (threads, monitor), "distances", |at, out| {
-            let mut scorer = codec.scorer(metric, &queries[at * dim..][..dim], None);
+            let mut scorer = codec.scorer(metric, &queries[at * dim..][..dim]);
             scorer.enter(None);
             scorer.score(codes, out);
         })?;

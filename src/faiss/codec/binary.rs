@@ -2,7 +2,7 @@
 //!
 //! The squared Euclidean distance of such vectors is how many of their bits differ, so that whatever holds codes of vectors holds bits.
 
-use super::{Codec, Memory, Residual, Scorer};
+use super::{Codec, Residual, Scorer};
 use crate::error::Result;
 use crate::kernels::{Isa, hamming};
 use crate::metric::Metric;
@@ -51,7 +51,7 @@ impl Codec for Binary {
         }
     }
 
-    fn scorer<'a>(&'a self, _: Metric, query: &'a [f32], _: Option<&'a Memory>) -> Box<dyn Scorer + 'a> {
+    fn scorer<'a>(&'a self, _: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a> {
         let mut packed = vec![0; self.code_size()];
         pack(query, &mut packed);
         Box::new(BitScorer { isa: Isa::active(), query: packed, distances: Vec::new() })

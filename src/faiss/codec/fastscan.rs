@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::product::{Line, Product};
-use super::{Codec, Memory, Residual, Scorer};
+use super::{Codec, Residual, Scorer};
 use crate::error::{Error, Result};
 use crate::kernels::fastscan::{BLOCK, Tables};
 use crate::kernels::{Isa, Kernel, Simd};
@@ -54,7 +54,7 @@ impl Codec for FastScan {
         self.product.decode(codes, x);
     }
 
-    fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32], _: Option<&'a Memory>) -> Box<dyn Scorer + 'a> {
+    fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a> {
         Box::new(Scan {
             product: &self.product,
             metric,

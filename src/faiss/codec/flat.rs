@@ -1,7 +1,7 @@
 //! Vectors as they are: four bytes a coordinate.
 
 use super::lanes::{Coordinates, F32, LinearScorer};
-use super::{Codec, Memory, Scorer};
+use super::{Codec, Scorer};
 use crate::error::Result;
 use crate::metric::Metric;
 
@@ -46,7 +46,7 @@ impl Codec for Flat {
         }
     }
 
-    fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32], _: Option<&'a Memory>) -> Box<dyn Scorer + 'a> {
+    fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a> {
         let codes = Coordinates { size: self.code_size(), scales: &[], biases: &[] };
         Box::new(LinearScorer::<F32>::new(codes, metric, query))
     }

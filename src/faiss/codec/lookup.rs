@@ -1,16 +1,19 @@
-//! What does a number of a code add to the distance? It stands in a table of the query's, made once a query or once a list.
+//! What does a number of a code add to the distance? It stands in a table of the query's, made once a query.
 //!
 //! ```text
-//! whole vectors   l2  ‖q − r‖²                                     a table of the query
-//!                 ip  −⟨q,r⟩                                       the same
-//! residuals       ip  −⟨q,c⟩ − ⟨q,r⟩                               the same
-//!                 l2  ‖q − c‖² + (‖r‖² + 2⟨c,r⟩) − 2⟨q,r⟩          a table of the list plus one of the query
+//! whole vectors   l2  ‖q − r‖²
+//!                 ip  −⟨q,r⟩
+//! residuals       ip  −⟨q,c⟩ − ⟨q,r⟩
+//!                 l2  ‖q − c‖² + (‖r‖² + 2⟨c,r⟩) − 2⟨q,r⟩
 //! ```
+//!
+//! What is in brackets is one number for each code, whatever the query ([`Codec::terms`](super::Codec::terms)): four bytes beside a code
+//! spare a table for each list and query.
 
 use super::lanes::{Judge, Walk};
 use super::product::{Line, Product, SIDE};
-use super::{Codec, Memory, Residual, Scorer, bits};
-use crate::kernels::{Isa, Kernel, Simd};
+use super::{Codec, Residual, Scorer, bits};
+use crate::kernels::Simd;
 use crate::metric::Metric;
 
 /// One query against codes of a [`Product`].
@@ -18,103 +21,68 @@ pub(super) struct Lookup<'a> {
     product: &'a Product,
     metric: Metric,
     query: &'a [f32],
-    /// What all numbers come to with the query, part after part, and by which metric.
+    /// What all numbers come to with the query, part after part, and whether in a list.
     table: Vec<Line>,
-    of: Option<Metric>,
-    /// The same of what it is off from a list's centre: shared, or its own.
-    inside: Option<&'a Memory>,
-    own: Memory,
-    in_list: bool,
-    /// q − c, where the list has no table.
-    residual: Vec<f32>,
+    of: Option<bool>,
     offset: f32,
 }
 
 impl<'a> Lookup<'a> {
-    pub fn new(product: &'a Product, metric: Metric, query: &'a [f32], inside: Option<&'a Memory>) -> Self {
-        let (table, of, residual) = (Vec::new(), None, Vec::new());
-        let (own, in_list, offset) = (Memory::default(), false, 0.0);
-        Self { product, metric, query, table, of, inside, own, in_list, residual, offset }
-    }
-
-    /// Makes the table of a metric.
-    fn make(&mut self, metric: Metric) {
-        if self.of != Some(metric) {
-            self.product.table(metric, self.query, &mut self.table);
-            self.of = Some(metric);
-        }
-    }
-
-    fn walk(&self, codes: &[u8], list: Option<&[u32]>, out: &mut [f32]) {
-        let inside = self.inside.unwrap_or(&self.own).0.borrow();
-        let table = if self.in_list { &*inside } else { &self.table };
-        let (tables, offset, size) = (table.as_flattened(), self.offset, self.product.code_size());
-        match self.product.bits() {
-            8 => {
-                let judge = Bytes { tables: tables.as_chunks().0, offset };
-                Walk { judge: &judge, codes, size, list, out }.go();
-            }
-            4 => {
-                let judge = Nibbles { tables: tables.as_chunks().0, offset };
-                Walk { judge: &judge, codes, size, list, out }.go();
-            }
-            bits => {
-                let judge = Others { tables, bits, stride: self.product.groups() * SIDE, offset };
-                Walk { judge: &judge, codes, size, list, out }.go();
-            }
-        }
+    pub fn new(product: &'a Product, metric: Metric, query: &'a [f32]) -> Self {
+        Self { product, metric, query, table: Vec::new(), of: None, offset: 0.0 }
     }
 }
 
 impl Scorer for Lookup<'_> {
     fn enter(&mut self, list: Option<Residual>) {
-        self.in_list = list.is_some() && self.metric == Metric::L2;
-        let Some(list) = list.filter(|_| self.metric == Metric::L2) else {
-            // Under ip one table serves all lists.
-            self.make(self.metric);
-            self.offset = list.map_or(0.0, |list| 0.0 - list.coarse);
-            return;
+        self.offset = match list {
+            Some(list) if self.metric == Metric::L2 => list.coarse,
+            Some(list) => 0.0 - list.coarse,
+            None => 0.0,
         };
-        if list.table.is_empty() {
-            let mut inside = self.inside.unwrap_or(&self.own).0.borrow_mut();
-            self.residual.clear();
-            self.residual.extend(self.query.iter().zip(list.center).map(|(q, c)| q - c));
-            self.offset = 0.0;
-            self.product.table(Metric::L2, &self.residual, &mut inside);
+        if self.of == Some(list.is_some()) {
             return;
         }
-        self.make(Metric::InnerProduct);
-        let mut inside = self.inside.unwrap_or(&self.own).0.borrow_mut();
-        inside.resize(self.table.len(), [0.0; SIDE]);
-        self.offset = list.coarse;
-        Isa::active().run(Sum { list: list.table, along: &self.table, table: &mut inside });
+        self.of = Some(list.is_some());
+        if list.is_some() && self.metric == Metric::L2 {
+            let twice: Vec<f32> = self.query.iter().map(|v| 2.0 * v).collect();
+            self.product.table(Metric::InnerProduct, &twice, &mut self.table);
+        } else {
+            self.product.table(self.metric, self.query, &mut self.table);
+        }
     }
 
     fn score(&mut self, codes: &[u8], out: &mut [f32]) {
-        self.walk(codes, None, out);
+        sums(self.product, &self.table, self.offset, codes, None, out);
     }
 
     fn gather(&mut self, codes: &[u8], rows: &[u32], out: &mut [f32]) {
-        self.walk(codes, Some(rows), out);
+        sums(self.product, &self.table, self.offset, codes, Some(rows), out);
     }
 }
 
-/// list − 2⟨q,r⟩
-struct Sum<'a> {
-    list: &'a [f32],
-    along: &'a [Line],
-    table: &'a mut [Line],
-}
-
-impl Kernel for Sum<'_> {
-    type Out = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let lines = self.list.as_chunks::<SIDE>().0.iter().zip(self.along);
-        for (sum, (list, along)) in self.table.iter_mut().zip(lines) {
-            for i in 0..SIDE {
-                sum[i] = list[i] + 2.0 * along[i];
-            }
+/// What the numbers of each code, or of those at `list`, come to in `table`, and `offset`.
+pub(super) fn sums(
+    product: &Product,
+    table: &[Line],
+    offset: f32,
+    codes: &[u8],
+    list: Option<&[u32]>,
+    out: &mut [f32],
+) {
+    let (tables, size) = (table.as_flattened(), product.code_size());
+    match product.bits() {
+        8 => {
+            let judge = Bytes { tables: tables.as_chunks().0, offset };
+            Walk { judge: &judge, codes, size, list, out }.go();
+        }
+        4 => {
+            let judge = Nibbles { tables: tables.as_chunks().0, offset };
+            Walk { judge: &judge, codes, size, list, out }.go();
+        }
+        bits => {
+            let judge = Others { tables, bits, stride: product.groups() * SIDE, offset };
+            Walk { judge: &judge, codes, size, list, out }.go();
         }
     }
 }

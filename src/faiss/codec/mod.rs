@@ -17,8 +17,6 @@ mod scalar;
 mod tests;
 mod whole;
 
-use std::cell::RefCell;
-
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::vectors::MAX_DIM;
@@ -55,36 +53,26 @@ pub trait Codec: Send + Sync {
     }
     /// The vectors (or residuals) that codes stand for.
     fn decode(&self, codes: &[u8], x: &mut [f32]);
-    /// What the lists' centres contribute to distances, computed once where it pays; empty otherwise. `centers` are whole rows.
-    fn center_tables(&self, _metric: Metric, _centers: &[f32]) -> Vec<f32> {
-        Vec::new()
+    /// What the list's `center` and each of its `codes` add to the distance whatever the query: learned once, and left out by the scorer
+    /// in a list. `None` where there is no such thing.
+    fn terms(&self, _metric: Metric, _center: &[f32], _codes: &[u8]) -> Option<Vec<f32>> {
+        None
     }
-    /// What turns codes into distances from `query`; made once a query. `metric` is l2 or ip. Scorers of which one is asked at a time,
-    /// after it has entered a list, may share `memory`: what they make of the list then stays in a cache.
-    fn scorer<'a>(
-        &'a self,
-        metric: Metric,
-        query: &'a [f32],
-        memory: Option<&'a Memory>,
-    ) -> Box<dyn Scorer + 'a>;
+    /// What turns codes into distances from `query`; made once a query. `metric` is l2 or ip.
+    fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a>;
 }
-
-/// What is made of a list, until the next one is entered.
-#[derive(Default)]
-pub struct Memory(RefCell<Vec<product::Line>>);
 
 /// The list that codes lie in, where they are of residuals.
 #[derive(Clone, Copy)]
 pub struct Residual<'a> {
     /// Its centre.
     pub center: &'a [f32],
-    /// Its part of [`Codec::center_tables`], an equal share of each list; empty where there is none.
-    pub table: &'a [f32],
     /// ‖q − c‖² under l2, ⟨q,c⟩ under ip.
     pub coarse: f32,
 }
 
-/// One query against codes. Distances are smaller for what is nearer: squared Euclidean under l2, −⟨q,x⟩ under ip.
+/// One query against codes. Distances are smaller for what is nearer: squared Euclidean under l2, −⟨q,x⟩ under ip; in a list less
+/// [`Codec::terms`].
 pub trait Scorer {
     /// The codes that follow lie in this list; `None` where they are of whole vectors. Told before anything is asked.
     fn enter(&mut self, list: Option<Residual>);

@@ -2,8 +2,8 @@
 //!
 //! Parts are all equally long. A code has their numbers of `bits` bits one after the other, the lowest bit first.
 
-use super::lookup::Lookup;
-use super::{Codec, Memory, Scorer, bits};
+use super::lookup::{Lookup, sums};
+use super::{Codec, Scorer, bits};
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
@@ -12,8 +12,6 @@ use crate::metric::Metric;
 pub(super) const SIDE: usize = 16;
 /// Vectors that are coded side by side.
 const ABREAST: usize = 4;
-/// Values of [`Codec::center_tables`] at most: 2 GiB of them.
-const MOST: usize = 1 << 29;
 
 /// Distances to centroids, or what is added up of them, side by side.
 pub(super) type Line = [f32; SIDE];
@@ -264,33 +262,22 @@ impl Codec for Product {
         }
     }
 
-    fn center_tables(&self, metric: Metric, centers: &[f32]) -> Vec<f32> {
-        let (lists, lines) = (centers.len() / self.dim, self.parts * self.groups());
-        if metric != Metric::L2 || lists.saturating_mul(lines * SIDE) > MOST {
-            return Vec::new();
+    fn terms(&self, metric: Metric, center: &[f32], codes: &[u8]) -> Option<Vec<f32>> {
+        if metric != Metric::L2 {
+            return None;
         }
-        // ‖r‖² + 2⟨c,r⟩: what a list's centre and a code add to the distance, whatever the query.
-        let (mut squares, mut table) = (Vec::new(), Vec::new());
-        self.table(Metric::L2, &vec![0.0; self.dim], &mut squares);
-        let mut tables = Vec::new();
-        // Where there is no memory for them, lists have tables made when they are entered.
-        if tables.try_reserve_exact(lists * lines * SIDE).is_err() {
-            return Vec::new();
-        }
-        for center in centers.chunks_exact(self.dim) {
-            self.table(Metric::InnerProduct, center, &mut table);
-            let terms = squares.as_flattened().iter().zip(table.as_flattened());
-            tables.extend(terms.map(|(square, along)| square - 2.0 * along));
-        }
-        tables
+        // ‖r‖² + 2⟨c,r⟩.
+        let (mut table, mut along) = (Vec::new(), Vec::new());
+        self.table(Metric::L2, &vec![0.0; self.dim], &mut table);
+        self.table(Metric::InnerProduct, center, &mut along);
+        let terms = table.as_flattened_mut().iter_mut().zip(along.as_flattened());
+        terms.for_each(|(term, along)| *term -= 2.0 * along);
+        let mut terms = vec![0.0; codes.len() / self.code_size()];
+        sums(self, &table, 0.0, codes, None, &mut terms);
+        Some(terms)
     }
 
-    fn scorer<'a>(
-        &'a self,
-        metric: Metric,
-        query: &'a [f32],
-        memory: Option<&'a Memory>,
-    ) -> Box<dyn Scorer + 'a> {
-        Box::new(Lookup::new(self, metric, query, memory))
+    fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a> {
+        Box::new(Lookup::new(self, metric, query))
     }
 }

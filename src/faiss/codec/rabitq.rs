@@ -8,7 +8,7 @@
 //! ```
 
 use super::estimate::Estimate;
-use super::{Codec, Memory, Scorer, bits};
+use super::{Codec, Scorer, bits};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 
@@ -276,7 +276,7 @@ impl Codec for RaBitQ {
         }
     }
 
-    fn scorer<'a>(&'a self, _: Metric, query: &'a [f32], _: Option<&'a Memory>) -> Box<dyn Scorer + 'a> {
+    fn scorer<'a>(&'a self, _: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a> {
         // Codes are for their own metric.
         Box::new(Estimate::new(self, query))
     }

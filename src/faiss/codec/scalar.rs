@@ -6,7 +6,7 @@ use half::{bf16, f16};
 
 use super::lanes::{Bf16, Bits, Coordinates, F16, Lanes, LinearScorer, U8};
 use super::whole::Whole;
-use super::{Codec, Memory, Scorer, bits};
+use super::{Codec, Scorer, bits};
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
@@ -293,7 +293,7 @@ impl Codec for Scalar {
         Isa::active().run(Rows(self, codes, x));
     }
 
-    fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32], _: Option<&'a Memory>) -> Box<dyn Scorer + 'a> {
+    fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a> {
         match self.layout {
             Layout::Direct => self.whole(metric, query, 0.0),
             // Under l2 it is the same where both are moved.

@@ -47,20 +47,19 @@ fn distances_are_those_of_what_codes_stand_for_in_lists_and_out_of_them() {
             let mut x = vec![0.0; count * dim];
             codec.decode(&codes, &mut x);
             for metric in [Metric::L2, Metric::InnerProduct] {
-                let tables = codec.center_tables(metric, &centers);
-                let mut scorer = codec.scorer(metric, &query, None);
+                let mut scorer = codec.scorer(metric, &query);
                 let mut found = vec![0.0; count];
-                for list in [None, Some((1, false)), Some((0, true)), Some((1, false)), Some((1, true)), None]
-                {
-                    let center = list.map_or(&zeros[..], |(at, _)| &centers[at * dim..][..dim]);
+                for list in [None, Some(1), Some(0), Some(1), None] {
+                    let center = list.map_or(&zeros[..], |at| &centers[at * dim..][..dim]);
                     let coarse = far(metric, &query, center, &zeros) as f32;
-                    scorer.enter(list.map(|(at, table)| {
-                        let share = tables.len() / 2;
-                        let table = if table { &tables[at * share..][..share] } else { &[] };
-                        let coarse = if metric == Metric::L2 { coarse } else { -coarse };
-                        Residual { center, table, coarse }
-                    }));
+                    let coarse = if metric == Metric::L2 { coarse } else { -coarse };
+                    scorer.enter(list.map(|_| Residual { center, coarse }));
                     scorer.score(&codes, &mut found);
+                    let scores = found.clone();
+                    let terms = list.and_then(|_| codec.terms(metric, center, &codes));
+                    for (found, term) in found.iter_mut().zip(terms.unwrap_or_default()) {
+                        *found += term;
+                    }
                     for (row, x) in x.chunks_exact(dim).enumerate() {
                         let wanted = far(metric, &query, center, x);
                         let off = (f64::from(found[row]) - wanted).abs();
@@ -73,7 +72,7 @@ fn distances_are_those_of_what_codes_stand_for_in_lists_and_out_of_them() {
                     let rows = [7, 0, 10, 3, 3];
                     let mut some = [0.0; 5];
                     scorer.gather(&codes, &rows, &mut some);
-                    assert_eq!(some, rows.map(|row| found[row as usize]), "{kind} {dim} {metric}");
+                    assert_eq!(some, rows.map(|row| scores[row as usize]), "{kind} {dim} {metric}");
                 }
             }
         }
@@ -97,11 +96,11 @@ fn rabitq_estimates_the_same_about_a_list_s_centre_as_about_its_own() {
                         x.iter().zip(center.iter().cycle()).map(|(x, c)| x - c).collect();
                     other.encode(&residuals, Some(&center.repeat(7)), &mut second);
                     let (mut by_own, mut by_list) = ([0.0; 7], [0.0; 7]);
-                    let mut scorer = own.scorer(metric, &query, None);
+                    let mut scorer = own.scorer(metric, &query);
                     scorer.enter(None);
                     scorer.score(&first, &mut by_own);
-                    let mut scorer = other.scorer(metric, &query, None);
-                    scorer.enter(Some(Residual { center: &center, table: &[], coarse: f32::NAN }));
+                    let mut scorer = other.scorer(metric, &query);
+                    scorer.enter(Some(Residual { center: &center, coarse: f32::NAN }));
                     scorer.score(&second, &mut by_list);
                     for (a, b) in by_own.iter().zip(by_list) {
                         assert!((a - b).abs() < 1e-3 * (1.0 + a.abs()), "{dim} {metric} {bits}: {a} {b}");
@@ -131,7 +130,7 @@ fn no_value_and_no_code_is_fatal() {
             codec.decode(&bytes, &mut vec![0.0; 5 * dim]);
             for metric in [Metric::L2, Metric::InnerProduct] {
                 for query in [&x[..dim], &[0.0; 18]] {
-                    let mut scorer = codec.scorer(metric, query, None);
+                    let mut scorer = codec.scorer(metric, query);
                     scorer.enter(None);
                     scorer.score(&bytes, &mut [0.0; 5]);
                 }

@@ -83,7 +83,7 @@ impl<'a> Points<'a> {
             }
             Self::Codes(metric, codec, codes) => {
                 let query = &queries.as_slice().unwrap_or_default()[at * codec.dim()..][..codec.dim()];
-                let mut scorer = codec.scorer(metric, query, None);
+                let mut scorer = codec.scorer(metric, query);
                 scorer.enter(None);
                 Ruler::Codes(scorer, codes)
             }

@@ -1,8 +1,11 @@
 //! Which codes are in which list? Inverted lists as Faiss has them: codes and ids, appended, removed, moved.
 
 mod scan;
+mod terms;
 
 pub use scan::{Found, Probes, Within};
+
+use terms::Terms;
 
 use super::codec::Codec;
 use super::selector::Selector;
@@ -27,14 +30,24 @@ struct List {
     ids: Vec<i64>,
     /// Whole blocks; what is beyond the last id is zeros.
     codes: Vec<u8>,
+    terms: Terms,
+}
+
+impl List {
+    /// Its ids and codes, to be changed.
+    fn change(&mut self) -> (&mut Vec<i64>, &mut Vec<u8>) {
+        self.terms.forget();
+        (&mut self.ids, &mut self.codes)
+    }
 }
 
 /// The centres that residuals are taken from, one for each list.
 pub struct Centers {
     dim: usize,
     rows: Vec<f32>,
-    /// What they contribute to distances.
-    tables: Vec<f32>,
+    metric: Metric,
+    /// Unlike that of any others.
+    number: u64,
 }
 
 impl Centers {
@@ -47,8 +60,7 @@ impl Centers {
         if dim == 0 || !rows.len().is_multiple_of(dim) {
             return Err(Error::Shape { len: rows.len(), dim });
         }
-        let tables = codec.center_tables(metric, &rows);
-        Ok(Self { dim, rows, tables })
+        Ok(Self { dim, rows, metric, number: terms::number() })
     }
 
     /// How many there are.
@@ -64,11 +76,6 @@ impl Centers {
     /// The centre of `list`.
     pub fn center(&self, list: usize) -> &[f32] {
         &self.rows[list * self.dim..][..self.dim]
-    }
-
-    fn table(&self, list: usize) -> &[f32] {
-        let size = self.tables.len() / self.len().max(1);
-        &self.tables[list * size..][..size]
     }
 }
 
@@ -142,7 +149,8 @@ impl Lists {
 
     /// Memory, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.lists.iter().map(|list| (list.codes.len() + list.ids.len() * 8) as u64).sum()
+        let bytes = |list: &List| (list.codes.len() + list.ids.len() * 8) as u64 + list.terms.bytes();
+        self.lists.iter().map(bytes).sum()
     }
 
     /// Appends codes that lie one after the other.
@@ -162,7 +170,7 @@ impl Lists {
     /// Appends ids and their codes to a list that there is.
     fn extend<'a>(&mut self, list: usize, new: impl ExactSizeIterator<Item = (i64, &'a [u8])>) -> Result<()> {
         let (size, block, len) = (self.code_size, self.block, new.len());
-        let List { ids, codes } = &mut self.lists[list];
+        let (ids, codes) = self.lists[list].change();
         let before = ids.len();
         let more = ((before + len).next_multiple_of(block) * size).saturating_sub(codes.len());
         let room = codes.try_reserve(more).and(ids.try_reserve(len));
@@ -255,12 +263,13 @@ impl Lists {
     /// [`Error::Argument`] where there is no such code or `code` is of another length.
     pub fn replace(&mut self, list: usize, at: usize, id: i64, code: &[u8]) -> Result<()> {
         let (size, block) = (self.code_size, self.block);
-        let Some(List { ids, codes }) = self.lists.get_mut(list).filter(|list| at < list.ids.len()) else {
+        let Some(list) = self.lists.get_mut(list).filter(|list| at < list.ids.len()) else {
             return Err(Error::argument("offset", at, "the place of a code in its list"));
         };
         if code.len() != size {
             return Err(Error::argument("code", code.len(), "as many bytes as the other codes have"));
         }
+        let (ids, codes) = list.change();
         ids[at] = id;
         let first = at / block * block * size + at % block;
         for (byte, &value) in code.iter().enumerate() {
@@ -272,9 +281,9 @@ impl Lists {
     /// Cuts `list` short.
     pub fn truncate(&mut self, list: usize, len: usize) {
         let (size, block) = (self.code_size, self.block);
-        let list = &mut self.lists[list];
-        list.ids.truncate(len);
-        list.codes.truncate(list.ids.len().next_multiple_of(block) * size);
+        let (ids, codes) = self.lists[list].change();
+        ids.truncate(len);
+        codes.truncate(ids.len().next_multiple_of(block) * size);
     }
 
     /// Removes the codes whose id `selector` has; the last of a list takes the place of one that goes. How many went.
@@ -324,7 +333,7 @@ impl Lists {
 
     fn shift(&mut self, list: usize, from: usize, to: usize) {
         let (size, block) = (self.code_size, self.block);
-        let List { ids, codes } = &mut self.lists[list];
+        let (ids, codes) = self.lists[list].change();
         ids[to] = ids[from];
         if block == 1 {
             codes.copy_within(from * size..(from + 1) * size, to * size);

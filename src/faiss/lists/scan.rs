@@ -14,7 +14,7 @@ use std::sync::Mutex;
 
 use super::{Centers, Lists};
 use crate::error::{Error, Result};
-use crate::faiss::codec::{Codec, Memory, Residual, Scorer};
+use crate::faiss::codec::{Codec, Residual, Scorer};
 use crate::faiss::selector::Selector;
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
@@ -165,9 +165,7 @@ impl Probes<'_> {
         mut found: Vec<C>,
     ) -> Vec<C> {
         let queries = queries.chunks_exact(self.codec.dim());
-        let memory = Memory::default();
-        let scorer = |query| self.codec.scorer(self.metric, query, Some(&memory));
-        let mut scorers: Vec<_> = queries.map(scorer).collect();
+        let mut scorers: Vec<_> = queries.map(|query| self.codec.scorer(self.metric, query)).collect();
         if self.centers.is_none() {
             scorers.iter_mut().for_each(|scorer| scorer.enter(None));
         }
@@ -185,9 +183,10 @@ impl Probes<'_> {
                 let codes = self.lists.blocks(next);
                 Isa::active().run(Ask(&codes[..codes.len().min(EARLY)]));
             }
+            let mut terms = None;
             if let Some(centers) = self.centers {
-                let (center, table) = (centers.center(list), centers.table(list));
-                scorers[at].enter(Some(Residual { center, table, coarse: self.coarse[key] }));
+                scorers[at].enter(Some(Residual { center: centers.center(list), coarse: self.coarse[key] }));
+                terms = self.lists.terms(list, self.codec, centers);
             }
             // All within a radius are offered by where the query meets them; what the nearest are, ids decide among equals.
             let above = match k {
@@ -195,7 +194,7 @@ impl Probes<'_> {
                 _ => self.places.then_some(list),
             };
             let offered = (&mut found[at], k, above);
-            self.list(&mut *scorers[at], (list, met), offered, (&mut scores, &mut near));
+            self.list(&mut *scorers[at], (list, met, terms.as_deref()), offered, (&mut scores, &mut near));
         }
         found
     }
@@ -204,7 +203,7 @@ impl Probes<'_> {
     fn list<C: Collector>(
         &self,
         scorer: &mut dyn Scorer,
-        (list, met): (usize, usize),
+        (list, met, terms): (usize, usize, Option<&[f32]>),
         (found, k, above): (&mut C, usize, Option<usize>),
         (scores, near): (&mut [f32], &mut Vec<u32>),
     ) {
@@ -214,6 +213,9 @@ impl Probes<'_> {
         for (first, ids) in (0..).step_by(PIECE).zip(ids.chunks(PIECE)) {
             let whole = ids.len().next_multiple_of(block);
             scorer.score(&codes[first * size..(first + whole) * size], &mut scores[..whole]);
+            if let Some(terms) = terms {
+                isa.run(Add { terms: &terms[first..], scores: &mut scores[..ids.len()] });
+            }
             near.clear();
             let scores = &scores[..ids.len()];
             let bound = match found.bound() {
@@ -253,6 +255,22 @@ impl Kernel for Ask<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         self.0.chunks(64).for_each(|line| s.prefetch(line));
+    }
+}
+
+/// Scores and terms.
+struct Add<'a> {
+    terms: &'a [f32],
+    scores: &'a mut [f32],
+}
+
+impl Kernel for Add<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for (score, term) in self.scores.iter_mut().zip(self.terms) {
+            *score += term;
+        }
     }
 }
 
