@@ -58,6 +58,10 @@ pub trait Codec: Send + Sync {
     fn terms(&self, _metric: Metric, _center: &[f32], _codes: &[u8]) -> Option<Vec<f32>> {
         None
     }
+    /// What a scorer reads for every code, in bytes: some scorers at a time should fit a cache.
+    fn scorer_bytes(&self) -> usize {
+        0
+    }
     /// What turns codes into distances from `query`; made once a query. `metric` is l2 or ip.
     fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a>;
 }

@@ -277,6 +277,10 @@ impl Codec for Product {
         Some(terms)
     }
 
+    fn scorer_bytes(&self) -> usize {
+        self.parts * self.groups() * size_of::<Line>()
+    }
+
     fn scorer<'a>(&'a self, metric: Metric, query: &'a [f32]) -> Box<dyn Scorer + 'a> {
         Box::new(Lookup::new(self, metric, query))
     }

@@ -23,6 +23,8 @@ use crate::threads::{self, Monitor};
 
 /// Queries of a batch, at most.
 const BATCH: usize = 256;
+/// Bytes that their scorers read for every code, at most: more than a list has, so that they, not the list, are what a cache must hold.
+const TABLES: usize = 256 << 10;
 /// Codes that are scored at a time: whole blocks.
 pub(super) const PIECE: usize = 512;
 
@@ -98,7 +100,8 @@ impl Probes<'_> {
         }
         let threads = threads::resolve(threads)?;
         let width = self.keys.len() / n;
-        let size = n.div_ceil(threads).clamp(1, BATCH);
+        let most = TABLES.checked_div(self.codec.scorer_bytes()).map_or(BATCH, |most| most.clamp(1, BATCH));
+        let size = n.div_ceil(threads).clamp(1, most);
         let mut found: Vec<Found> = vec![Vec::new(); n];
         let batches: Vec<_> = found.chunks_mut(size).map(Mutex::new).collect();
         threads::run(threads, monitor, "search", (batches.len(), n as u64), |at, worker| {

@@ -57,3 +57,67 @@ impl Lists {
         Some(terms)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::faiss::codec::Product;
+    use crate::faiss::lists::{Centers, Lists, Probes, Within};
+    use crate::faiss::selector::Selector;
+    use crate::metric::Metric;
+    use crate::random::Random;
+
+    const DIM: usize = 6;
+
+    fn values(seed: u64, count: usize) -> Vec<f32> {
+        let mut random = Random(seed);
+        (0..count * DIM).map(|_| (random.unit() * 4.0 - 2.0) as f32).collect()
+    }
+
+    /// What three queries find in both lists, as what a copy finds that has never been asked.
+    fn found(lists: &Lists, codec: &Product, centers: &Centers) -> Vec<Vec<(f32, u64)>> {
+        let queries = values(9, 3);
+        let coarse: Vec<f32> = (0..6)
+            .map(|at| {
+                let apart = queries[at / 2 * DIM..].iter().zip(centers.center(at % 2));
+                apart.map(|(q, c)| (q - c) * (q - c)).sum()
+            })
+            .collect();
+        let look = |lists: &Lists| -> Vec<Vec<(f32, u64)>> {
+            let (keys, max_codes, selector, places) = (&[0, 1, 0, 1, 0, 1], usize::MAX, None, false);
+            let (metric, centers, coarse) = (Metric::L2, Some(centers), &coarse[..]);
+            let probes = Probes { lists, codec, metric, centers, keys, coarse, max_codes, selector, places };
+            let found = probes.run(&queries, Within::Nearest(20), (Some(1), None)).unwrap();
+            found.into_iter().map(|row| row.into_iter().map(|n| (n.distance, n.id)).collect()).collect()
+        };
+        let before = look(lists);
+        assert_eq!(before, look(&lists.clone()), "a copy learns the same");
+        assert_eq!(before, look(lists), "what is known is what was learned");
+        before
+    }
+
+    #[test]
+    fn what_is_known_of_codes_goes_when_they_change_or_their_centres_do() {
+        let codec = Product::new(DIM, 3, 4, &values(1, 16)).unwrap();
+        let centers = |seed| Centers::new(&codec, Metric::L2, values(seed, 2)).unwrap();
+        let (first, other) = (centers(2), centers(3));
+        let mut lists = Lists::new(2, 2, 1).unwrap();
+        let keys: Vec<i64> = (0..16).map(|i| i % 2).collect();
+        let ids: Vec<i64> = (0..16).collect();
+        lists.add(&codec, &values(4, 16), &keys, &ids, Some(&first), (1, None)).unwrap();
+        let mut seen = vec![found(&lists, &codec, &first)];
+        assert!(lists.bytes() >= 16 * (2 + 8 + 4), "terms are memory");
+        seen.push(found(&lists, &codec, &other));
+        assert_eq!(found(&lists, &codec, &first), seen[0]);
+        lists.replace(1, 3, 99, &[0x5A, 0x0C]).unwrap();
+        seen.push(found(&lists, &codec, &first));
+        lists.append(0, &[50], &[0x21, 0x03]).unwrap();
+        seen.push(found(&lists, &codec, &first));
+        assert_eq!(lists.remove(&Selector::Range(2, 7)), 5);
+        seen.push(found(&lists, &codec, &first));
+        lists.truncate(0, 2);
+        seen.push(found(&lists, &codec, &first));
+        for (at, found) in seen.iter().enumerate() {
+            assert!(!seen[..at].contains(found), "change {at} was not seen");
+        }
+    }
+}
