@@ -27,7 +27,7 @@ use crate::vectors::Vectors;
 const ERRORS: usize = 12;
 /// Times that more may be ranked.
 const ROUNDS: usize = 16;
-/// Bytes of vectors that are asked for before their exact distances are computed, at most: half of a small L1.
+/// Bytes of vectors that are asked for before their exact distances are computed, at most: what a small L1 holds.
 const EARLY: usize = 32 << 10;
 
 /// What a walk has found, on its way to exact distances.

@@ -262,10 +262,11 @@ impl Codec for Product {
         }
     }
 
-    fn terms(&self, metric: Metric, center: &[f32], codes: &[u8]) -> Option<Vec<f32>> {
-        if metric != Metric::L2 {
-            return None;
-        }
+    fn has_terms(&self, metric: Metric) -> bool {
+        metric == Metric::L2
+    }
+
+    fn terms(&self, center: &[f32], codes: &[u8]) -> Vec<f32> {
         // ‖r‖² + 2⟨c,r⟩.
         let (mut table, mut along) = (Vec::new(), Vec::new());
         self.table(Metric::L2, &vec![0.0; self.dim], &mut table);
@@ -274,7 +275,7 @@ impl Codec for Product {
         terms.for_each(|(term, along)| *term -= 2.0 * along);
         let mut terms = vec![0.0; codes.len() / self.code_size()];
         sums(self, &table, 0.0, codes, None, &mut terms);
-        Some(terms)
+        terms
     }
 
     fn scorer_bytes(&self) -> usize {

@@ -45,6 +45,9 @@ impl Terms {
 impl Lists {
     /// The terms of the codes of `list`; none where the codec has none.
     pub(super) fn terms(&self, list: usize, codec: &dyn Codec, centers: &Centers) -> Option<Arc<[f32]>> {
+        if !codec.has_terms(centers.metric) {
+            return None;
+        }
         let mut known = self.lists[list].terms.lock();
         if let Some((number, terms)) = &*known
             && *number == centers.number
@@ -52,7 +55,7 @@ impl Lists {
             return Some(terms.clone());
         }
         let codes = self.codes(list, 0, self.len(list));
-        let terms: Arc<[f32]> = codec.terms(centers.metric, centers.center(list), &codes)?.into();
+        let terms: Arc<[f32]> = codec.terms(centers.center(list), &codes).into();
         *known = Some((centers.number, terms.clone()));
         Some(terms)
     }
