@@ -2,7 +2,7 @@
 //! change or its centre does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use super::{Centers, Lists};
 use crate::faiss::codec::Codec;
@@ -31,14 +31,20 @@ impl Terms {
         *self = Self::default();
     }
 
-    /// What is known, which is whole or nothing, whatever became of a thread that held it.
-    fn lock(&self) -> MutexGuard<'_, Option<Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is known, which is whole or nothing, whatever became of a thread that held it; `None` while another one does, for which nobody
+    /// waits: in a forked child it may not be there.
+    fn known(&self) -> Option<MutexGuard<'_, Option<Known>>> {
+        match self.0.try_lock() {
+            Ok(known) => Some(known),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Memory, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.lock().as_ref().map_or(0, |(_, terms)| size_of_val(&**terms) as u64)
+        let known = self.known().and_then(|known| known.clone());
+        known.map_or(0, |(_, terms)| size_of_val(&*terms) as u64)
     }
 }
 
@@ -48,15 +54,17 @@ impl Lists {
         if !codec.has_terms(centers.metric) {
             return None;
         }
-        let mut known = self.lists[list].terms.lock();
-        if let Some((number, terms)) = &*known
+        let mut known = self.lists[list].terms.known();
+        if let Some(Some((number, terms))) = known.as_deref()
             && *number == centers.number
         {
             return Some(terms.clone());
         }
         let codes = self.codes(list, 0, self.len(list));
         let terms: Arc<[f32]> = codec.terms(centers.center(list), &codes).into();
-        *known = Some((centers.number, terms.clone()));
+        if let Some(known) = &mut known {
+            **known = Some((centers.number, terms.clone()));
+        }
         Some(terms)
     }
 }
