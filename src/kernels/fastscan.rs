@@ -132,6 +132,42 @@ impl Tables {
     }
 }
 
+/// What was told of a block's vectors, in their order.
+#[inline(always)]
+pub fn in_order<S: Simd>(s: S, [low, high]: [S::F32; 2]) -> [f32; BLOCK] {
+    let mut values = [0.0; BLOCK];
+    let (first, second) = values.split_at_mut(BLOCK / 2);
+    first.copy_from_slice(&s.lanes_f32(low));
+    second.copy_from_slice(&s.lanes_f32(high));
+    values
+}
+
+/// Some of a block's vectors. One mask for both halves: where a loop over it ends is what no processor foretells.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Chosen(u64);
+
+impl Chosen {
+    /// Those whose estimates do not exceed `bound`, or are NaN.
+    #[inline(always)]
+    pub fn within<S: Simd>(s: S, [low, high]: [S::F32; 2], bound: S::F32) -> Self {
+        Self(u64::from(s.not_less_f32(bound, low)) | u64::from(s.not_less_f32(bound, high)) << 32)
+    }
+
+    /// True where none is left.
+    #[inline(always)]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Takes one out, of which there must be one: its place in the block.
+    #[inline(always)]
+    pub fn take<S: Simd>(&mut self) -> usize {
+        let bit = self.0.trailing_zeros() as usize;
+        self.0 &= !(u64::from(S::LANE_BITS) << bit);
+        bit / 32 * 16 + usize::from(S::LANE_OF_BIT[bit % 32])
+    }
+}
+
 /// Of sixteen values, the one that is `before` all others.
 #[inline(always)]
 fn extreme(mut values: [f32; 16], before: impl Fn(f32, f32) -> bool) -> f32 {

@@ -22,7 +22,7 @@ use super::seen::{Seen, TAKEN};
 use super::stop::{Effort, Stop};
 use crate::graph::{Form, Graph, NONE, Row, View};
 use crate::kernels::Simd;
-use crate::kernels::fastscan::{BLOCK, Tables};
+use crate::kernels::fastscan::{BLOCK, Chosen, Tables, in_order};
 use crate::space::STRIDE;
 
 /// A graph as walks see it.
@@ -104,9 +104,10 @@ impl Walk {
         let mut bound = f32::MAX;
         for row in map.rows.entry() {
             for (at, ids) in row.ids().as_chunks::<BLOCK>().0.iter().enumerate() {
-                let mut near = Near::of(s, &self.tables, row, at, (0.0, bound));
-                while let Some(lane) = near.next::<S>() {
-                    self.starts.push(key(near.estimates[lane], ids[lane]));
+                let (estimates, mut near) = near(s, &self.tables, row, at, (0.0, bound));
+                while !near.is_empty() {
+                    let lane = near.take::<S>();
+                    self.starts.push(key(estimates[lane], ids[lane]));
                 }
                 self.stats.estimates += ids.len() as u64;
             }
@@ -162,9 +163,10 @@ impl Walk {
         let Some((row, distance)) = self.expand(s, map) else { return };
         let bound = self.pool.worst();
         for (at, ids) in row.ids().as_chunks::<BLOCK>().0.iter().enumerate() {
-            let mut near = Near::of(s, &self.tables, row, at, (distance, bound));
-            while let Some(lane) = near.next::<S>() {
-                see(s, &mut self.seen, &mut self.pool, map, ids[lane], near.estimates[lane]);
+            let (estimates, mut near) = near(s, &self.tables, row, at, (distance, bound));
+            while !near.is_empty() {
+                let lane = near.take::<S>();
+                see(s, &mut self.seen, &mut self.pool, map, ids[lane], estimates[lane]);
             }
             self.stats.estimates += ids.len() as u64;
         }
@@ -261,39 +263,18 @@ impl Walk {
     }
 }
 
-/// Those of a block of neighbours that are not too far.
-struct Near {
-    estimates: [f32; BLOCK],
-    /// Who they are: [`Simd::LANE_BITS`] for each.
-    mask: u64,
-}
-
-impl Near {
-    /// The neighbours `at` of `row`, which is `center` away, whose estimates do not exceed `bound`, or are NaN.
-    #[inline(always)]
-    fn of<S: Simd>(s: S, tables: &Tables, row: Row, at: usize, (center, bound): (f32, f32)) -> Self {
-        let (codes, factors) = row.block(at);
-        let [low, high] = factors.estimates(s, tables.dots(s, codes, 0.0), center);
-        let bound = s.splat_f32(bound);
-        let masks = [s.not_less_f32(bound, low), s.not_less_f32(bound, high)];
-        let mut estimates = [0.0; BLOCK];
-        let (first, second) = estimates.split_at_mut(BLOCK / 2);
-        first.copy_from_slice(&s.lanes_f32(low));
-        second.copy_from_slice(&s.lanes_f32(high));
-        // One mask: where a loop over it ends is what no processor foretells.
-        Self { estimates, mask: u64::from(masks[0]) | u64::from(masks[1]) << 32 }
-    }
-
-    /// The next of them.
-    #[inline(always)]
-    fn next<S: Simd>(&mut self) -> Option<usize> {
-        if self.mask == 0 {
-            return None;
-        }
-        let bit = self.mask.trailing_zeros() as usize;
-        self.mask &= !(u64::from(S::LANE_BITS) << bit);
-        Some(bit / 32 * 16 + usize::from(S::LANE_OF_BIT[bit % 32]))
-    }
+/// The neighbours `at` of `row`, which is `center` away: their estimates, and those that do not exceed `bound`, or are NaN.
+#[inline(always)]
+fn near<S: Simd>(
+    s: S,
+    tables: &Tables,
+    row: Row,
+    at: usize,
+    (center, bound): (f32, f32),
+) -> ([f32; BLOCK], Chosen) {
+    let (codes, factors) = row.block(at);
+    let estimates = factors.estimates(s, tables.dots(s, codes, 0.0), center);
+    (in_order(s, estimates), Chosen::within(s, estimates, s.splat_f32(bound)))
 }
 
 /// Asks for the code of `node` where it is new.

@@ -4,14 +4,14 @@
 use super::pool::{at_most, ends, key, part};
 use crate::ivf::Ivf;
 use crate::kernels::Simd;
-use crate::kernels::fastscan::{BLOCK, Tables};
+use crate::kernels::fastscan::{BLOCK, Chosen, Tables, in_order};
 use crate::kernels::planes::{PlaneQuery, WHOLE};
 
 /// How many times as many centres as are wanted get their exact distance, and how many besides.
 const NEAR: usize = 3;
 const MORE: usize = 16;
-/// Estimates that are compared at a time.
-const LANES: usize = 16;
+/// Estimates of a register.
+const LANES: usize = BLOCK / 2;
 /// Rows of centres that are on their way while one is met.
 const AHEAD: usize = 4;
 
@@ -37,10 +37,7 @@ impl Coarse {
         estimates.resize(count.next_multiple_of(BLOCK), 0.0);
         for (block, estimates) in estimates.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
             let (codes, factors) = view.block(block);
-            let [low, high] = factors.estimates(s, tables.dots(s, codes, 0.0), 0.0);
-            let (first, second) = estimates.split_at_mut(BLOCK / 2);
-            first.copy_from_slice(&s.lanes_f32(low));
-            second.copy_from_slice(&s.lanes_f32(high));
+            *estimates = in_order(s, factors.estimates(s, tables.dots(s, codes, 0.0), 0.0));
         }
         let all = &mut estimates[..];
         all[count..].fill(f32::INFINITY);
@@ -51,13 +48,11 @@ impl Coarse {
         };
         near.clear();
         let far = s.splat_f32(far);
-        for (group, estimates) in (0..).zip(all.as_chunks::<LANES>().0) {
+        for (block, [first, second]) in all.as_chunks::<LANES>().0.as_chunks().0.iter().enumerate() {
             // NaN is of a query that told nothing: then all are near.
-            let mut mask = s.not_less_f32(far, s.load_f32(estimates));
-            while mask != 0 {
-                let bit = mask.trailing_zeros();
-                near.push(group * LANES as u32 + u32::from(S::LANE_OF_BIT[bit as usize]));
-                mask &= !(S::LANE_BITS << bit);
+            let mut some = Chosen::within(s, [s.load_f32(first), s.load_f32(second)], far);
+            while !some.is_empty() {
+                near.push((block * BLOCK + some.take::<S>()) as u32);
             }
         }
         lists.clear();

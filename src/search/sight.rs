@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::best::Best;
 use crate::ivf::{Run, View};
 use crate::kernels::Simd;
-use crate::kernels::fastscan::{BLOCK, Tables};
+use crate::kernels::fastscan::{BLOCK, Chosen, Tables, in_order};
 use crate::kernels::lookup::{ByteTables, LOWER};
 use crate::kernels::planes::PlaneQuery;
 
@@ -56,8 +56,7 @@ pub(super) struct Open {
 /// A block with vectors that may be near enough.
 #[derive(Clone, Copy)]
 struct OpenBlock {
-    /// [`Simd::LANE_BITS`] for each of them.
-    mask: u64,
+    vectors: Chosen,
     block: u32,
     /// Estimates where those are all, otherwise ⟨x̄,q⟩ by the highest bits.
     values: [f32; BLOCK],
@@ -91,7 +90,7 @@ impl<'a> Sight<'a> {
         open: &mut Open,
     ) -> usize {
         let Open { blocks, codes } = open;
-        blocks.resize(BLOCKS, OpenBlock { mask: 0, block: 0, values: [0.0; BLOCK] });
+        blocks.resize(BLOCKS, OpenBlock { vectors: Chosen::default(), block: 0, values: [0.0; BLOCK] });
         codes.clear();
         let mut lines = next.chunks(64);
         for &run in list {
@@ -136,16 +135,12 @@ impl<'a> Sight<'a> {
                 s.prefetch(line);
             }
             let dots = asked.tables.dots(s, codes, lift);
-            let [low, high] = factors.estimates(s, dots, asked.center);
-            let masks = [s.not_less_f32(bound, low), s.not_less_f32(bound, high)];
+            let estimates = factors.estimates(s, dots, asked.center);
             let open = &mut blocks[count];
-            open.mask = u64::from(masks[0]) | u64::from(masks[1]) << 32;
+            open.vectors = Chosen::within(s, estimates, bound);
             open.block = block as u32;
-            let (first, second) = open.values.split_at_mut(BLOCK / 2);
-            let [low, high] = if E == 0 { [low, high] } else { dots };
-            first.copy_from_slice(&s.lanes_f32(low));
-            second.copy_from_slice(&s.lanes_f32(high));
-            count += usize::from(open.mask != 0);
+            open.values = in_order(s, if E == 0 { estimates } else { dots });
+            count += usize::from(!open.vectors.is_empty());
         }
         count
     }
@@ -164,11 +159,9 @@ impl<'a> Sight<'a> {
         let mut next = 0;
         while next < blocks.len() {
             let open = &mut blocks[next];
-            let bit = open.mask.trailing_zeros() as usize;
-            open.mask &= !(u64::from(S::LANE_BITS) << bit);
-            let lane = bit / 32 * 16 + usize::from(S::LANE_OF_BIT[bit % 32]);
+            let lane = open.vectors.take::<S>();
             let (at, value) = (open.block as usize * BLOCK + lane, open.values[lane]);
-            next += usize::from(open.mask == 0);
+            next += usize::from(open.vectors.is_empty());
             // A block may have vectors of other lists in it.
             let ours = start <= at && at < end;
             if E == 0 {

@@ -68,7 +68,8 @@ fn a_matrix_of_bytes_is_off_by_less_than_a_hundredth_of_vectors_that_vary_alike(
     let (rows, values) = (normal(48 * dims), normal(20 * dims));
     let (_, deviation) = errors(&RoundedMatrix::new(&rows, dims), (&rows, dims), &values, 48);
     // Of each row's products with the vectors, 1/√dims of |p||x| is what they are in the mean square.
-    assert!(deviation * (dims as f64).sqrt() < 0.012, "{deviation}");
+    let part = deviation * (dims as f64).sqrt();
+    assert!(part > 0.001 && part < 0.01, "{part}");
 }
 
 #[test]

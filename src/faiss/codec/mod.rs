@@ -53,13 +53,10 @@ pub trait Codec: Send + Sync {
     }
     /// The vectors (or residuals) that codes stand for.
     fn decode(&self, codes: &[u8], x: &mut [f32]);
-    /// True where a list's centre and a code add something to the distance whatever the query: [`Codec::terms`], which scorers leave out.
-    fn has_terms(&self, _metric: Metric) -> bool {
-        false
-    }
-    /// That for each of the `codes` of a list with this `center`.
-    fn terms(&self, _center: &[f32], codes: &[u8]) -> Vec<f32> {
-        vec![0.0; codes.len() / self.code_size()]
+    /// What the list's `center` and each of its `codes` add to the distance whatever the query, which scorers leave out in a list; `None`
+    /// where there is no such thing: then nobody looks for the codes.
+    fn terms(&self, _metric: Metric, _center: &[f32], _codes: &dyn Fn() -> Vec<u8>) -> Option<Vec<f32>> {
+        None
     }
     /// What a scorer reads for every code, in bytes: some scorers at a time should fit a cache.
     fn scorer_bytes(&self) -> usize {

@@ -262,20 +262,20 @@ impl Codec for Product {
         }
     }
 
-    fn has_terms(&self, metric: Metric) -> bool {
-        metric == Metric::L2
-    }
-
-    fn terms(&self, center: &[f32], codes: &[u8]) -> Vec<f32> {
+    fn terms(&self, metric: Metric, center: &[f32], codes: &dyn Fn() -> Vec<u8>) -> Option<Vec<f32>> {
+        if metric != Metric::L2 {
+            return None;
+        }
         // ‖r‖² + 2⟨c,r⟩.
         let (mut table, mut along) = (Vec::new(), Vec::new());
         self.table(Metric::L2, &vec![0.0; self.dim], &mut table);
         self.table(Metric::InnerProduct, center, &mut along);
         let terms = table.as_flattened_mut().iter_mut().zip(along.as_flattened());
         terms.for_each(|(term, along)| *term -= 2.0 * along);
+        let codes = codes();
         let mut terms = vec![0.0; codes.len() / self.code_size()];
-        sums(self, &table, 0.0, codes, None, &mut terms);
-        terms
+        sums(self, &table, 0.0, &codes, None, &mut terms);
+        Some(terms)
     }
 
     fn scorer_bytes(&self) -> usize {

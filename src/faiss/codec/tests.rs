@@ -56,11 +56,8 @@ fn distances_are_those_of_what_codes_stand_for_in_lists_and_out_of_them() {
                     scorer.enter(list.map(|_| Residual { center, coarse }));
                     scorer.score(&codes, &mut found);
                     let scores = found.clone();
-                    if list.is_some() && codec.has_terms(metric) {
-                        found
-                            .iter_mut()
-                            .zip(codec.terms(center, &codes))
-                            .for_each(|(found, term)| *found += term);
+                    if let Some(terms) = list.and_then(|_| codec.terms(metric, center, &|| codes.clone())) {
+                        found.iter_mut().zip(terms).for_each(|(found, term)| *found += term);
                     }
                     for (row, x) in x.chunks_exact(dim).enumerate() {
                         let wanted = far(metric, &query, center, x);

@@ -51,17 +51,14 @@ impl Terms {
 impl Lists {
     /// The terms of the codes of `list`; none where the codec has none.
     pub(super) fn terms(&self, list: usize, codec: &dyn Codec, centers: &Centers) -> Option<Arc<[f32]>> {
-        if !codec.has_terms(centers.metric) {
-            return None;
-        }
         let mut known = self.lists[list].terms.known();
         if let Some(Some((number, terms))) = known.as_deref()
             && *number == centers.number
         {
             return Some(terms.clone());
         }
-        let codes = self.codes(list, 0, self.len(list));
-        let terms: Arc<[f32]> = codec.terms(centers.center(list), &codes).into();
+        let codes = || self.codes(list, 0, self.len(list));
+        let terms: Arc<[f32]> = codec.terms(centers.metric, centers.center(list), &codes)?.into();
         if let Some(known) = &mut known {
             **known = Some((centers.number, terms.clone()));
         }
