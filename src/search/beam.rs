@@ -5,6 +5,7 @@
 //! repeat   v ← the best node of the pool that was not expanded; none, or one far enough (`stop.rs`): end
 //!          distance of v from its own code → pool in place of its estimate
 //!          estimates of v's neighbours → pool (the best of them), the mean where there are several of a node
+//! those that wait and could be among the k nearest: distance from their own codes
 //! those that could be among the k nearest get their exact distance
 //! ```
 //!
@@ -14,9 +15,14 @@
 //! A step reads one row and nothing else. The rows of the next [`AHEAD`] steps are known and on their way: a node is chosen before the
 //! row before it was read, which makes a walk two or three steps longer, and none of them wait.
 //!
+//! A walk that ends has in view what it did not expand, and with a small `ef` some of the k nearest are there. How far off estimates
+//! are, the expanded nodes tell: those that are near enough, give or take [`DEVIATIONS`], are looked at by their own codes. That takes a few
+//! lines each, a step takes all of a row.
+//!
 //! Where rows are [bare](Form::Bare), a step asks for the neighbours' own codes, and the next one reads them: their distances take the
 //! place of estimates. They need no mean, and what is in view is as good as what was expanded.
 
+use super::errors::Errors;
 use super::pool::{Pool, distance_of, key};
 use super::seen::{Seen, TAKEN};
 use super::stop::{Effort, Stop};
@@ -50,8 +56,9 @@ pub(crate) struct Walk {
     starts: Vec<u64>,
     seen: Seen,
     stop: Stop,
-    /// The nodes whose rows were asked for, the one that comes first first.
+    /// The nodes whose rows were asked for, the one that comes first first, and how far they are by estimate.
     coming: [u32; AHEAD],
+    expected: [f32; AHEAD],
     /// Nodes whose codes were.
     asked: Vec<u32>,
     pub stats: Stats,
@@ -72,6 +79,8 @@ pub struct Stats {
 
 /// Rows that are on their way while one is read.
 const AHEAD: usize = 2;
+/// How many deviations an estimate may be too far, to be looked at in the end: with more of them more is looked at than found.
+const DEVIATIONS: f64 = 2.0;
 /// Nodes of the entry that a walk begins with: this many or a quarter of `ef`. More of them bring little and cost their sorting in.
 const STARTS: usize = 12;
 /// How many more of them are collected before the farther ones are left out.
@@ -150,7 +159,7 @@ impl Walk {
         let row = map.rows.row(next as usize);
         let distance = self.distance(s, row);
         // An estimate that was too good must not keep others out.
-        self.pool.settle(next, distance);
+        self.pool.settle(next, distance, self.expected[0]);
         self.pool.narrow(self.stop.settle(distance));
         self.stats.hops += 1;
         self.pool.make_room(map.rows.degree());
@@ -205,13 +214,37 @@ impl Walk {
         row.norm() - 2.0 * self.unit * s.sum_i32(acc) as f32
     }
 
-    /// Replaces `keys` by the nodes whose distance by their codes is known, as [`key`]s.
-    pub fn found(&self, map: Map, keys: &mut Vec<u64>) {
+    /// Replaces `keys` by the nodes that were found, as [`key`]s of their distances by their codes.
+    #[inline(always)]
+    pub fn found<S: Simd>(&mut self, s: S, map: Map, keys: &mut Vec<u64>) {
         keys.clear();
         keys.extend(self.pool.settled());
-        if map.rows.form() == Form::Bare {
-            keys.extend(self.pool.waiting());
+        match map.rows.form() {
+            Form::Coded => self.look(s, map, keys),
+            Form::Bare => keys.extend(self.pool.waiting()),
         }
+    }
+
+    /// Appends those of the nodes that wait which could be among the k nearest, by their own codes.
+    #[inline(always)]
+    fn look<S: Simd>(&mut self, s: S, map: Map, keys: &mut Vec<u64>) {
+        let Some(kth) = self.stop.kth() else { return };
+        let bound = (f64::from(kth) - self.pool.errors().low(DEVIATIONS, 0.0)) as f32;
+        if !bound.is_finite() {
+            return;
+        }
+        let near = keys.len();
+        self.pool.within(s, bound, keys);
+        for &key in &keys[near..] {
+            for line in map.rows.row(key as u32 as usize).own().as_chunks::<64>().0 {
+                s.prefetch(line);
+            }
+        }
+        for found in &mut keys[near..] {
+            let node = *found as u32;
+            *found = key(self.distance(s, map.rows.row(node as usize)), node);
+        }
+        self.stats.refined += (keys.len() - near) as u64;
     }
 
     /// Becomes a query without a walk, and calls `each` with all nodes as [`key`]s.
@@ -248,11 +281,12 @@ impl Walk {
     #[inline(always)]
     fn aim<S: Simd>(&mut self, s: S, map: Map) -> bool {
         self.coming.rotate_left(1);
+        self.expected.rotate_left(1);
         for at in 0..AHEAD {
             if self.coming[at] == NONE
-                && let Some(next) = self.pool.take(s, &mut self.stop)
+                && let Some((next, estimate)) = self.pool.take(s, &mut self.stop)
             {
-                self.coming[at] = next;
+                (self.coming[at], self.expected[at]) = (next, estimate);
                 self.seen.meet(s, next).0.mean = TAKEN;
                 for line in map.rows.row(next as usize).bytes().as_chunks::<64>().0 {
                     s.prefetch(line);

@@ -4,6 +4,7 @@ pub(crate) mod beam;
 mod best;
 mod coarse;
 mod counts;
+mod errors;
 mod pool;
 mod probe;
 mod rerank;

@@ -4,6 +4,7 @@
 //! hundred is found by a few vector instructions, which is cheaper than keeping them sorted while a dozen change in each step. There
 //! are more slots than nodes that count: leaving out the farthest is done for many at once.
 
+use super::errors::Errors;
 use super::stop::Stop;
 use crate::graph::NONE;
 use crate::kernels::Simd;
@@ -30,6 +31,8 @@ pub(super) struct Pool {
     /// Distances of the nodes that were expanded, and these.
     settled: Vec<f32>,
     expanded: Vec<u32>,
+    /// And how far they were by estimate.
+    expected: Vec<f32>,
     /// How many nodes count, and what a distance must not exceed to be among them.
     most: usize,
     worst: f32,
@@ -48,6 +51,7 @@ impl Pool {
         (self.left, self.used) = (slots, 0);
         self.settled.clear();
         self.expanded.clear();
+        self.expected.clear();
         (self.most, self.worst) = (most, f32::MAX);
     }
 
@@ -118,9 +122,9 @@ impl Pool {
         }
     }
 
-    /// Takes out the nearest node that waits, ties by the lower slot, unless the walk ends there.
+    /// Takes out the nearest node that waits, ties by the lower slot, and how far it is, unless the walk ends there.
     #[inline(always)]
-    pub fn take<S: Simd>(&mut self, s: S, stop: &mut Stop) -> Option<u32> {
+    pub fn take<S: Simd>(&mut self, s: S, stop: &mut Stop) -> Option<(u32, f32)> {
         let open = &self.open[..self.used / LANES];
         let mut least = [s.splat_f32(f32::INFINITY); 2];
         for [first, second] in open.as_chunks::<2>().0 {
@@ -147,14 +151,22 @@ impl Pool {
         self.open.as_flattened_mut()[slot] = f32::INFINITY;
         self.free[self.left] = slot as u32;
         self.left += 1;
-        Some(std::mem::replace(&mut self.nodes[slot], NONE))
+        Some((std::mem::replace(&mut self.nodes[slot], NONE), best))
     }
 
-    /// The node that was taken is `distance` away.
+    /// The node that was taken, `expected` away, is `distance` away.
     #[inline(always)]
-    pub fn settle(&mut self, node: u32, distance: f32) {
+    pub fn settle(&mut self, node: u32, distance: f32, expected: f32) {
         self.settled.push(distance);
         self.expanded.push(node);
+        self.expected.push(expected);
+    }
+
+    /// How far off the estimates of expanded nodes were.
+    pub fn errors(&self) -> Errors {
+        let mut errors = Errors::default();
+        self.settled.iter().zip(&self.expected).for_each(|(d, e)| errors.add(f64::from(d - e)));
+        errors
     }
 
     /// The nodes that were expanded, as [`key`]s.
@@ -166,6 +178,21 @@ impl Pool {
     pub fn waiting(&self) -> impl Iterator<Item = u64> {
         let open = self.open.as_flattened().iter().zip(&self.nodes);
         open.filter(|(_, node)| **node != NONE).map(|(&distance, &node)| key(distance, node))
+    }
+
+    /// Appends the nodes that wait and are not farther than `bound`, which is finite, as [`key`]s.
+    #[inline(always)]
+    pub fn within<S: Simd>(&self, s: S, bound: f32, keys: &mut Vec<u64>) {
+        let bound = s.splat_f32(bound);
+        for (group, distances) in self.open[..self.used / LANES].iter().enumerate() {
+            let mut mask = s.not_less_f32(bound, s.load_f32(distances));
+            while mask != 0 {
+                let bit = mask.trailing_zeros();
+                let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
+                keys.push(key(distances[lane], self.nodes[group * LANES + lane]));
+                mask &= !(S::LANE_BITS << bit);
+            }
+        }
     }
 
     /// How many of the expanded nodes are nearer than `distance`.

@@ -16,6 +16,7 @@
 
 use super::List;
 use super::beam::Stats;
+use super::errors::Errors;
 use super::pool::{distance_of, key};
 use crate::kernels::distance::Query;
 use crate::kernels::{Isa, Simd};
@@ -117,8 +118,8 @@ impl Rerank<'_> {
         if self.fixed.is_none() && !near.is_empty() {
             let (unit, rest) = self.space.units(query.norm());
             let z = (2.0 * (found.keys.len() as f64).ln()).sqrt() + 0.5;
-            let (mut errors, mut from) = (Errors::NONE, 0);
-            near.iter().zip(&*distances).for_each(|(&key, &d)| errors.add(key, d, unit));
+            let (mut errors, mut from) = (Errors::default(), 0);
+            near.iter().zip(&*distances).for_each(|(&key, &d)| errors.add(error(key, d, unit)));
             for _ in 0..ROUNDS {
                 order.clear();
                 order.extend_from_slice(distances);
@@ -127,7 +128,7 @@ impl Rerank<'_> {
                 let last = f64::from(last) * unit;
                 // Codes are rounded: each coordinate by 1/√12 in the mean, which meets q − x and itself.
                 let rounding = (self.space.width() as f64 / 30.0 + (last + rest) / 3.0).max(0.0).sqrt();
-                let bound = last - errors.least(z, rounding);
+                let bound = last - errors.least().min(errors.low(z, rounding));
                 if bound.is_nan() {
                     break;
                 }
@@ -140,7 +141,7 @@ impl Rerank<'_> {
                 let first = vectors.len();
                 vectors.extend(more.iter().map(|&key| self.vector(key)));
                 query.distances(isa, rows, &vectors[first..], distances);
-                more.iter().zip(&distances[first..]).for_each(|(&key, &d)| errors.add(key, d, unit));
+                more.iter().zip(&distances[first..]).for_each(|(&key, &d)| errors.add(error(key, d, unit)));
                 from = to;
             }
         }
@@ -152,29 +153,7 @@ impl Rerank<'_> {
     }
 }
 
-/// The errors of codes.
-struct Errors {
-    count: f64,
-    sum: f64,
-    squares: f64,
-    least: f64,
-}
-
-impl Errors {
-    const NONE: Self = Self { count: 0.0, sum: 0.0, squares: 0.0, least: f64::INFINITY };
-
-    fn add(&mut self, key: u64, distance: f32, unit: f64) {
-        let error = f64::from(distance) * unit - f64::from(distance_of(key));
-        self.count += 1.0;
-        self.sum += error;
-        self.squares += error * error;
-        self.least = self.least.min(error);
-    }
-
-    /// What a further one may be: `z` deviations, which are at least `rounding`, below the mean, or less where there was less.
-    fn least(&self, z: f64, rounding: f64) -> f64 {
-        let mean = self.sum / self.count;
-        let deviation = (self.squares / self.count - mean * mean).max(0.0).sqrt().max(rounding);
-        self.least.min(mean - z * deviation)
-    }
+/// How much farther a vector is than its code.
+fn error(key: u64, distance: f32, unit: f64) -> f64 {
+    f64::from(distance) * unit - f64::from(distance_of(key))
 }

@@ -104,6 +104,12 @@ impl Stop {
         self.reach
     }
 
+    /// How far the k-th nearest that was expanded is, if there are so many.
+    #[inline(always)]
+    pub fn kth(&self) -> Option<f32> {
+        self.best.get(self.effort.k - 1).copied()
+    }
+
     /// True where the nearest that waits is so far that the walk may have ended: it has if [`Stop::ends`] says so.
     #[inline(always)]
     pub fn may_end(&self, distance: f32) -> bool {

@@ -101,7 +101,7 @@ pub(crate) fn nearest(
                 going = walk.step(s, map);
             }
             let mut found = Vec::new();
-            walk.found(map, &mut found);
+            walk.found(s, map, &mut found);
             found.into_iter().for_each(|key| each(key as u32, distance_of(key)));
             walk.stats
         }
@@ -151,7 +151,7 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Queue<'_, F> {
             while going {
                 going = walk.step(s, map);
             }
-            walk.found(map, &mut found.keys);
+            walk.found(s, map, &mut found.keys);
             match &rerank {
                 Some(rerank) => rerank.ask(s, found),
                 None => keep(k, &mut found.keys),
