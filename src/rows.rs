@@ -2,6 +2,7 @@
 //! nowhere: then codes are all there is of them.
 
 use crate::error::{Error, Result};
+use crate::kernels::simd::ROUND;
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::storage::Buffer;
 use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
@@ -166,8 +167,6 @@ impl Kernel for Bytes<'_> {
     type Out = bool;
     #[inline(always)]
     fn run<S: Simd>(self, _: S) -> bool {
-        // Leaves a small number's nearest whole one in the lowest bits; conversions that mind NaN are no vector instructions.
-        const ROUND: f32 = (1u32 << 23) as f32;
         let mut all = true;
         for (&v, byte) in self.0.iter().zip(self.1) {
             let raised = v + ROUND;

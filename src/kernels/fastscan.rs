@@ -12,15 +12,12 @@ use bytemuck::{Pod, Zeroable};
 use half::bf16;
 
 use super::Simd;
-use super::simd::ENTRY_LIMIT;
+use super::simd::{ENTRY_LIMIT, ROUND};
 
 /// Vectors in a block.
 pub const BLOCK: usize = 32;
 /// Coordinates of one byte of each vector, where a nibble is one bit each of four.
 pub const PAIR: usize = 8;
-
-/// What leaves a small number's nearest whole one in the lowest bits: conversions that mind NaN are no vector instructions.
-const ROUND: f32 = (1u32 << 23) as f32;
 
 /// A query's tables.
 #[derive(Clone, Debug, Default)]
@@ -69,17 +66,20 @@ impl Tables {
     /// Makes the tables of one bit for each coordinate of `query`, whole pairs of nibbles. Inlined into a kernel, so that its instructions are used.
     #[inline(always)]
     pub fn set(&mut self, query: &[f32]) {
-        let (mut widest, mut lowest, mut sum) = (0f32, 0f32, 0f32);
-        for q in query.as_chunks::<4>().0 {
-            let (mut span, mut low) = (0.0, 0.0);
-            for &v in q {
-                span += v.abs();
-                low += v.min(0.0);
-                sum += v;
+        let mut widest = 0f32;
+        // Side by side: one sum after the other waits for the one before.
+        let (mut lows, mut sums) = ([0f32; PAIR], [0f32; PAIR]);
+        for q in query.as_chunks::<PAIR>().0 {
+            for (i, v) in q.iter().enumerate() {
+                lows[i] += if *v < 0.0 { *v } else { 0.0 };
+                sums[i] += v;
             }
-            widest = widest.max(span);
-            lowest += low;
+            let [a, b, c, d, e, f, g, h] = q.map(f32::abs);
+            for span in [(a + b) + (c + d), (e + f) + (g + h)] {
+                widest = if span > widest { span } else { widest };
+            }
         }
+        let (lowest, sum): (f32, f32) = (lows.into_iter().sum(), sums.into_iter().sum());
         // Entries are added up in units of 1/256, rounded down in the end: half a unit more makes that the nearest, and one
         // entry less than the limit leaves room for it.
         self.step = if widest > 0.0 { widest / f32::from(ENTRY_LIMIT - 1) } else { 1.0 };
@@ -119,12 +119,19 @@ impl Tables {
         self.pairs.as_flattened().as_flattened()
     }
 
-    /// ⟨x̄,q⟩ of a block's vectors, `lift` added to each.
+    /// ⟨x̄,q⟩ of a block's vectors, `lift` added to each. The lines `ahead` are asked for meanwhile, in turns with look-ups: a core that
+    /// asks for many at once waits.
     #[inline(always)]
-    pub fn dots<S: Simd>(&self, s: S, codes: &[[u8; BLOCK]], lift: f32) -> [S::F32; 2] {
+    pub fn dots<S: Simd>(&self, s: S, codes: &[[u8; BLOCK]], lift: f32, ahead: &[[u8; 64]]) -> [S::F32; 2] {
         let mut sums = s.zero_sums();
-        for (codes, [low, high]) in codes.iter().zip(&self.pairs) {
+        for (at, (codes, [low, high])) in codes.iter().zip(&self.pairs).enumerate() {
+            if let Some(line) = ahead.get(at) {
+                s.prefetch(line);
+            }
             sums = s.look_up(sums, codes, low, high);
+        }
+        for line in ahead.iter().skip(codes.len()) {
+            s.prefetch(line);
         }
         let [first, second] = s.sums_f32(sums);
         let (step, base) = (s.splat_f32(self.step), s.splat_f32(self.base + lift));

@@ -12,6 +12,8 @@ pub const CODE_LIMIT: u8 = 127;
 /// The largest entry of [`Simd::look_up`]'s tables: two of them fit a byte, so that both halves of a code cost one
 /// addition of 16 bits.
 pub const ENTRY_LIMIT: u8 = 127;
+/// Added to a number below 2²², it leaves the nearest whole one in the lowest bits: conversions that mind NaN are no vector instructions.
+pub const ROUND: f32 = 1.5 * (1u32 << 23) as f32;
 
 /// The lanes in order, one bit each.
 pub(super) const IN_ORDER: [u8; 32] = {

@@ -22,14 +22,15 @@
 //! Where rows are [bare](Form::Bare), a step asks for the neighbours' own codes, and the next one reads them: their distances take the
 //! place of estimates. They need no mean, and what is in view is as good as what was expanded.
 
-use super::errors::Errors;
 use super::pool::{Pool, distance_of, key};
+use super::rerank::Ahead;
 use super::seen::{Seen, TAKEN};
 use super::stop::{Effort, Stop};
 use crate::graph::{Form, Graph, NONE, Row, View};
 use crate::kernels::Simd;
 use crate::kernels::fastscan::{BLOCK, Chosen, Tables, in_order};
-use crate::space::STRIDE;
+use crate::kernels::simd::ROUND;
+use crate::space::{STEP, STRIDE};
 
 /// A graph as walks see it.
 #[derive(Clone, Copy)]
@@ -59,6 +60,8 @@ pub(crate) struct Walk {
     /// The nodes whose rows were asked for, the one that comes first first, and how far they are by estimate.
     coming: [u32; AHEAD],
     expected: [f32; AHEAD],
+    /// The last of them, where its row has yet to be asked for.
+    due: Option<u32>,
     /// Nodes whose codes were.
     asked: Vec<u32>,
     pub stats: Stats,
@@ -90,9 +93,17 @@ const MANY: usize = 64;
 const REACH: f32 = 32000.0;
 
 impl Walk {
-    /// Starts at the entry of `map`, for the query whose head is `head`. False where there is nothing to walk.
+    /// Starts at the entry of `map`, for the query whose head is `head`, and asks for the memory `ahead` meanwhile. False where there is
+    /// nothing to walk.
     #[inline(always)]
-    pub fn start<S: Simd>(&mut self, s: S, map: Map, head: &[f32], effort: Effort) -> bool {
+    pub(super) fn start<S: Simd>(
+        &mut self,
+        s: S,
+        map: Map,
+        head: &[f32],
+        effort: Effort,
+        ahead: Ahead,
+    ) -> bool {
         let square = self.code(head);
         self.tables.set(head);
         // What differs by less than a step a coordinate is told apart by the rounding of its codes.
@@ -100,20 +111,21 @@ impl Walk {
         self.pool.clear(effort.most().min(map.nodes), map.rows.degree());
         self.asked.clear();
         self.coming = [NONE; AHEAD];
+        self.due = None;
         self.seen.clear(effort.ef);
         self.stats = Stats::default();
-        self.enter(s, map, effort.ef.min(STARTS.max(effort.ef / 4)));
+        self.enter(s, map, effort.ef.min(STARTS.max(effort.ef / 4)), ahead);
         self.aim(s, map)
     }
 
     /// Puts the nearest `starts` nodes of the entry into the pool.
     #[inline(always)]
-    fn enter<S: Simd>(&mut self, s: S, map: Map, starts: usize) {
+    fn enter<S: Simd>(&mut self, s: S, map: Map, starts: usize, mut ahead: Ahead) {
         self.starts.clear();
         let mut bound = f32::MAX;
         for row in map.rows.entry() {
             for (at, ids) in row.ids().as_chunks::<BLOCK>().0.iter().enumerate() {
-                let (estimates, mut near) = near(s, &self.tables, row, at, (0.0, bound));
+                let (estimates, mut near) = near(s, &self.tables, row, at, (0.0, bound), ahead.next());
                 while !near.is_empty() {
                     let lane = near.take::<S>();
                     self.starts.push(key(estimates[lane], ids[lane]));
@@ -127,6 +139,7 @@ impl Walk {
                 self.starts.truncate(starts);
             }
         }
+        ahead.ask(s);
         if self.starts.len() > starts {
             self.starts.select_nth_unstable(starts - 1);
             self.starts.truncate(starts);
@@ -134,7 +147,7 @@ impl Walk {
         for &start in &self.starts {
             match map.rows.form() {
                 Form::Coded => see(s, &mut self.seen, &mut self.pool, map, start as u32, distance_of(start)),
-                Form::Bare => ask(s, &mut self.asked, &mut self.seen, map, start as u32),
+                Form::Bare => ask_code(s, &mut self.asked, &mut self.seen, map, start as u32),
             }
         }
     }
@@ -171,8 +184,10 @@ impl Walk {
     fn estimate<S: Simd>(&mut self, s: S, map: Map) {
         let Some((row, distance)) = self.expand(s, map) else { return };
         let bound = self.pool.worst();
+        let mut ahead = self.due.take().map_or(&[][..], |due| map.rows.row(due as usize).bytes());
         for (at, ids) in row.ids().as_chunks::<BLOCK>().0.iter().enumerate() {
-            let (estimates, mut near) = near(s, &self.tables, row, at, (distance, bound));
+            let (estimates, mut near) =
+                near(s, &self.tables, row, at, (distance, bound), std::mem::take(&mut ahead));
             while !near.is_empty() {
                 let lane = near.take::<S>();
                 see(s, &mut self.seen, &mut self.pool, map, ids[lane], estimates[lane]);
@@ -185,11 +200,14 @@ impl Walk {
     /// asked for in the step before. In turns, so that there are never more on their way than a core keeps track of.
     #[inline(always)]
     fn measure<S: Simd>(&mut self, s: S, map: Map) {
+        if let Some(due) = self.due.take() {
+            ask(s, map.rows.row(due as usize).bytes());
+        }
         let due = self.asked.len();
         let neighbours = self.expand(s, map).map_or(&[][..], |(row, _)| row.ids());
         for at in 0..due.max(neighbours.len()) {
             if let Some(&node) = neighbours.get(at) {
-                ask(s, &mut self.asked, &mut self.seen, map, node);
+                ask_code(s, &mut self.asked, &mut self.seen, map, node);
             }
             if at < due {
                 let node = self.asked[at];
@@ -236,9 +254,7 @@ impl Walk {
         let near = keys.len();
         self.pool.within(s, bound, keys);
         for &key in &keys[near..] {
-            for line in map.rows.row(key as u32 as usize).own().as_chunks::<64>().0 {
-                s.prefetch(line);
-            }
+            ask(s, map.rows.row(key as u32 as usize).own());
         }
         for found in &mut keys[near..] {
             let node = *found as u32;
@@ -259,22 +275,26 @@ impl Walk {
     /// Codes the query's head; its squared length.
     #[inline(always)]
     fn code(&mut self, head: &[f32]) -> f32 {
-        let (mut reach, mut square) = (0f32, 0f32);
-        for &v in head {
-            reach = reach.max(v.abs());
-            square += v * v;
+        // Side by side: one sum after the other waits for the one before.
+        let (mut reaches, mut squares) = ([0f32; STEP], [0f32; STEP]);
+        for part in head.as_chunks::<STEP>().0 {
+            for (i, v) in part.iter().enumerate() {
+                reaches[i] = if v.abs() > reaches[i] { v.abs() } else { reaches[i] };
+                squares[i] += v * v;
+            }
         }
+        let reach = reaches.into_iter().fold(0.0, f32::max);
         self.unit = if reach > 0.0 { reach / REACH } else { 1.0 };
         let scale = 1.0 / self.unit;
         self.code.clear();
         for part in head.chunks(STRIDE) {
             let mut code = [0; STRIDE];
             for (code, v) in code.iter_mut().zip(part) {
-                *code = (v * scale) as i16;
+                *code = (v * scale + ROUND).to_bits() as i16;
             }
             self.code.push(code);
         }
-        square
+        squares.into_iter().sum()
     }
 
     /// Chooses the next nodes and asks for their rows. False where the walk has ended.
@@ -288,8 +308,8 @@ impl Walk {
             {
                 (self.coming[at], self.expected[at]) = (next, estimate);
                 self.seen.meet(s, next).0.mean = TAKEN;
-                for line in map.rows.row(next as usize).bytes().as_chunks::<64>().0 {
-                    s.prefetch(line);
+                if let Some(due) = self.due.replace(next) {
+                    ask(s, map.rows.row(due as usize).bytes());
                 }
             }
         }
@@ -297,7 +317,8 @@ impl Walk {
     }
 }
 
-/// The neighbours `at` of `row`, which is `center` away: their estimates, and those that do not exceed `bound`, or are NaN.
+/// The neighbours `at` of `row`, which is `center` away: their estimates, and those that do not exceed `bound`, or are NaN. Asks for the
+/// lines of `ahead`.
 #[inline(always)]
 fn near<S: Simd>(
     s: S,
@@ -305,23 +326,30 @@ fn near<S: Simd>(
     row: Row,
     at: usize,
     (center, bound): (f32, f32),
+    ahead: &[u8],
 ) -> ([f32; BLOCK], Chosen) {
     let (codes, factors) = row.block(at);
-    let estimates = factors.estimates(s, tables.dots(s, codes, 0.0), center);
+    let estimates = factors.estimates(s, tables.dots(s, codes, 0.0, ahead.as_chunks().0), center);
     (in_order(s, estimates), Chosen::within(s, estimates, s.splat_f32(bound)))
+}
+
+/// Asks for whole lines.
+#[inline(always)]
+pub(super) fn ask<S: Simd>(s: S, bytes: &[u8]) {
+    for line in bytes.as_chunks::<64>().0 {
+        s.prefetch(line);
+    }
 }
 
 /// Asks for the code of `node` where it is new.
 #[inline(always)]
-fn ask<S: Simd>(s: S, asked: &mut Vec<u32>, seen: &mut Seen, map: Map, node: u32) {
+fn ask_code<S: Simd>(s: S, asked: &mut Vec<u32>, seen: &mut Seen, map: Map, node: u32) {
     // Ids of the padding are no nodes; a damaged file may hold anything.
     if node as usize >= map.nodes || seen.meet(s, node).1 {
         return;
     }
     asked.push(node);
-    for line in map.rows.row(node as usize).own().as_chunks::<64>().0 {
-        s.prefetch(line);
-    }
+    ask(s, map.rows.row(node as usize).own());
 }
 
 /// Takes note that `node` may be as far as `estimate`. Estimates from several neighbours err independently: their mean

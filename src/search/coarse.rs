@@ -37,7 +37,7 @@ impl Coarse {
         estimates.resize(count.next_multiple_of(BLOCK), 0.0);
         for (block, estimates) in estimates.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
             let (codes, factors) = view.block(block);
-            *estimates = in_order(s, factors.estimates(s, tables.dots(s, codes, 0.0), 0.0));
+            *estimates = in_order(s, factors.estimates(s, tables.dots(s, codes, 0.0, &[]), 0.0));
         }
         let all = &mut estimates[..];
         all[count..].fill(f32::INFINITY);

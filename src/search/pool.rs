@@ -280,10 +280,10 @@ mod tests {
     const BATCH: usize = 32;
 
     impl Kernel for Comes<'_> {
-        /// What is taken out in the end.
-        type Out = Vec<u32>;
+        /// What waits and is not farther than 50, by two ways, and what is taken out in the end.
+        type Out = ([Vec<u64>; 2], Vec<(u32, f32)>);
         #[inline(always)]
-        fn run<S: Simd>(self, s: S) -> Vec<u32> {
+        fn run<S: Simd>(self, s: S) -> Self::Out {
             let (mut pool, mut stop) = (Pool::default(), Stop::default());
             // Without a node that was expanded, it does not end.
             stop.clear(Effort::plain(self.most), 0.0);
@@ -297,7 +297,12 @@ mod tests {
                     pool.offer(node, slot, distance);
                 }
             }
-            std::iter::from_fn(|| pool.take(s, &mut stop)).collect()
+            let mut near = Vec::new();
+            pool.within(s, 50.0, &mut near);
+            let mut waiting: Vec<u64> = pool.waiting().filter(|&key| distance_of(key) <= 50.0).collect();
+            near.sort_unstable();
+            waiting.sort_unstable();
+            ([near, waiting], std::iter::from_fn(|| pool.take(s, &mut stop)).collect())
         }
     }
 
@@ -314,11 +319,13 @@ mod tests {
             sorted.sort_unstable_by(f32::total_cmp);
             sorted.truncate(most);
             for isa in Isa::available() {
-                let taken = isa.run(Comes { most, distances: &distances });
-                let far: Vec<f32> = taken.iter().map(|&node| distances[node as usize]).collect();
+                let ([near, waiting], taken) = isa.run(Comes { most, distances: &distances });
+                prop_assert_eq!(near, waiting);
+                let far: Vec<f32> = taken.iter().map(|&(node, _)| distances[node as usize]).collect();
+                prop_assert!(taken.iter().map(|&(_, told)| told).eq(far.iter().copied()));
                 prop_assert!(far.is_sorted());
                 prop_assert_eq!(&far[..sorted.len()], &sorted[..], "{}", isa.name());
-                let mut nodes = taken.clone();
+                let mut nodes: Vec<u32> = taken.iter().map(|&(node, _)| node).collect();
                 nodes.sort_unstable();
                 nodes.dedup();
                 prop_assert_eq!(nodes.len(), taken.len(), "a node twice");

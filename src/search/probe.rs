@@ -262,7 +262,8 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Party<'_, F> {
                 seat.best.cut();
                 std::mem::swap(&mut next.keys, &mut seat.best.keys);
                 if let Some(rerank) = &probes.rerank {
-                    rerank.ask(s, next);
+                    rerank.choose(next);
+                    rerank.ahead(next).ask(s);
                 }
             }
             if let Some(at) = at.checked_sub(1) {

@@ -15,7 +15,7 @@
 //! other than the data is wide, it may be all that was found.
 
 use super::List;
-use super::beam::Stats;
+use super::beam::{Stats, ask};
 use super::errors::Errors;
 use super::pool::{distance_of, key};
 use crate::kernels::distance::Query;
@@ -31,12 +31,44 @@ const ROUNDS: usize = 16;
 /// Bytes of vectors that are asked for before their exact distances are computed, at most: what a small L1 holds.
 const EARLY: usize = 32 << 10;
 
+/// So many are sorted by counting which come before which.
+const FEW: usize = 32;
+
 /// What a walk has found, on its way to exact distances.
 #[derive(Default)]
 pub(super) struct Found {
     /// All of it, as [`key`](super::pool::key)s; the first `near` of them are the nearest.
     pub keys: Vec<u64>,
     near: usize,
+    /// Which vectors those are.
+    vectors: Vec<u32>,
+}
+
+/// Vectors that are to be asked for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ahead<'a> {
+    rows: &'a [u8],
+    size: usize,
+    vectors: &'a [u32],
+}
+
+impl<'a> Ahead<'a> {
+    /// The next one, in whole lines where there are so many bytes; nothing after the last.
+    #[inline(always)]
+    pub fn next(&mut self) -> &'a [u8] {
+        let Some((&vector, rest)) = self.vectors.split_first() else { return &[] };
+        self.vectors = rest;
+        let rows = &self.rows[vector as usize * self.size..];
+        &rows[..self.size.next_multiple_of(64).min(rows.len())]
+    }
+
+    /// Asks for all that are left.
+    #[inline(always)]
+    pub fn ask<S: Simd>(mut self, s: S) {
+        while !self.vectors.is_empty() {
+            ask(s, self.next());
+        }
+    }
 }
 
 /// How the found are ranked.
@@ -70,25 +102,30 @@ impl Ranking {
     pub fn set(&mut self, found: impl Iterator<Item = (f32, u64)>) {
         self.best.clear();
         self.best.extend(found);
-        self.best.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        sort(&mut self.best);
     }
 }
 
-impl Rerank<'_> {
-    /// Chooses the nearest few and asks for their vectors.
-    #[inline(always)]
-    pub fn ask<S: Simd>(&self, s: S, found: &mut Found) {
+impl<'a> Rerank<'a> {
+    /// Chooses the nearest few.
+    pub fn choose(&self, found: &mut Found) {
         let near = self.fixed.unwrap_or((self.k + self.k / 8).max(ERRORS));
         found.near = near.min(found.keys.len());
         if found.near < found.keys.len() {
             found.keys.select_nth_unstable(found.near);
         }
+        found.vectors.clear();
+        found.vectors.extend(found.keys[..found.near].iter().map(|&key| self.vector(key)));
+    }
+
+    /// Their vectors, which are to be asked for.
+    pub fn ahead(&self, found: &'a Found) -> Ahead<'a> {
         let rows = self.list.rows;
-        let size = rows.row_bytes();
-        for &key in found.keys[..found.near].iter().take(EARLY / size) {
-            for line in rows.bytes()[self.vector(key) as usize * size..][..size].chunks(64) {
-                s.prefetch(line);
-            }
+        let most = EARLY / rows.row_bytes();
+        Ahead {
+            rows: rows.bytes(),
+            size: rows.row_bytes(),
+            vectors: &found.vectors[..found.vectors.len().min(most)],
         }
     }
 
@@ -112,7 +149,7 @@ impl Rerank<'_> {
         query.set(self.metric, queries, row, rows.dtype());
         let (near, far) = found.keys.split_at(found.near);
         vectors.clear();
-        vectors.extend(near.iter().map(|&key| self.vector(key)));
+        vectors.extend_from_slice(&found.vectors);
         distances.clear();
         query.distances(isa, rows, vectors, distances);
         if self.fixed.is_none() && !near.is_empty() {
@@ -149,11 +186,50 @@ impl Rerank<'_> {
         best.clear();
         let ids = vectors.iter().map(|&vector| self.list.ids.get(vector as usize));
         best.extend(distances.iter().copied().zip(ids));
-        best.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        sort(best);
     }
 }
 
 /// How much farther a vector is than its code.
 fn error(key: u64, distance: f32, unit: f64) -> f64 {
     f64::from(distance) * unit - f64::from(distance_of(key))
+}
+
+/// Sorts by distance, ties by the lower id.
+fn sort(found: &mut [(f32, u64)]) {
+    if found.len() > FEW {
+        found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        return;
+    }
+    // Each goes where so many come before it: no branch depends on what they are.
+    let mut keys = [0; FEW];
+    for (key, (distance, id)) in keys.iter_mut().zip(&*found) {
+        *key = u128::from(self::key(*distance, 0)) << 64 | u128::from(*id);
+    }
+    let keys = &keys[..found.len()];
+    let mut sorted = [(0.0, 0); FEW];
+    for (at, (key, entry)) in keys.iter().zip(&*found).enumerate() {
+        let before: usize = keys[..at].iter().map(|other| usize::from(other <= key)).sum();
+        let after: usize = keys[at + 1..].iter().map(|other| usize::from(other < key)).sum();
+        sorted[before + after] = *entry;
+    }
+    found.copy_from_slice(&sorted[..found.len()]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn few_and_many_are_in_order_of_distance_and_then_of_id(
+            mut found in prop::collection::vec((prop::sample::select(vec![-2f32, -0.5, 0.0, 1.0, 1.5, f32::MAX]), 0u64..99), 0..2 * FEW),
+        ) {
+            let mut expected = found.clone();
+            expected.sort_by(|a, b| a.partial_cmp(b).unwrap());
+            sort(&mut found);
+            prop_assert_eq!(found, expected);
+        }
+    }
 }

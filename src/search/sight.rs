@@ -134,7 +134,7 @@ impl<'a> Sight<'a> {
             for line in lines.by_ref().take(size_of_val(codes) / 64 + 2) {
                 s.prefetch(line);
             }
-            let dots = asked.tables.dots(s, codes, lift);
+            let dots = asked.tables.dots(s, codes, lift, &[]);
             let estimates = factors.estimates(s, dots, asked.center);
             let open = &mut blocks[count];
             open.vectors = Chosen::within(s, estimates, bound);

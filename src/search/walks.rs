@@ -1,12 +1,12 @@
 //! Walks through a graph for any number of queries, one after the other on each core, each with its exact distances behind it.
 //!
-//! The vectors of what a walk found are on their way while the next walk begins.
+//! The vectors of what a walk found are asked for while the next walk begins.
 
 use std::cell::RefCell;
 
 use super::beam::{Map, Stats, Walk};
 use super::pool::distance_of;
-use super::rerank::{Found, Ranking, Rerank};
+use super::rerank::{Ahead, Found, Ranking, Rerank};
 use super::stop::Effort;
 use crate::graph::Graph;
 use crate::ids::Ids;
@@ -96,7 +96,7 @@ pub(crate) fn nearest(
             let Self(graph, code, effort, walk, mut each) = self;
             let map = Map::new(graph);
             let head: Vec<f32> = code[..graph.space.width()].iter().map(|&c| f32::from(c)).collect();
-            let mut going = walk.start(s, map, &head, effort);
+            let mut going = walk.start(s, map, &head, effort, Ahead::default());
             while going {
                 going = walk.step(s, map);
             }
@@ -132,8 +132,16 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Queue<'_, F> {
         // The one before, whose vectors were asked for.
         let mut before: Option<(usize, Stats)> = None;
         for next in 0..=queries.len() {
-            let mut going =
-                next < queries.len() && walk.start(s, map, &heads[next * width..][..width], effort);
+            let ahead = match &rerank {
+                Some(rerank) if before.is_some() => rerank.ahead(found),
+                _ => Ahead::default(),
+            };
+            let mut going = false;
+            if next < queries.len() {
+                going = walk.start(s, map, &heads[next * width..][..width], effort, ahead);
+            } else {
+                ahead.ask(s);
+            }
             if let Some((query, mut stats)) = before.take() {
                 match &rerank {
                     Some(rerank) => rerank.rank(isa, (queries, query), found, ranking, &mut stats),
@@ -153,7 +161,7 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Queue<'_, F> {
             }
             walk.found(s, map, &mut found.keys);
             match &rerank {
-                Some(rerank) => rerank.ask(s, found),
+                Some(rerank) => rerank.choose(found),
                 None => keep(k, &mut found.keys),
             }
             before = Some((next, walk.stats));
@@ -202,5 +210,30 @@ mod tests {
             answered += 1;
         });
         assert_eq!(answered, 7);
+    }
+
+    /// What a walk with little in view leaves behind is looked at; who sees all of it leaves nothing.
+    #[test]
+    fn a_walk_that_ends_early_looks_at_what_waits_nearby() {
+        const DIM: usize = 8;
+        let mut random = crate::random::Random(7);
+        let values: Vec<f32> = (0..2000 * DIM).map(|_| random.unit() as f32).collect();
+        let rows = Vectors::new(&values, DIM).unwrap();
+        let metric = Metric::L2;
+        let (form, wanted) = (Form::Coded, WANTED);
+        let params = GraphParams { metric, degree: 32, form, wanted, seed: 1, threads: 1, monitor: None };
+        let graph = Graph::build(rows, &params).unwrap();
+        let list = List { rows, ids: &Ids::Rows };
+        let (vectors, space) = (Some(graph.vectors()), &graph.space);
+        let rerank = Some(Rerank { metric, space, vectors, list, k: 10, fixed: None });
+        let looks = |ef| {
+            let walks = Walks { graph: &graph, ids: &Ids::Rows, k: 10, ef, rerank };
+            let mut looks = 0;
+            walks.run(Isa::active(), rows.rows(0..50), |_, _, stats| looks += stats.refined);
+            looks
+        };
+        assert!(looks(10) >= 50, "{}", looks(10));
+        assert!(looks(400) * 10 < looks(10), "{} and {}", looks(10), looks(400));
+        assert_eq!(looks(2000), 0);
     }
 }

@@ -9,6 +9,7 @@
 //! which of values that vary alike is off by a part of about 0.008 of |x|: what a byte a coordinate costs the vectors themselves.
 
 use super::Turn;
+use crate::kernels::simd::ROUND;
 use crate::kernels::{Isa, Kernel, Simd};
 
 /// Rows whose sums are in registers together.
@@ -119,9 +120,14 @@ struct Coded {
 /// Appends the steps of `vector` to `quads`.
 #[inline(always)]
 fn code<S: Simd>(s: S, vector: &[f32], most: f32, quads: &mut Vec<[i32; 2]>) -> Coded {
-    // What leaves a small number's nearest whole one in the lowest bits.
-    const ROUND: f32 = 1.5 * (1u32 << 23) as f32;
-    let reach = vector.iter().fold(0f32, |reach, v| if v.abs() > reach { v.abs() } else { reach });
+    let mut reaches = [0f32; 8];
+    let (groups, rest) = vector.as_chunks::<8>();
+    for group in groups {
+        for (reach, v) in reaches.iter_mut().zip(group) {
+            *reach = if v.abs() > *reach { v.abs() } else { *reach };
+        }
+    }
+    let reach = reaches.iter().chain(rest).fold(0f32, |reach, v| reach.max(v.abs()));
     let unit = if reach > 0.0 { reach / most } else { 1.0 };
     let scale = 1.0 / unit;
     let mut sum = 0;

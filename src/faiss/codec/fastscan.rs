@@ -148,7 +148,7 @@ impl Scorer for Scan<'_> {
                 let Self(tables, codes, size, offset, out) = self;
                 let blocks = codes.chunks_exact(size * BLOCK);
                 for (block, out) in blocks.zip(out.as_chunks_mut::<BLOCK>().0) {
-                    let [first, second] = tables.dots(s, block.as_chunks().0, offset);
+                    let [first, second] = tables.dots(s, block.as_chunks().0, offset, &[]);
                     out[..16].copy_from_slice(&s.lanes_f32(first));
                     out[16..].copy_from_slice(&s.lanes_f32(second));
                 }

@@ -33,7 +33,7 @@ impl Kernel for Estimate<'_> {
         let mut tables = Tables::default();
         tables.set(self.0);
         let (center, lift) = self.3;
-        let [low, high] = self.2.estimates(s, tables.dots(s, self.1, lift), center);
+        let [low, high] = self.2.estimates(s, tables.dots(s, self.1, lift, &[]), center);
         [s.lanes_f32(low), s.lanes_f32(high)]
     }
 }
@@ -66,7 +66,7 @@ proptest! {
             fn run<S: Simd>(self, s: S) -> [[f32; 16]; 2] {
                 let mut tables = Tables::default();
                 tables.set_sums(self.0);
-                let [low, high] = tables.dots(s, self.1, 0.0);
+                let [low, high] = tables.dots(s, self.1, 0.0, &[]);
                 [s.lanes_f32(low), s.lanes_f32(high)]
             }
         }
