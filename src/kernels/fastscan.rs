@@ -124,13 +124,16 @@ impl Tables {
     #[inline(always)]
     pub fn dots<S: Simd>(&self, s: S, codes: &[[u8; BLOCK]], lift: f32, ahead: &[[u8; 64]]) -> [S::F32; 2] {
         let mut sums = s.zero_sums();
-        for (at, (codes, [low, high])) in codes.iter().zip(&self.pairs).enumerate() {
-            if let Some(line) = ahead.get(at) {
-                s.prefetch(line);
-            }
+        let together = ahead.len().min(codes.len()).min(self.pairs.len());
+        let ((first, codes), (tables, pairs)) = (codes.split_at(together), self.pairs.split_at(together));
+        for ((codes, [low, high]), line) in first.iter().zip(tables).zip(ahead) {
+            s.prefetch(line);
             sums = s.look_up(sums, codes, low, high);
         }
-        for line in ahead.iter().skip(codes.len()) {
+        for (codes, [low, high]) in codes.iter().zip(pairs) {
+            sums = s.look_up(sums, codes, low, high);
+        }
+        for line in &ahead[together..] {
             s.prefetch(line);
         }
         let [first, second] = s.sums_f32(sums);
