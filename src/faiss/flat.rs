@@ -20,7 +20,7 @@ use crate::storage::Buffer;
 use crate::threads::{self, Monitor};
 use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
 
-/// Queries whose work, without codes, is about as much as making them.
+/// Queries whose work, without codes, is about as much as making them, or less.
 const MANY: u64 = 1000;
 
 /// Distances that are told before the least of them are taken, about: few enough for a cache; and of how many queries, at most and at
@@ -139,9 +139,9 @@ impl Flat {
         }
     }
 
-    /// True where `asked` queries were so many that codes are worth making.
-    pub fn wants_codes(&self, asked: u64) -> bool {
-        asked >= MANY && !self.wild && self.len() >= 4 * self.fitted.max(1)
+    /// True where codes are worth making: `asked` queries came before, or those that ask `now` save more than that takes.
+    pub fn wants_codes(&self, asked: u64, now: usize) -> bool {
+        (asked >= MANY || now as u64 >= 2 * MANY) && !self.wild && self.len() >= 4 * self.fitted.max(1)
     }
 
     /// Makes codes where they pay.

@@ -95,25 +95,34 @@ impl Costs {
             .collect();
         let (heads, query_heads) = (all.apply(columns), all.apply(queries));
         let mut kept: Vec<(usize, Vec<[f64; 2]>)> = ranks.iter().map(|&(k, _)| (k, Vec::new())).collect();
+        // What the leading directions hold, of each vector (and query) and of each pair, grows with the width.
+        let lengths: Vec<f64> = norms.iter().map(|norm| norm.sqrt()).collect();
+        let (mut held, mut query_held) = (vec![0.0; m], vec![0.0; probes]);
+        let mut bounds = DMatrix::zeros(m, probes);
         for width in widths(all.width()) {
             threads::pause(monitor, "measure", width as u64, all.width() as u64)?;
-            let (heads, query_heads) = (heads.rows(0, width), query_heads.rows(0, width));
-            let bounds = query_heads.transpose() * heads;
-            let tails: Vec<f64> = heads
-                .column_iter()
-                .zip(&norms)
-                .map(|(y, x)| (x - y.norm_squared()).max(0.0).sqrt())
-                .collect();
+            let step = |heads: &DMatrix<f64>, held: &mut [f64]| {
+                let rows = heads.rows(width - HeadCodes::STEP, HeadCodes::STEP).clone_owned();
+                held.iter_mut().zip(rows.column_iter()).for_each(|(held, y)| *held += y.norm_squared());
+                rows
+            };
+            let (more, query_more) = (step(&heads, &mut held), step(&query_heads, &mut query_held));
+            bounds.gemm(1.0, &more.transpose(), &query_more, 1.0);
+            let tails: Vec<f64> = norms.iter().zip(&held).map(|(x, y)| (x - y).max(0.0).sqrt()).collect();
             let mut counts = vec![[0usize; 2]; ranks.len()];
-            for p in 0..probes {
-                let head = query_heads.column(p).norm();
-                let tail = (query_norms[p] - head * head).max(0.0).sqrt();
-                for i in 0..m {
-                    let least = b * norms[i] - bounds[(p, i)] - tail * tails[i];
+            for (p, bounds) in bounds.column_iter().enumerate() {
+                let head = query_held[p].sqrt();
+                let tail = (query_norms[p] - query_held[p]).max(0.0).sqrt();
+                let farthest = bests[p].iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+                for (i, bound) in bounds.iter().enumerate() {
+                    let least = b * norms[i] - bound - tail * tails[i];
                     // What rounding costs: about 3 % of the heads' product with seven bits on both sides, 1 % with eight
                     // on one (see `quantizer`).
-                    let product = head * norms[i].sqrt();
+                    let product = head * lengths[i];
                     let least = [least - 0.03 * product, least - 0.01 * product];
+                    if least[0] > farthest {
+                        continue;
+                    }
                     for (count, best) in counts.iter_mut().zip(&bests[p]) {
                         count[0] += usize::from(least[0] <= *best);
                         count[1] += usize::from(least[1] <= *best);

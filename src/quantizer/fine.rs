@@ -14,12 +14,12 @@
 
 use half::bf16;
 
-use super::head::above;
+use super::encode::{above, nearest};
 use crate::error::Result;
 use crate::kernels::fine::{CODE_MAX, FineQuery, FineRows, QUERY_MAX, STEP};
 use crate::kernels::tile::Bound;
 use crate::storage::Buffer;
-use crate::transform::Split;
+use crate::transform::{Split, square};
 
 /// Codes of any number of vectors.
 #[derive(Clone)]
@@ -39,6 +39,8 @@ pub(super) struct FinePart<'a> {
     unit: f64,
     codes: &'a mut [i8],
     factors: &'a mut [[bf16; 2]],
+    /// What one vector's codes leave.
+    left: Vec<f64>,
 }
 
 impl FineCodes {
@@ -78,7 +80,9 @@ impl FineCodes {
         let factors: &mut [[bf16; 2]] = bytemuck::cast_slice_mut(self.factors.bytes_mut("codes")?);
         let parts = codes[first * stride..].chunks_mut(part * stride).zip(factors[first..].chunks_mut(part));
         let steps = &self.steps;
-        Ok(parts.map(|(codes, factors)| FinePart { steps, stride, unit, codes, factors }).collect())
+        let part =
+            |(codes, factors)| FinePart { steps, stride, unit, codes, factors, left: vec![0.0; steps.len()] };
+        Ok(parts.map(part).collect())
     }
 
     /// The rows from `first` on; `a` as for the panels, from the first vector of all.
@@ -136,17 +140,20 @@ pub(super) struct Terms {
 
 impl FinePart<'_> {
     /// Writes vector `at` of the part.
+    #[inline(always)]
     pub fn encode(&mut self, at: usize, x: &Split) {
         let width = self.steps.len();
         let codes = &mut self.codes[at * self.stride..][..width];
-        let mut error = 0.0;
-        for ((code, &y), &step) in codes.iter_mut().zip(x.head).zip(self.steps) {
-            let step = f64::from(step);
-            // 0/0 becomes 0.
-            *code = ((y / step).round() as i32).clamp(-CODE_MAX, CODE_MAX) as i8;
-            let left = y - step * f64::from(*code);
-            error += left * left;
+        let limit = f64::from(CODE_MAX);
+        for ((code, y), &step) in codes.iter_mut().zip(x.head).zip(self.steps) {
+            // A coordinate that is 0 everywhere has no step.
+            *code = nearest(if step > 0.0 { y / f64::from(step) } else { 0.0 }, limit) as i8;
         }
+        let coded = |(&code, &step): (&i8, &f32)| f64::from(code) * f64::from(step);
+        for ((left, y), at) in self.left.iter_mut().zip(x.head).zip(codes.iter().zip(self.steps)) {
+            *left = y - coded(at);
+        }
+        let error = square(&self.left);
         self.factors[at] = [above(x.tail(width) / self.unit), above(error.sqrt() / self.unit)];
     }
 }

@@ -27,7 +27,8 @@ use std::sync::Mutex;
 use half::bf16;
 use nalgebra::DMatrix;
 
-use super::fine::{FineCodes, FinePart, Terms};
+use super::encode::{Encode, Part, ZERO, lengths, round};
+use super::fine::{FineCodes, Terms};
 use crate::error::{Error, Result};
 use crate::kernels::Isa;
 use crate::kernels::fine::FineQuery;
@@ -36,13 +37,11 @@ use crate::kernels::tile::{Bound, Codes, Line, PANEL, Panels, QueryTile};
 use crate::metric::Metric;
 use crate::storage::Buffer;
 use crate::threads::{self, Monitor};
-use crate::transform::{Projection, Split, columns};
+use crate::transform::{Projection, Split, columns, square};
 use crate::vectors::Vectors;
 
 /// Vectors that a thread encodes at a time: whole panels.
 const PART: usize = 16 * PANEL;
-/// The code of a zero coordinate.
-const ZERO: i32 = 64;
 const STEP: usize = HeadCodes::STEP;
 
 /// Codes of any number of vectors.
@@ -276,6 +275,7 @@ impl HeadCodes {
             }
         }
         let parts: Vec<Mutex<Part>> = parts.into_iter().map(Mutex::new).collect();
+        let isa = Isa::active();
         let (metric, projection, step) = (self.metric, &self.projection, self.step);
         let radius = Mutex::new(self.radius);
         let size = (parts.len(), vectors.len() as u64);
@@ -285,9 +285,11 @@ impl HeadCodes {
             let rows = start.max(old)..(start + PART).min(new);
             let mut columns = columns(vectors, rows.start - old..rows.end - old, metric);
             let mut longest = 0f64;
+            let mut codes = vec![0; width];
             projection.split(&mut columns, true, |i, x| {
                 longest = longest.max(x.norm.sqrt());
-                part.encode(rows.start - start + i, &x, step, &widths);
+                let at = rows.start - start + i;
+                isa.run(Encode { part: &mut part, at, x, step, widths: &widths, codes: &mut codes });
             });
             let mut radius = radius.lock().map_err(|_| Error::Interrupted)?;
             *radius = radius.max(longest);
@@ -374,9 +376,9 @@ impl HeadCodes {
         let reach = y.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
         let step = if reach > 0.0 { reach / f64::from(limit) } else { 1.0 };
         let mut codes = vec![0; width];
-        encode(y, step, limit, &mut codes);
+        round(y, step, limit, &mut codes);
         let (error, _) = lengths(y, step, &codes);
-        let length = y.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let length = square(y).sqrt();
         let u = self.step * step;
         // Stored in units of s, so that nothing overflows where the data is large or small.
         let beta = if terms.halved { -self.step / step } else { 0.0 };
@@ -439,44 +441,6 @@ impl HeadQueries {
     }
 }
 
-/// What one thread encodes.
-struct Part<'a> {
-    lines: &'a mut [Line],
-    half_norms: &'a mut [bf16],
-    /// Of each level.
-    tails: Vec<&'a mut [bf16]>,
-    /// The largest error and head of each level.
-    largest: Vec<(f64, f64)>,
-    fine: Option<FinePart<'a>>,
-}
-
-impl Part<'_> {
-    /// Writes vector `at` of the part.
-    fn encode(&mut self, at: usize, x: &Split, step: f64, widths: &[usize]) {
-        let mut codes = vec![0; widths.last().map_or(0, |&width| width)];
-        encode(x.head, step, ZERO - 1, &mut codes);
-        let (panel, lane, steps) = (at / PANEL, at % PANEL, codes.len() / 4);
-        for (j, &c) in codes.iter().enumerate() {
-            self.lines[panel * steps + j / 4].0[lane * 4 + j % 4] = (c + ZERO) as u8;
-        }
-        self.half_norms[at] = below(x.norm / 2.0 / (step * step));
-        for ((&width, tails), largest) in widths.iter().zip(&mut self.tails).zip(&mut self.largest) {
-            // A coordinate that was cut off by more than rounding.
-            let outside = |(v, &c): (&f64, &i32)| (v / step - f64::from(c)).abs() > 0.500_001;
-            tails[at] = if x.head[..width].iter().zip(&codes).any(outside) {
-                bf16::INFINITY
-            } else {
-                let (error, head) = lengths(&x.head[..width], step, &codes);
-                *largest = (largest.0.max(error), largest.1.max(head));
-                above(x.tail(width) / step)
-            };
-        }
-        if let Some(fine) = &mut self.fine {
-            fine.encode(at, x);
-        }
-    }
-}
-
 struct CodeMax;
 
 impl Kernel for CodeMax {
@@ -487,37 +451,8 @@ impl Kernel for CodeMax {
     }
 }
 
-/// The largest bf16 that is not above `value`, which is not negative.
-fn below(value: f64) -> bf16 {
-    bf16::from_bits((((value as f32).next_down().max(0.0)).to_bits() >> 16) as u16)
-}
-
-/// A bf16 that is not below `value`, which is not negative.
-pub(super) fn above(value: f64) -> bf16 {
-    // One more than the truncated bits; the largest finite value becomes ∞, as it should.
-    bf16::from_bits((((value as f32).next_up()).to_bits() >> 16) as u16 + 1)
-}
-
-/// Writes round(v/step), cut to ±limit.
-fn encode(values: &[f64], step: f64, limit: i32, codes: &mut [i32]) {
-    for (v, code) in values.iter().zip(codes) {
-        *code = ((v / step).round() as i32).clamp(-limit, limit);
-    }
-}
-
 /// The value that a part `part` of `values` does not exceed.
 fn quantile(values: &mut [f64], part: f64) -> f64 {
     let at = ((values.len() - 1) as f64 * part) as usize;
     *values.select_nth_unstable_by(at, f64::total_cmp).1
-}
-
-/// ‖v − step·code‖ and ‖step·code‖.
-fn lengths(values: &[f64], step: f64, codes: &[i32]) -> (f64, f64) {
-    let (mut error, mut head) = (0.0, 0.0);
-    for (v, &code) in values.iter().zip(codes) {
-        let coded = step * f64::from(code);
-        error += (v - coded) * (v - coded);
-        head += coded * coded;
-    }
-    (error.sqrt(), head.sqrt())
 }

@@ -9,6 +9,7 @@
 //! neighbours of a graph's node are coded by [`rabitq`] in one bit.
 
 mod costs;
+mod encode;
 mod file;
 mod fine;
 mod head;

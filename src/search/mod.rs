@@ -44,6 +44,8 @@ pub(crate) use topk::{Collector, InRange, TopK};
 /// Queries that share one pass over the vectors on one thread, at most: enough that reading the vectors costs
 /// little beside computing, few enough that a long call can be interrupted and its threads end together.
 const BATCH: usize = 256;
+/// The same where vectors are packed for a tile in each pass.
+const PACKED: usize = 1024;
 /// Entries of all the collectors of a batch, at most: 16 bytes each, and half as many again while they are cut back. Where a
 /// single query has more, its batch is that query.
 const ROOM: usize = 1 << 24;
@@ -424,7 +426,8 @@ impl Searched<'_> {
         if queries.is_empty() {
             return Ok(());
         }
-        let most = (ROOM / entries.max(1)).clamp(1, BATCH);
+        let most = if matches!(way, Way::Rows) { PACKED } else { BATCH };
+        let most = (ROOM / entries.max(1)).clamp(1, most);
         let rounds = queries.len().div_ceil(threads * most);
         let batch = queries.len().div_ceil(threads * rounds);
         let mut results = results.into_iter();

@@ -10,9 +10,10 @@ use std::ops::Range;
 
 use half::bf16;
 
-use crate::kernels::Isa;
+use crate::kernels::distance::squared_norm;
 use crate::kernels::fine::FineQuery;
 use crate::kernels::tile::{self, Bound, Bytes, Codes, Floats, Hit, Line, Operand, PANEL, Panels, QueryTile};
+use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::quantizer::{HeadCodes, HeadQueries};
 use crate::transform::{columns, sample};
@@ -276,9 +277,11 @@ const LARGEST: f64 = 1e15;
 pub(crate) struct FloatRows<'a> {
     rows: Vectors<'a>,
     metric: Metric,
+    isa: Isa,
     center: Vec<f64>,
     scale: f64,
     packed: Packed,
+    values: Vec<f32>,
 }
 
 /// Screens rows of any type under any metric.
@@ -329,7 +332,7 @@ pub(crate) fn floats<'a>(
     let tile = QueryTile::new(isa, queries.len(), dim, |query, j| columns[(j, query)] as f32);
     Screen {
         isa,
-        source: FloatRows { rows, metric, center, scale, packed: Packed::default() },
+        source: FloatRows { isa, rows, metric, center, scale, packed: Packed::default(), values: Vec::new() },
         tile,
         bounds,
         second: None,
@@ -340,23 +343,86 @@ pub(crate) fn floats<'a>(
 impl Source for FloatRows<'_> {
     type Operand = Floats;
     fn panels(&mut self, range: Range<usize>) -> Panels<'_, f32> {
-        let columns = columns(self.rows, range, self.metric);
-        let dim = columns.nrows();
-        self.packed.clear(columns.ncols(), dim);
-        for (i, x) in columns.column_iter().enumerate() {
-            let (panel, lane) = (i / PANEL, i % PANEL);
-            let mut norm = 0.0;
-            for (j, (v, c)) in x.iter().zip(&self.center).enumerate() {
-                let v = (v - c) * self.scale;
-                let line: &mut [f32; PANEL] =
-                    bytemuck::must_cast_mut(&mut self.packed.lines[panel * dim + j]);
-                line[lane] = v as f32;
-                norm += v * v;
+        struct Pack<'a>(Isa, Vectors<'a>, PackFloats<'a>);
+        impl DtypeVisitor for Pack<'_> {
+            type Out = ();
+            fn visit<E: Element>(self) {
+                let Self(isa, rows, mut pack) = self;
+                let (dim, values) = (rows.dim(), rows.as_slice::<E>().unwrap_or_default());
+                pack.packed.clear(rows.len(), dim);
+                for (panel, rows) in values.chunks(PANEL * dim).enumerate() {
+                    isa.run(PackPanel { pack: &mut pack, panel, rows });
+                }
             }
-            self.packed.a[panel][lane] = (norm / 2.0) as f32;
-            self.packed.t[panel][lane] =
-                if norm.sqrt() < LARGEST { norm.sqrt() as f32 } else { f32::INFINITY };
         }
+        let Self { isa, rows, metric, center, scale, packed, values } = self;
+        let rows = rows.rows(range);
+        values.resize(PANEL * rows.dim(), 0.0);
+        let pack = PackFloats { metric: *metric, center, scale: *scale, packed, values };
+        rows.dtype().visit(Pack(*isa, rows, pack));
         self.packed.panels()
+    }
+}
+
+/// What it takes to pack rows as [`FloatRows`].
+struct PackFloats<'a> {
+    metric: Metric,
+    center: &'a [f64],
+    scale: f64,
+    packed: &'a mut Packed,
+    /// The coordinates of one panel, row after row.
+    values: &'a mut [f32],
+}
+
+/// Packs `rows`, which are those of one panel.
+struct PackPanel<'a, 'p, E> {
+    pack: &'a mut PackFloats<'p>,
+    panel: usize,
+    rows: &'a [E],
+}
+
+impl<E: Element> Kernel for PackPanel<'_, '_, E> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        const LANES: usize = 8;
+        let Self { pack: PackFloats { metric, center, scale, packed, values }, panel, rows } = self;
+        let dim = center.len();
+        for (lane, (row, values)) in rows.chunks_exact(dim).zip(values.chunks_exact_mut(dim)).enumerate() {
+            let norm = if *metric == Metric::Cosine { squared_norm(row).sqrt() } else { 1.0 };
+            let scale = if norm > 0.0 { *scale / norm } else { *scale };
+            let mut sums = [0.0; LANES];
+            let parts = row.chunks(LANES).zip(center.chunks(LANES)).zip(values.chunks_mut(LANES));
+            for ((row, center), values) in parts {
+                let place = |v: E, c: f64| (v.to_f64() - c) * scale;
+                // A whole part is what a register holds.
+                if let (Some(row), Some(center), Some(values)) = (
+                    row.first_chunk::<LANES>(),
+                    center.first_chunk::<LANES>(),
+                    values.first_chunk_mut::<LANES>(),
+                ) {
+                    for i in 0..LANES {
+                        let v = place(row[i], center[i]);
+                        values[i] = v as f32;
+                        sums[i] += v * v;
+                    }
+                } else {
+                    for ((&v, &c), value) in row.iter().zip(center).zip(values) {
+                        let v = place(v, c);
+                        *value = v as f32;
+                        sums[0] += v * v;
+                    }
+                }
+            }
+            let norm = sums.into_iter().sum::<f64>();
+            packed.a[panel][lane] = (norm / 2.0) as f32;
+            packed.t[panel][lane] = if norm.sqrt() < LARGEST { norm.sqrt() as f32 } else { f32::INFINITY };
+        }
+        // What comes after the last row stays zero.
+        values[rows.len()..].fill(0.0);
+        let rows: [&[f32]; PANEL] = std::array::from_fn(|lane| &values[lane * dim..][..dim]);
+        for (j, line) in packed.lines[panel * dim..][..dim].iter_mut().enumerate() {
+            *line = bytemuck::must_cast(rows.map(|row| row[j]));
+        }
     }
 }

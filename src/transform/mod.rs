@@ -15,7 +15,7 @@ pub(crate) use chain::Chain;
 pub use chain::{Transform, Transforms};
 pub(crate) use matrix::Matrix;
 pub use projection::{Projection, Split};
-pub(crate) use projection::{columns, sample};
+pub(crate) use projection::{columns, sample, square};
 pub(crate) use rotation::hadamard;
 pub(crate) use rounded::RoundedMatrix;
 

@@ -105,11 +105,12 @@ impl Flat {
         let queries = q.vectors()?;
         let hits = released(py, None, |pulse| {
             let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
-            let asked = self.asked.fetch_add(queries.len() as u64, Relaxed);
-            if selector.is_none() && self.core.read(pulse)?.wants_codes(asked) {
+            let now = queries.len();
+            let asked = self.asked.fetch_add(now as u64, Relaxed);
+            if selector.is_none() && self.core.read(pulse)?.wants_codes(asked, now) {
                 let mut core = self.core.write(pulse)?;
                 // Another thread may have been here first.
-                if core.wants_codes(asked) {
+                if core.wants_codes(asked, now) {
                     core.fit(threads, Some(pulse))?;
                 }
             }
