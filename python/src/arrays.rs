@@ -4,7 +4,7 @@
 //! array by `steep/_arrays.py`, which says what it converts and what it refuses.
 
 use numpy::{
-    Element, PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1,
+    Element, PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArray1,
     PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
@@ -17,11 +17,30 @@ use crate::errors::Result;
 
 /// Vectors that a caller passed, and the hold on the array that they lie in.
 pub struct Matrix<'py> {
-    bytes: PyReadonlyArrayDyn<'py, u8>,
+    values: Values<'py>,
     dtype: Dtype,
     dim: usize,
     /// One vector, of shape (d,): its results have one axis less too.
     pub single: bool,
+}
+
+/// An array as it is lent: floats as they are, which most are; all others by a view of their bytes.
+enum Values<'py> {
+    Floats(PyReadonlyArrayDyn<'py, f32>),
+    Bytes(PyReadonlyArrayDyn<'py, u8>),
+}
+
+impl<'py> Values<'py> {
+    fn new(array: &Bound<'py, PyUntypedArray>, dtype: Dtype) -> Result<Self> {
+        if dtype == Dtype::F32
+            && let Ok(array) = array.cast_exact::<PyArrayDyn<f32>>()
+            && array.data().is_aligned()
+        {
+            return Ok(Self::Floats(array.try_readonly().map_err(PyErr::from)?));
+        }
+        let view = array.call_method1("view", (numpy::dtype::<u8>(array.py()),))?;
+        Ok(Self::Bytes(view.extract::<PyReadonlyArrayDyn<u8>>()?))
+    }
 }
 
 impl<'py> Matrix<'py> {
@@ -69,15 +88,24 @@ impl<'py> Matrix<'py> {
             let text = format!("{what} have shape {shape}: pass an array of shape (n, d)");
             return Err(PyValueError::new_err(text).into());
         };
-        let view = array.call_method1("view", (numpy::dtype::<u8>(array.py()),))?;
-        let bytes = view.extract::<PyReadonlyArrayDyn<u8>>()?;
-        let aligned = slice(&bytes)?.as_ptr().addr().is_multiple_of(dtype.size());
-        Ok(aligned.then_some(Self { bytes, dtype, dim, single: array.ndim() == 1 }))
+        let values = Values::new(array, dtype)?;
+        let aligned = match &values {
+            Values::Floats(_) => true,
+            Values::Bytes(bytes) => {
+                let bytes = bytes.as_slice()?;
+                // Nothing may lie anywhere.
+                bytes.is_empty() || bytes.as_ptr().addr().is_multiple_of(dtype.size())
+            }
+        };
+        Ok(aligned.then_some(Self { values, dtype, dim, single: array.ndim() == 1 }))
     }
 
     /// The vectors, borrowed.
     pub fn vectors(&self) -> Result<Vectors<'_>> {
-        Ok(Vectors::from_bytes(slice(&self.bytes)?, self.dtype, self.dim)?)
+        match &self.values {
+            Values::Floats(values) => Ok(Vectors::new(values.as_slice()?, self.dim)?),
+            Values::Bytes(bytes) => Ok(Vectors::from_bytes(bytes.as_slice()?, self.dtype, self.dim)?),
+        }
     }
 }
 
@@ -92,15 +120,6 @@ fn native(descr: &Bound<PyArrayDescr>) -> Result<Option<Dtype>> {
         (b'V', 2) if descr.getattr("name")?.extract::<&str>()? == "bfloat16" => Some(Dtype::Bf16),
         _ => None,
     })
-}
-
-fn slice<'a>(bytes: &'a PyReadonlyArrayDyn<u8>) -> Result<&'a [u8]> {
-    /// What an empty array lends: a slice of no bytes has an address too, which must be aligned for any type.
-    #[repr(align(64))]
-    struct Aligned([u8; 0]);
-    static EMPTY: Aligned = Aligned([]);
-    let bytes = bytes.as_slice()?;
-    Ok(if bytes.is_empty() { &EMPTY.0 } else { bytes })
 }
 
 /// Ids that a caller passed, as unsigned numbers.

@@ -19,7 +19,8 @@ class Stats(NamedTuple):
     estimates : uint64 array of the same shape
         Vectors whose distance was estimated by one bit a coordinate, or from nibbles.
     refined : uint64 array of the same shape
-        Of those, the ones that were estimated again by all the bits of their codes; 0 under a graph.
+        Of those, the ones that were estimated again by all the bits of their codes; under a graph those that waited
+        when the walk ended and could have been nearer.
     reranked : uint64 array of the same shape
         Vectors that were read for their exact distance.
 
@@ -75,7 +76,7 @@ class Hits(tuple[Ids, Distances]):
     stats: Stats | None
 
     def __new__(cls, ids: Ids, distances: Distances, metric: Metric, stats: Stats | None = None) -> Self:
-        self = super().__new__(cls, (ids, distances))
+        self = tuple.__new__(cls, (ids, distances))
         self.metric, self.stats = metric, stats
         return self
 

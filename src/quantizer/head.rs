@@ -18,8 +18,8 @@
 //! and for inner product and cosine the same without a. This is [`Test`]: Σ + β·a + τ·t ≥ T. Vectors of which a
 //! coordinate does not fit the codes have t = ∞: they are never ruled out, and so do not widen max e_x for the others.
 //!
-//! All numbers but the codes are computed in f64 from the vectors as they are stored; the rounding of the f32 test
-//! itself is paid for with a margin of 2⁻²⁰ of its terms.
+//! Heads are computed in f32, and what that rounds counts as defect of the projection; all else is computed in f64 from them and from
+//! the vectors as they are stored. The rounding of the f32 test itself is paid for with a margin of 2⁻²⁰ of its terms.
 
 use std::ops::Range;
 use std::sync::Mutex;

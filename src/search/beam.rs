@@ -74,7 +74,7 @@ pub struct Stats {
     pub hops: u64,
     /// Vectors whose distance was estimated by one bit a coordinate, or all there are in nibbles; by whole codes where rows are bare.
     pub estimates: u64,
-    /// Of those, the ones that were estimated again by all of their bits.
+    /// Of those, the ones that were estimated again by all of their bits; under a graph what waited when the walk ended.
     pub refined: u64,
     /// Exact distances.
     pub reranked: u64,

@@ -1,9 +1,10 @@
 //! Every matrix on every instruction set against products in f64.
 
 use half::bf16;
+use nalgebra::DMatrix;
 use proptest::prelude::*;
 
-use super::{Matrix, RoundedMatrix, Turn};
+use super::{Matrix, Projection, RoundedMatrix, Turn, square};
 use crate::kernels::Isa;
 use crate::random::Random;
 
@@ -79,4 +80,35 @@ fn the_widest_matrix_of_bytes_does_not_overflow() {
     let values = vec![1e6; dims];
     let (most, _) = errors(&RoundedMatrix::new(&rows, dims), (&rows, dims), &values, 8);
     assert!(most < 0.01, "{most}");
+}
+
+proptest! {
+    /// Whatever the size of the data, and where it lies.
+    #[test]
+    fn heads_are_off_by_no_more_than_the_defect_allows_and_tails_are_never_too_short(
+        (dims, part, count) in (1usize..90, 0f64..1.0, 1usize..5),
+        size in prop::sample::select(vec![1e-30, 1e-3, 1.0, 1e30]),
+        offset in prop::sample::select(vec![0.0, 1.0, 1e4]),
+        seed in 0u64..1000,
+    ) {
+        let mut random = Random(seed);
+        let mut numbers = |rows, columns| DMatrix::from_fn(rows, columns, |_, _| random.unit() - 0.5);
+        let width = 1 + (part * (dims - 1) as f64) as usize;
+        let rows: Vec<f32> = numbers(dims, width).qr().q().iter().map(|&v| v as f32).collect();
+        let mean: Vec<f32> = numbers(dims, 1).iter().map(|v| ((v + offset) * size) as f32).collect();
+        let columns = numbers(dims, count).map(|v| (v + offset) * size);
+        let projection = Projection::new(mean.clone(), rows.clone());
+        let mut seen = 0;
+        projection.split(&mut columns.clone(), true, |i, x| {
+            let centred: Vec<f64> = columns.column(i).iter().zip(&mean).map(|(v, m)| v - f64::from(*m)).collect();
+            let rows = rows.chunks_exact(dims);
+            let head: Vec<f64> = rows.map(|p| p.iter().zip(&centred).map(|(p, v)| f64::from(*p) * v).sum()).collect();
+            let errors: Vec<f64> = head.iter().zip(x.head).map(|(a, b)| a - b).collect();
+            assert!(square(&errors).sqrt() <= projection.defect() / 2.0 * x.norm.sqrt());
+            assert!((x.norm - square(&centred)).abs() <= 1e-12 * x.norm);
+            assert!(x.tail(width).powi(2) >= (1.0 - 1e-9) * (x.norm - square(&head)));
+            seen += 1;
+        });
+        prop_assert_eq!(seen, count);
+    }
 }
