@@ -19,8 +19,8 @@ class Stats(NamedTuple):
     estimates : uint64 array of the same shape
         Vectors whose distance was estimated by one bit a coordinate, or from nibbles.
     refined : uint64 array of the same shape
-        Of those, the ones that were estimated again by all the bits of their codes; under a graph those that waited
-        when the walk ended and could have been nearer.
+        Of those, the ones that were estimated again by all the bits of their codes; under a graph those
+        that waited when the walk ended and could have been nearer.
     reranked : uint64 array of the same shape
         Vectors that were read for their exact distance.
 

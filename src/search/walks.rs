@@ -189,27 +189,42 @@ mod tests {
     use crate::graph::{Form, GraphParams, WANTED};
     use crate::metric::Metric;
 
+    fn built(rows: Vectors) -> Graph {
+        let (metric, form, wanted) = (Metric::L2, Form::Coded, WANTED);
+        let params = GraphParams { metric, degree: 32, form, wanted, seed: 1, threads: 1, monitor: None };
+        Graph::build(rows, &params).unwrap()
+    }
+
+    /// Walks for the first `count` of `rows`; for each the k nearest and what they cost.
+    fn walked(
+        graph: &Graph,
+        (rows, count): (Vectors, usize),
+        (k, ef): (usize, usize),
+    ) -> Vec<(Vec<(f32, u64)>, Stats)> {
+        let list = List { rows, ids: &Ids::Rows };
+        let (metric, vectors, space) = (Metric::L2, Some(graph.vectors()), &graph.space);
+        let rerank = Some(Rerank { metric, space, vectors, list, k, fixed: None });
+        let walks = Walks { graph, ids: &Ids::Rows, k, ef, rerank };
+        let mut all = Vec::new();
+        walks.run(Isa::active(), rows.rows(0..count), |query, best, stats| {
+            assert_eq!(query, all.len());
+            all.push((best.to_vec(), stats));
+        });
+        all
+    }
+
     /// Small, but large enough for every step of the build and of a walk.
     #[test]
     fn a_small_graph_is_built_and_walked_and_each_vector_finds_itself() {
         const DIM: usize = 6;
         let values: Vec<f32> = (0..48 * DIM).map(|i| ((i * i) as f32 * 0.37).sin()).collect();
         let rows = Vectors::new(&values, DIM).unwrap();
-        let metric = Metric::L2;
-        let (form, wanted) = (Form::Coded, WANTED);
-        let params = GraphParams { metric, degree: 32, form, wanted, seed: 1, threads: 1, monitor: None };
-        let graph = Graph::build(rows, &params).unwrap();
-        let list = List { rows, ids: &Ids::Rows };
-        let (vectors, space) = (Some(graph.vectors()), &graph.space);
-        let rerank = Some(Rerank { metric, space, vectors, list, k: 3, fixed: None });
-        let walks = Walks { graph: &graph, ids: &Ids::Rows, k: 3, ef: 24, rerank };
-        let mut answered = 0;
-        walks.run(Isa::active(), rows.rows(0..7), |query, best, stats| {
+        let all = walked(&built(rows), (rows, 7), (3, 24));
+        assert_eq!(all.len(), 7);
+        for (query, (best, stats)) in all.iter().enumerate() {
             assert_eq!(best[0], (0.0, query as u64));
             assert!(best.len() >= 3 && stats.hops >= 3, "{stats:?}");
-            answered += 1;
-        });
-        assert_eq!(answered, 7);
+        }
     }
 
     /// What a walk with little in view leaves behind is looked at; who sees all of it leaves nothing.
@@ -219,19 +234,9 @@ mod tests {
         let mut random = crate::random::Random(7);
         let values: Vec<f32> = (0..2000 * DIM).map(|_| random.unit() as f32).collect();
         let rows = Vectors::new(&values, DIM).unwrap();
-        let metric = Metric::L2;
-        let (form, wanted) = (Form::Coded, WANTED);
-        let params = GraphParams { metric, degree: 32, form, wanted, seed: 1, threads: 1, monitor: None };
-        let graph = Graph::build(rows, &params).unwrap();
-        let list = List { rows, ids: &Ids::Rows };
-        let (vectors, space) = (Some(graph.vectors()), &graph.space);
-        let rerank = Some(Rerank { metric, space, vectors, list, k: 10, fixed: None });
-        let looks = |ef| {
-            let walks = Walks { graph: &graph, ids: &Ids::Rows, k: 10, ef, rerank };
-            let mut looks = 0;
-            walks.run(Isa::active(), rows.rows(0..50), |_, _, stats| looks += stats.refined);
-            looks
-        };
+        let graph = built(rows);
+        let looks =
+            |ef| -> u64 { walked(&graph, (rows, 50), (10, ef)).iter().map(|(_, stats)| stats.refined).sum() };
         assert!(looks(10) >= 50, "{}", looks(10));
         assert!(looks(400) * 10 < looks(10), "{} and {}", looks(10), looks(400));
         assert_eq!(looks(2000), 0);
