@@ -438,3 +438,18 @@ fn least_of(row: &[f32], floor: f32, ids: &mut [i64], values: &mut [f32]) {
         (*id, *value) = (place as i64, row[place].max(floor));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_wanted_after_many_queries_or_for_many_at_once_and_never_of_infinities() {
+        let mut flat = Flat::new(2, Metric::L2).unwrap();
+        flat.add(Vectors::new(&[0.5f32; 8], 2).unwrap(), None).unwrap();
+        assert!(!flat.wants_codes(0, 1000) && !flat.wants_codes(999, 1999));
+        assert!(flat.wants_codes(1000, 1) && flat.wants_codes(0, 2000));
+        flat.add(Vectors::new(&[f32::INFINITY; 2], 2).unwrap(), None).unwrap();
+        assert!(!flat.wants_codes(1000, 2000));
+    }
+}
