@@ -45,7 +45,7 @@ pub fn gmacs(isa: Isa, operation: Operation) -> f64 {
     let lanes = match operation {
         Operation::Floats => 16,
         Operation::Bytes => 64,
-        Operation::Codes => 128,
+        Operation::Codes => 64,
     };
     let rate = |n: usize, steps: usize, seconds: f64| (lanes * n * steps * ROUNDS) as f64 / seconds / 1e9;
     macro_rules! best_of {
@@ -100,18 +100,18 @@ impl<const N: usize> Kernel for Multiply<N> {
                 }
             }
             Operation::Codes => {
-                let x = black_box([[[1u8; 64]; 2]; STEPS]);
-                let q = black_box([[[0x0101_0101i32; 2]; N]; STEPS]);
-                let mut acc = [s.zero_i32(); N];
+                let x = black_box([[1u8; 64]; STEPS]);
+                let q = black_box([[0x0101_0101i32; N]; STEPS]);
+                let mut acc = [s.zero_codes(); N];
                 for _ in 0..self.rounds {
                     for step in 0..STEPS {
                         for i in 0..N {
-                            acc[i] = s.dot_codes(acc[i], &x[step], &q[step][i]);
+                            acc[i] = s.dot_codes(acc[i], &x[step], q[step][i]);
                         }
                     }
                 }
                 for i in 0..N {
-                    black_box(s.sum_i32(acc[i]));
+                    black_box(s.sum_i32(s.widen_codes(acc[i])));
                 }
             }
         }

@@ -14,7 +14,7 @@ use std::arch::asm;
 
 use half::{bf16, f16};
 
-use super::simd::{IN_ORDER, Simd, Spread};
+use super::simd::{CODE_LIMIT, IN_ORDER, Simd, Spread};
 use widen::{load_i8, load_u8, wide, widen_brain, widen_half, widen_numbers};
 
 /// Proof of NEON.
@@ -62,14 +62,18 @@ impl Simd for Neon {
     type F64 = [float64x2_t; 4];
     type F32 = [float32x4_t; 4];
     type I32 = [int32x4_t; 4];
+    /// A sum of 16 bits for each of 64 codes.
+    type CodeSums = [int16x8_t; 8];
     type Sums = [uint16x8_t; 4];
     type Bytes = [uint8x16_t; 2];
 
     const BYTE_MAX: i32 = 255;
-    // As for AVX2: at 127 a step of four vectors and eight coordinates would take eight instructions, not six.
-    const CODE_MAX: i32 = 64;
-    // Of 32 registers, 16 are accumulators and 8 hold the panel's step; for f32, 24 and 4.
+    // As for AVX2, though only one product of a line meets in a lane.
+    const CODE_LINES: usize = 8;
+    const CODE_SUM: i32 = i16::MAX as i32 / CODE_LIMIT as i32;
+    // Of 32 registers, 16 are accumulators and 8 hold the panel's step; for codes and f32, 24 and 4.
     const BYTE_QUERIES: usize = 4;
+    const CODE_QUERIES: usize = 3;
     const FLOAT_QUERIES: usize = 6;
     const PANELS: usize = 1;
     const LANE_OF_BIT: [u8; 32] = IN_ORDER;
@@ -349,20 +353,29 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
-    fn dot_codes(self, acc: Self::I32, x: &[[u8; 64]; 2], q: &[i32; 2]) -> Self::I32 {
-        // A code of seven bits is a signed byte too. Four products of at most 127 · 64 fit 16 bits, so the two lines
-        // and then pairs of lanes are added before anything is widened to 32.
+    fn zero_codes(self) -> Self::CodeSums {
+        unsafe { [vdupq_n_s16(0); 8] }
+    }
+    #[inline(always)]
+    fn dot_codes(self, acc: Self::CodeSums, x: &[u8; 64], q: i32) -> Self::CodeSums {
+        // A code of seven bits is a signed byte too.
         unsafe {
-            let first = vreinterpretq_s8_s32(vdupq_n_s32(q[0]));
-            let second = vreinterpretq_s8_s32(vdupq_n_s32(q[1]));
-            let (x, y) = (x[0].as_ptr().cast::<i8>(), x[1].as_ptr().cast::<i8>());
-            [
-                add_codes(acc[0], [vld1q_s8(x), vld1q_s8(y)], [first, second]),
-                add_codes(acc[1], [vld1q_s8(x.add(16)), vld1q_s8(y.add(16))], [first, second]),
-                add_codes(acc[2], [vld1q_s8(x.add(32)), vld1q_s8(y.add(32))], [first, second]),
-                add_codes(acc[3], [vld1q_s8(x.add(48)), vld1q_s8(y.add(48))], [first, second]),
-            ]
+            let (x, q) = (x.as_ptr().cast::<i8>(), vreinterpretq_s8_s32(vdupq_n_s32(q)));
+            let first = add_codes([acc[0], acc[1]], vld1q_s8(x), q);
+            let second = add_codes([acc[2], acc[3]], vld1q_s8(x.add(16)), q);
+            let third = add_codes([acc[4], acc[5]], vld1q_s8(x.add(32)), q);
+            let last = add_codes([acc[6], acc[7]], vld1q_s8(x.add(48)), q);
+            [first[0], first[1], second[0], second[1], third[0], third[1], last[0], last[1]]
         }
+    }
+    #[inline(always)]
+    fn widen_codes(self, sums: Self::CodeSums) -> Self::I32 {
+        [
+            widen_codes([sums[0], sums[1]]),
+            widen_codes([sums[2], sums[3]]),
+            widen_codes([sums[4], sums[5]]),
+            widen_codes([sums[6], sums[7]]),
+        ]
     }
 
     #[inline(always)]
@@ -552,15 +565,16 @@ fn add_fine(acc: int32x4_t, x: int16x8_t, q: int16x8_t) -> int32x4_t {
     unsafe { vmlal_high_s16(vmlal_s16(acc, vget_low_s16(x), vget_low_s16(q)), x, q) }
 }
 
-/// acc + Σ x·q over four coordinates in each of two lines, of four vectors.
+/// acc + the products of four coordinates of four vectors.
 #[inline(always)]
-fn add_codes(acc: int32x4_t, x: [int8x16_t; 2], q: [int8x16_t; 2]) -> int32x4_t {
-    unsafe {
-        let low = vmull_s8(vget_low_s8(x[0]), vget_low_s8(q[0]));
-        let low = vmlal_s8(low, vget_low_s8(x[1]), vget_low_s8(q[1]));
-        let high = vmlal_high_s8(vmull_high_s8(x[0], q[0]), x[1], q[1]);
-        vpadalq_s16(acc, vpaddq_s16(low, high))
-    }
+fn add_codes(acc: [int16x8_t; 2], x: int8x16_t, q: int8x16_t) -> [int16x8_t; 2] {
+    unsafe { [vmlal_s8(acc[0], vget_low_s8(x), vget_low_s8(q)), vmlal_high_s8(acc[1], x, q)] }
+}
+
+/// The sums of four vectors. Two products of each line are one lane's, which is what `CODE_SUM` allows.
+#[inline(always)]
+fn widen_codes(sums: [int16x8_t; 2]) -> int32x4_t {
+    unsafe { vpaddlq_s16(vpaddq_s16(sums[0], sums[1])) }
 }
 
 /// A bit for each lane that is all ones.

@@ -15,7 +15,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::simd::{Kernel, Simd, Spread};
+use super::simd::{CODE_LIMIT, Kernel, Simd, Spread};
 
 /// The features Steep asks for, and whether they are here.
 pub(super) fn features() -> Vec<(&'static str, bool)> {
@@ -102,12 +102,17 @@ impl Simd for Avx2 {
     type F64 = [__m256d; 2];
     type F32 = [__m256; 2];
     type I32 = [__m256i; 2];
+    /// 32 sums of 16 bits, two a vector.
+    type CodeSums = [__m256i; 2];
     type Sums = [__m256i; 2];
     type Bytes = __m256i;
 
     const BYTE_MAX: i32 = 255;
-    const CODE_MAX: i32 = 64;
+    // More lines spare conversions, fewer leave the query finer codes.
+    const CODE_LINES: usize = 8;
+    const CODE_SUM: i32 = i16::MAX as i32 / CODE_LIMIT as i32;
     const BYTE_QUERIES: usize = 4;
+    const CODE_QUERIES: usize = 6;
     const FLOAT_QUERIES: usize = 6;
     const PANELS: usize = 1;
     /// One pack and one VPMOVMSKB: two bits a lane, in the order that the pack leaves.
@@ -389,16 +394,27 @@ impl Simd for Avx2 {
         [half(acc[0], &x[..32]), half(acc[1], &x[32..])]
     }
     #[inline(always)]
-    fn dot_codes(self, acc: Self::I32, x: &[[u8; 64]; 2], q: &[i32; 2]) -> Self::I32 {
-        // Four products of at most 127 · 64 fit 16 bits, so one widening serves two lines.
-        let half = |acc: __m256i, at: usize| unsafe {
-            let x = |line: usize| _mm256_loadu_si256(x[line][at..at + 32].as_ptr().cast());
-            let first = _mm256_maddubs_epi16(x(0), _mm256_set1_epi32(q[0]));
-            let second = _mm256_maddubs_epi16(x(1), _mm256_set1_epi32(q[1]));
-            let sum = _mm256_madd_epi16(_mm256_add_epi16(first, second), _mm256_set1_epi16(1));
-            _mm256_add_epi32(acc, sum)
-        };
-        [half(acc[0], 0), half(acc[1], 32)]
+    fn zero_codes(self) -> Self::CodeSums {
+        unsafe { [_mm256_setzero_si256(); 2] }
+    }
+    #[inline(always)]
+    fn dot_codes(self, acc: Self::CodeSums, x: &[u8; 64], q: i32) -> Self::CodeSums {
+        unsafe {
+            let (low, high) =
+                (_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().add(32).cast()));
+            let q = _mm256_set1_epi32(q);
+            [
+                _mm256_add_epi16(acc[0], _mm256_maddubs_epi16(low, q)),
+                _mm256_add_epi16(acc[1], _mm256_maddubs_epi16(high, q)),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn widen_codes(self, sums: Self::CodeSums) -> Self::I32 {
+        unsafe {
+            let one = _mm256_set1_epi16(1);
+            [_mm256_madd_epi16(sums[0], one), _mm256_madd_epi16(sums[1], one)]
+        }
     }
 
     #[inline(always)]

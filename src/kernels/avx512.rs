@@ -38,14 +38,17 @@ impl Simd for Avx512 {
     type F64 = __m512d;
     type F32 = __m512;
     type I32 = __m512i;
+    type CodeSums = Self::I32;
     type Sums = [__m256i; 2];
     type Bytes = __m256i;
 
     // And -128; +128 is no signed byte.
     const BYTE_MAX: i32 = 127;
-    const CODE_MAX: i32 = 127;
+    const CODE_LINES: usize = usize::MAX;
+    const CODE_SUM: i32 = i32::MAX;
     // 24 accumulators hide VPDPBUSD's latency of 5 at two a cycle and leave registers for the panels.
     const BYTE_QUERIES: usize = 6;
+    const CODE_QUERIES: usize = 6;
     const FLOAT_QUERIES: usize = 6;
     const PANELS: usize = 4;
     const LANE_OF_BIT: [u8; 32] = IN_ORDER;
@@ -245,8 +248,16 @@ impl Simd for Avx512 {
         unsafe { _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(x.as_ptr().cast()), _mm512_set1_epi32(q[0])) }
     }
     #[inline(always)]
-    fn dot_codes(self, acc: Self::I32, x: &[[u8; 64]; 2], q: &[i32; 2]) -> Self::I32 {
-        self.dot_bytes(self.dot_bytes(acc, &x[0], &[q[0], 0]), &x[1], &[q[1], 0])
+    fn zero_codes(self) -> Self::CodeSums {
+        self.zero_i32()
+    }
+    #[inline(always)]
+    fn dot_codes(self, acc: Self::CodeSums, x: &[u8; 64], q: i32) -> Self::CodeSums {
+        self.dot_bytes(acc, x, &[q, 0])
+    }
+    #[inline(always)]
+    fn widen_codes(self, sums: Self::CodeSums) -> Self::I32 {
+        sums
     }
 
     #[inline(always)]

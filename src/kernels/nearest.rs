@@ -113,33 +113,34 @@ struct Lists<'a> {
 
 impl<S: Simd> Reduce<S> for Lists<'_> {
     #[inline(always)]
-    fn take(&mut self, s: S, query: usize, panel: usize, value: S::F32, _: f32) {
-        let list = &mut self.lists[query - self.first];
-        let mut mask = s.not_less_f32(value, s.splat_f32(list.threshold));
-        if mask == 0 {
-            return;
-        }
-        let lanes = s.lanes_f32(value);
-        if self.k == 1 {
-            // The nearest alone needs no list.
-            for (vector, value) in (panel as u32 * PANEL as u32..self.len).zip(lanes) {
-                if value > list.threshold {
-                    (list.threshold, list.nearest) = (value, vector);
+    fn take<const Q: usize>(&mut self, s: S, query: usize, panel: usize, values: [S::F32; Q], _: &[Test; Q]) {
+        for (list, value) in self.lists[query - self.first..].iter_mut().zip(values) {
+            let mut mask = s.not_less_f32(value, s.splat_f32(list.threshold));
+            if mask == 0 {
+                continue;
+            }
+            let lanes = s.lanes_f32(value);
+            if self.k == 1 {
+                // The nearest alone needs no list.
+                for (vector, value) in (panel as u32 * PANEL as u32..self.len).zip(lanes) {
+                    if value > list.threshold {
+                        (list.threshold, list.nearest) = (value, vector);
+                    }
                 }
+                continue;
             }
-            return;
-        }
-        while mask != 0 {
-            let bit = mask.trailing_zeros();
-            let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
-            let vector = (panel * PANEL + lane) as u32;
-            if vector < self.len {
-                list.items.push((lanes[lane], vector));
+            while mask != 0 {
+                let bit = mask.trailing_zeros();
+                let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
+                let vector = (panel * PANEL + lane) as u32;
+                if vector < self.len {
+                    list.items.push((lanes[lane], vector));
+                }
+                mask &= !(S::LANE_BITS << bit);
             }
-            mask &= !(S::LANE_BITS << bit);
-        }
-        if list.items.len() + PANEL > self.capacity {
-            list.cut(self.k);
+            if list.items.len() + PANEL > self.capacity {
+                list.cut(self.k);
+            }
         }
     }
 }

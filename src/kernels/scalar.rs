@@ -17,12 +17,15 @@ impl Simd for Scalar {
     type F64 = [f64; 8];
     type F32 = [f32; 16];
     type I32 = [i32; 16];
+    type CodeSums = Self::I32;
     type Sums = [u16; 32];
     type Bytes = [u8; 32];
 
     const BYTE_MAX: i32 = 255;
-    const CODE_MAX: i32 = 127;
+    const CODE_LINES: usize = usize::MAX;
+    const CODE_SUM: i32 = i32::MAX;
     const BYTE_QUERIES: usize = 4;
+    const CODE_QUERIES: usize = 4;
     const FLOAT_QUERIES: usize = 4;
     const PANELS: usize = 1;
     const LANE_OF_BIT: [u8; 32] = IN_ORDER;
@@ -198,13 +201,19 @@ impl Simd for Scalar {
         })
     }
     #[inline(always)]
-    fn dot_codes(self, acc: Self::I32, x: &[[u8; 64]; 2], q: &[i32; 2]) -> Self::I32 {
-        let q: &[[i8; 4]; 2] = bytemuck::must_cast_ref(q);
+    fn zero_codes(self) -> Self::CodeSums {
+        self.zero_i32()
+    }
+    #[inline(always)]
+    fn dot_codes(self, acc: Self::CodeSums, x: &[u8; 64], q: i32) -> Self::CodeSums {
+        let q: [i8; 4] = bytemuck::must_cast(q);
         std::array::from_fn(|i| {
-            (0..8).fold(acc[i], |sum, j| {
-                sum.wrapping_add(i32::from(x[j / 4][4 * i + j % 4]) * i32::from(q[j / 4][j % 4]))
-            })
+            (0..4).fold(acc[i], |sum, j| sum.wrapping_add(i32::from(x[4 * i + j]) * i32::from(q[j])))
         })
+    }
+    #[inline(always)]
+    fn widen_codes(self, sums: Self::CodeSums) -> Self::I32 {
+        sums
     }
 
     #[inline(always)]

@@ -5,8 +5,7 @@
 
 use half::{bf16, f16};
 
-/// The largest code of [`Simd::dot_codes`]: seven bits, so that four products with a query code of ±64 fit the
-/// 16-bit lanes of instruction sets that have no wider byte product.
+/// The largest code of [`Simd::dot_codes`], and the largest magnitude of what a query has for it: two products fit 16 bits.
 pub const CODE_LIMIT: u8 = 127;
 
 /// The largest entry of [`Simd::look_up`]'s tables: two of them fit a byte, so that both halves of a code cost one
@@ -72,16 +71,23 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type F32: Copy;
     /// 16 × i32.
     type I32: Copy;
+    /// Products of codes of 16 vectors as [`Simd::dot_codes`] sums them.
+    type CodeSums: Copy;
     /// 32 sums of 16 bits, in whatever order suits [`Simd::look_up`].
     type Sums: Copy;
     /// 32 × u8.
     type Bytes: Copy;
     /// The largest magnitude of a query's coordinate in [`Simd::dot_bytes`].
     const BYTE_MAX: i32;
-    /// The largest magnitude of a query's coordinate in [`Simd::dot_codes`].
-    const CODE_MAX: i32;
-    /// Queries that pass through the registers with [`Simd::PANELS`] panels of bytes or codes.
+    /// Lines of codes whose products one [`Simd::CodeSums`] holds.
+    const CODE_LINES: usize;
+    /// What the query's positive coordinates may come to that meet in one lane of it, and the negative ones: the first two of every four
+    /// in [`Simd::CODE_LINES`] lines, or the last two.
+    const CODE_SUM: i32;
+    /// Queries that pass through the registers with [`Simd::PANELS`] panels of bytes.
     const BYTE_QUERIES: usize;
+    /// The same for codes.
+    const CODE_QUERIES: usize;
     /// The same for f32.
     const FLOAT_QUERIES: usize;
     /// Panels that pass through the registers together.
@@ -176,9 +182,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn pack_bytes(self, q: [i16; 4]) -> [i32; 2];
     /// acc + Σ x·q over four coordinates of each of 16 vectors, `x` any bytes. Exact modulo 2³².
     fn dot_bytes(self, acc: Self::I32, x: &[u8; 64], q: &[i32; 2]) -> Self::I32;
-    /// acc + Σ x·q over eight coordinates of each of 16 vectors, four to a line, where `x` is at most
-    /// [`CODE_LIMIT`] and `q`, eight i8 in order, at most [`Simd::CODE_MAX`] in magnitude. Exact modulo 2³².
-    fn dot_codes(self, acc: Self::I32, x: &[[u8; 64]; 2], q: &[i32; 2]) -> Self::I32;
+    /// Sums of nothing.
+    fn zero_codes(self) -> Self::CodeSums;
+    /// acc + Σ x·q over four coordinates of each of 16 vectors, where `x` is at most [`CODE_LIMIT`] and `q`, four i8 in order, at most
+    /// that in magnitude. Exact over at most [`Simd::CODE_LINES`] lines, within [`Simd::CODE_SUM`].
+    fn dot_codes(self, acc: Self::CodeSums, x: &[u8; 64], q: i32) -> Self::CodeSums;
+    /// The sums of each vector.
+    fn widen_codes(self, sums: Self::CodeSums) -> Self::I32;
 
     /// acc + products of 32 pairs of u8, two to a lane.
     fn dot_u8(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32;

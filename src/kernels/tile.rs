@@ -14,8 +14,10 @@
 //! 1. A *panel* holds 16 vectors coordinate by coordinate, 64 bytes a step: four bytes of each vector, or one
 //!    f32 of each. A lane's sum then needs no horizontal addition.
 //! 2. Queries are broadcast from memory, which costs no arithmetic port.
-//! 3. Bytes are u8 codes against signed query codes: one VPDPBUSD does 64 products; AVX2 splits the codes into even
+//! 3. Bytes are u8 against signed bytes of the query: one VPDPBUSD does 64 products; AVX2 splits the former into even
 //!    and odd bytes once per panel step and pays one VPMADDWD for each half and query.
+//! 4. Codes have seven bits, so that AVX2 adds the products of eight steps in 16 bits (one VPMADDUBSW and one addition) before
+//!    it widens them.
 
 use std::marker::PhantomData;
 
@@ -40,16 +42,26 @@ pub trait Operand: Copy + Send + Sync + 'static {
     type Query: Copy + Send + Sync + Default;
     /// A vector's factor `a` or `t`.
     type Factor: Factor;
-    /// The sums of 16 vectors.
+    /// Sums of 16 vectors over some steps.
+    type Part<S: Simd>: Copy;
+    /// Their sums over all steps.
     type Acc<S: Simd>: Copy;
     /// Coordinates in one step.
     const WIDTH: usize;
     /// Queries that pass through the registers together.
     fn queries<S: Simd>() -> usize;
+    /// Steps that a part is made of, at most.
+    fn steps<S: Simd>() -> usize {
+        usize::MAX
+    }
     /// Sums of nothing.
-    fn zero<S: Simd>(s: S) -> Self::Acc<S>;
-    /// acc + x·q.
-    fn step<S: Simd>(s: S, acc: Self::Acc<S>, x: &Self::Step, q: &Self::Query) -> Self::Acc<S>;
+    fn zero<S: Simd>(s: S) -> Self::Part<S>;
+    /// part + x·q.
+    fn step<S: Simd>(s: S, part: Self::Part<S>, x: &Self::Step, q: &Self::Query) -> Self::Part<S>;
+    /// A part as the first of the sums.
+    fn first<S: Simd>(s: S, part: Self::Part<S>) -> Self::Acc<S>;
+    /// acc + a part more.
+    fn add<S: Simd>(s: S, acc: Self::Acc<S>, part: Self::Part<S>) -> Self::Acc<S>;
     /// As floats.
     fn finish<S: Simd>(s: S, acc: Self::Acc<S>) -> S::F32;
 }
@@ -78,7 +90,7 @@ impl Factor for bf16 {
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes;
 
-/// Codes of at most [`CODE_LIMIT`](super::simd::CODE_LIMIT) against eight i8; sums in i32.
+/// Codes of at most [`CODE_LIMIT`](super::simd::CODE_LIMIT) against four i8 a step, within [`Simd::CODE_SUM`]; sums in i32.
 #[derive(Clone, Copy, Debug)]
 pub struct Codes;
 
@@ -90,6 +102,7 @@ impl Operand for Bytes {
     type Step = Line;
     type Factor = f32;
     type Query = [i32; 2];
+    type Part<S: Simd> = S::I32;
     type Acc<S: Simd> = S::I32;
     const WIDTH: usize = 4;
     fn queries<S: Simd>() -> usize {
@@ -104,27 +117,48 @@ impl Operand for Bytes {
         s.dot_bytes(acc, &x.0, q)
     }
     #[inline(always)]
+    fn first<S: Simd>(_: S, part: S::I32) -> S::I32 {
+        part
+    }
+    #[inline(always)]
+    fn add<S: Simd>(s: S, acc: S::I32, part: S::I32) -> S::I32 {
+        s.add_i32(acc, part)
+    }
+    #[inline(always)]
     fn finish<S: Simd>(s: S, acc: S::I32) -> S::F32 {
         s.to_f32(acc)
     }
 }
 
 impl Operand for Codes {
-    type Step = [Line; 2];
+    type Step = Line;
     type Factor = bf16;
-    type Query = [i32; 2];
+    type Query = i32;
+    type Part<S: Simd> = S::CodeSums;
     type Acc<S: Simd> = S::I32;
-    const WIDTH: usize = 8;
+    const WIDTH: usize = 4;
     fn queries<S: Simd>() -> usize {
-        S::BYTE_QUERIES
+        S::CODE_QUERIES
     }
     #[inline(always)]
-    fn zero<S: Simd>(s: S) -> S::I32 {
-        s.zero_i32()
+    fn steps<S: Simd>() -> usize {
+        S::CODE_LINES
     }
     #[inline(always)]
-    fn step<S: Simd>(s: S, acc: S::I32, x: &[Line; 2], q: &[i32; 2]) -> S::I32 {
-        s.dot_codes(acc, bytemuck::must_cast_ref(x), q)
+    fn zero<S: Simd>(s: S) -> S::CodeSums {
+        s.zero_codes()
+    }
+    #[inline(always)]
+    fn step<S: Simd>(s: S, part: S::CodeSums, x: &Line, q: &i32) -> S::CodeSums {
+        s.dot_codes(part, &x.0, *q)
+    }
+    #[inline(always)]
+    fn first<S: Simd>(s: S, part: S::CodeSums) -> S::I32 {
+        s.widen_codes(part)
+    }
+    #[inline(always)]
+    fn add<S: Simd>(s: S, acc: S::I32, part: S::CodeSums) -> S::I32 {
+        s.add_i32(acc, s.widen_codes(part))
     }
     #[inline(always)]
     fn finish<S: Simd>(s: S, acc: S::I32) -> S::F32 {
@@ -136,6 +170,7 @@ impl Operand for Floats {
     type Step = Line;
     type Factor = f32;
     type Query = f32;
+    type Part<S: Simd> = S::F32;
     type Acc<S: Simd> = S::F32;
     const WIDTH: usize = 1;
     fn queries<S: Simd>() -> usize {
@@ -148,6 +183,14 @@ impl Operand for Floats {
     #[inline(always)]
     fn step<S: Simd>(s: S, acc: S::F32, x: &Line, q: &f32) -> S::F32 {
         s.mul_add_f32(s.load_f32(bytemuck::must_cast_ref(x)), s.splat_f32(*q), acc)
+    }
+    #[inline(always)]
+    fn first<S: Simd>(_: S, part: S::F32) -> S::F32 {
+        part
+    }
+    #[inline(always)]
+    fn add<S: Simd>(s: S, acc: S::F32, part: S::F32) -> S::F32 {
+        s.mul_add_f32(part, s.splat_f32(1.0), acc)
     }
     #[inline(always)]
     fn finish<S: Simd>(_: S, acc: S::F32) -> S::F32 {
@@ -331,8 +374,15 @@ pub struct Hit {
 
 /// What becomes of a tile's sums.
 pub(super) trait Reduce<S: Simd> {
-    /// The sums plus β·a + τ·t of panel `panel` for query `query`, whose threshold is `threshold`.
-    fn take(&mut self, s: S, query: usize, panel: usize, value: S::F32, threshold: f32);
+    /// The sums plus β·a + τ·t of panel `panel` for the queries from `query` on, and what they are tested for.
+    fn take<const Q: usize>(
+        &mut self,
+        s: S,
+        query: usize,
+        panel: usize,
+        values: [S::F32; Q],
+        tests: &[Test; Q],
+    );
 }
 
 /// Appends to `lists[i]` the numbers of the vectors that query i of group `group` keeps of `panels`, counted from
@@ -357,7 +407,7 @@ pub fn keep<O: Operand>(
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
             let Self { queries, group, panels, lists, hits } = self;
-            let most = panels.len() * queries.group;
+            let most = panels.len() * queries.group + ROOM;
             if hits.len() < most {
                 hits.resize(most, Hit::default());
             }
@@ -387,12 +437,27 @@ struct Masks<'a> {
     len: usize,
 }
 
+/// More than there are queries in a group.
+const ROOM: usize = 8;
+
 impl<S: Simd> Reduce<S> for Masks<'_> {
     #[inline(always)]
-    fn take(&mut self, s: S, query: usize, panel: usize, value: S::F32, threshold: f32) {
-        let mask = s.not_less_f32(value, s.splat_f32(threshold));
-        self.hits[self.len] = Hit { query: query as u32, panel: panel as u32, mask };
-        self.len += usize::from(mask != 0);
+    fn take<const Q: usize>(
+        &mut self,
+        s: S,
+        query: usize,
+        panel: usize,
+        values: [S::F32; Q],
+        tests: &[Test; Q],
+    ) {
+        let room: &mut [Hit; ROOM] = self.hits[self.len..].first_chunk_mut().expect("room for a pass");
+        let mut len = 0;
+        for i in 0..Q {
+            let mask = s.not_less_f32(values[i], s.splat_f32(tests[i].threshold));
+            room[len % ROOM] = Hit { query: (query + i) as u32, panel: panel as u32, mask };
+            len += usize::from(mask != 0);
+        }
+        self.len += len;
     }
 }
 
@@ -428,17 +493,20 @@ struct Best<'a> {
 
 impl<S: Simd> Reduce<S> for Best<'_> {
     #[inline(always)]
-    fn take(&mut self, s: S, query: usize, panel: usize, value: S::F32, _: f32) {
-        // Padding queries have no best. Most panels hold no better vector: one comparison ends them.
-        let Some(best) = self.best.get_mut(query) else { return };
-        let number = best.1 != u32::MAX && !best.0.is_nan();
-        if number && s.not_less_f32(s.splat_f32(best.0), value) == S::ALL_LANES {
-            return;
-        }
-        let first = panel * PANEL;
-        for (i, &v) in s.lanes_f32(value).iter().enumerate().take(self.vectors.saturating_sub(first)) {
-            if v > best.0 || best.1 == u32::MAX || (best.0.is_nan() && !v.is_nan()) {
-                *best = (v, self.base + (first + i) as u32);
+    fn take<const Q: usize>(&mut self, s: S, query: usize, panel: usize, values: [S::F32; Q], _: &[Test; Q]) {
+        // Padding queries have no best.
+        for (best, value) in self.best[query..].iter_mut().zip(values) {
+            // Most panels hold no better vector: one comparison ends them.
+            let number = best.1 != u32::MAX && !best.0.is_nan();
+            if number && s.not_less_f32(s.splat_f32(best.0), value) == S::ALL_LANES {
+                continue;
+            }
+            let first = panel * PANEL;
+            let lanes = s.lanes_f32(value);
+            for (i, &v) in lanes.iter().enumerate().take(self.vectors.saturating_sub(first)) {
+                if v > best.0 || best.1 == u32::MAX || (best.0.is_nan() && !v.is_nan()) {
+                    *best = (v, self.base + (first + i) as u32);
+                }
             }
         }
     }
@@ -463,6 +531,7 @@ pub(super) fn groups<S: Simd, O: Operand, R: Reduce<S>>(
             (4, 6) => passes::<S, O, R, 4, 6>(s, queries, group, (lines, stride), panels, reduce),
             (1, 6) => passes::<S, O, R, 1, 6>(s, queries, group, (lines, stride), panels, reduce),
             (1, 4) => passes::<S, O, R, 1, 4>(s, queries, group, (lines, stride), panels, reduce),
+            (1, 3) => passes::<S, O, R, 1, 3>(s, queries, group, (lines, stride), panels, reduce),
             (_, 1) => passes::<S, O, R, 4, 1>(s, queries, group, (lines, stride), panels, reduce),
             (p, q) => unreachable!("no tile of {p} panels × {q} queries"),
         }
@@ -500,16 +569,45 @@ fn sums<S: Simd, O: Operand, const P: usize, const Q: usize>(
     lines: &[O::Step],
     stride: usize,
 ) -> [[O::Acc<S>; Q]; P] {
+    let (first, rest) = items.split_at(items.len().min(O::steps::<S>()));
+    let parts = part::<S, O, P, Q>(s, first, lines, stride);
+    let mut accs = [[O::first(s, O::zero(s)); Q]; P];
+    for p in 0..P {
+        for i in 0..Q {
+            accs[p][i] = O::first(s, parts[p][i]);
+        }
+    }
+    let mut at = first.len();
+    for items in rest.chunks(O::steps::<S>()) {
+        let parts = part::<S, O, P, Q>(s, items, &lines[at..], stride);
+        for p in 0..P {
+            for i in 0..Q {
+                accs[p][i] = O::add(s, accs[p][i], parts[p][i]);
+            }
+        }
+        at += items.len();
+    }
+    accs
+}
+
+/// The same over steps that make one part.
+#[inline(always)]
+fn part<S: Simd, O: Operand, const P: usize, const Q: usize>(
+    s: S,
+    items: &[[O::Query; Q]],
+    lines: &[O::Step],
+    stride: usize,
+) -> [[O::Part<S>; Q]; P] {
     let lines: [&[O::Step]; P] = std::array::from_fn(|p| &lines[p * stride..][..items.len()]);
-    let mut accs = [[O::zero(s); Q]; P];
+    let mut parts = [[O::zero(s); Q]; P];
     for (step, q) in items.iter().enumerate() {
         for p in 0..P {
             for i in 0..Q {
-                accs[p][i] = O::step(s, accs[p][i], &lines[p][step], &q[i]);
+                parts[p][i] = O::step(s, parts[p][i], &lines[p][step], &q[i]);
             }
         }
     }
-    accs
+    parts
 }
 
 #[inline(always)]
@@ -522,14 +620,15 @@ fn test<S: Simd, O: Operand, R: Reduce<S>, const P: usize, const Q: usize>(
     at: usize,
     reduce: &mut R,
 ) {
-    let (tests, _) = queries.tests[group * Q..][..Q].as_chunks::<Q>();
+    let tests: &[Test; Q] =
+        queries.tests[group * Q..].first_chunk().expect("a test for each place of a group");
     for p in 0..P {
         let (a, t) = (O::Factor::load(s, &panels.a[at + p]), O::Factor::load(s, &panels.t[at + p]));
+        let mut values = [a; Q];
         for i in 0..Q {
-            let test = &tests[0][i];
-            let value = s.mul_add_f32(s.splat_f32(test.beta), a, O::finish(s, sums[p][i]));
-            let value = s.mul_add_f32(s.splat_f32(test.tau), t, value);
-            reduce.take(s, group * Q + i, at + p, value, test.threshold);
+            let value = s.mul_add_f32(s.splat_f32(tests[i].beta), a, O::finish(s, sums[p][i]));
+            values[i] = s.mul_add_f32(s.splat_f32(tests[i].tau), t, value);
         }
+        reduce.take(s, group * Q, at + p, values, tests);
     }
 }

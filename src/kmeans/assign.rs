@@ -27,8 +27,9 @@ use crate::vectors::{Dtype, Vectors};
 pub(super) const NEAR: usize = 4;
 /// Points that a thread takes at a time.
 pub(super) const BATCH: usize = 256;
-/// The part of a scan that remembering must save from one iteration to the next.
+/// The part of a scan that remembering must save from one iteration to the next, and how many scans in all.
 const WORTH: f64 = 0.3;
+const SCANS: f64 = 2.0;
 /// Centroids that are scanned in the time that an exact distance takes, roughly.
 const EXACT: f64 = 150.0;
 
@@ -46,6 +47,8 @@ pub(super) struct Assignment<'a> {
     reach: Vec<f32>,
     /// How many times as far as the nearest centroid those are that should be remembered.
     ratio: f64,
+    /// Assignments to come.
+    left: usize,
     /// Where centroids were the last time; nothing before the first.
     last: Vec<f32>,
 }
@@ -94,7 +97,7 @@ impl<'a> Assignment<'a> {
         let codes = Codes::new(points, centroids, (BATCH, rounds), (seed, threads, monitor))?;
         let (labels, distances) = (filled(points.len(), 0)?, filled(points.len(), 0.0)?);
         let (near, reach, last) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { points, codes, labels, distances, near, reach, ratio: 1.0, last })
+        Ok(Self { points, codes, labels, distances, near, reach, ratio: 1.0, left: rounds, last })
     }
 
     /// Assigns every point that has a weight.
@@ -107,6 +110,7 @@ impl<'a> Assignment<'a> {
         threads: usize,
         monitor: Option<&dyn Monitor>,
     ) -> Result<Done> {
+        self.left = self.left.saturating_sub(1);
         let by_id = Vectors::new(centroids, self.points.rows.dim())?;
         let (dim, k, first) = (by_id.dim(), by_id.len(), self.last.is_empty());
         let speed = moved(self.points.metric, by_id, &self.last);
@@ -161,7 +165,8 @@ impl<'a> Assignment<'a> {
         let (margins, ratio) = margins_of(self.points, centroids, near);
         // The next time, they will hardly move farther than this time.
         let cost = EXACT * (near - 1) as f64 + Fast::choose(speeds, margins).cost;
-        if cost < (1.0 - WORTH) * centroids.len() as f64 {
+        let saved = 1.0 - cost / centroids.len() as f64;
+        if saved > WORTH && saved * self.left as f64 > SCANS {
             self.near = filled(self.points.len() * near, 0)?;
             (self.reach, self.ratio) = (filled(self.points.len(), 0.0)?, ratio);
         }

@@ -7,13 +7,13 @@ use super::bounds::{at_least, at_most, within};
 use crate::error::Result;
 use crate::kernels::Isa;
 use crate::kernels::distance::Query;
-use crate::search::{Collector, InRange, List, TopK, scan, scan_all, screen};
+use crate::search::{Aim, Collector, InRange, List, TopK, scan_aimed, scan_all, screen};
 use crate::storage::Buffer;
 use crate::threads::Worker;
 use crate::vectors::{Dtype, Vectors};
 
 /// One of so many centroids is looked at for a first guess.
-const GUESS: usize = 8;
+const GUESS: usize = 2;
 /// Points below which packing centroids for a tile costs more than it saves.
 const FEW: usize = 8;
 /// Coordinates of the queries that a thread keeps for their memory, at most: a MiB.
@@ -186,6 +186,14 @@ impl Scanned {
         worker: &Worker,
     ) -> Result<Vec<C>> {
         let (isa, rows) = (Isa::active(), task.points.rows);
+        let known = self.bounds.iter().all(|&bound| bound < f32::INFINITY);
+        let aim = if !known {
+            Aim::Unknown
+        } else if task.first {
+            Aim::Loose
+        } else {
+            Aim::Close
+        };
         let (queries, collected) = (&self.queries, &mut collectors);
         if list.rows.is_empty() || queries.is_empty() {
             return Ok(collectors);
@@ -193,7 +201,7 @@ impl Scanned {
         if let Some(codes) = task.codes {
             let batch = &codes.points[first / BATCH];
             let mut screen = screen::codes(isa, &codes.centroids, 0, batch, &self.rows);
-            scan(isa, &mut screen, list, queries, collected, worker);
+            scan_aimed(isa, &mut screen, list, queries, collected, (aim, worker));
         } else if queries.len() < FEW || list.rows.len() < FEW {
             scan_all(isa, list, queries, collected, worker);
         } else {
@@ -204,7 +212,7 @@ impl Scanned {
             }
             let some = Vectors::from_bytes(some.bytes(), rows.dtype(), rows.dim())?;
             let mut screen = screen::floats(isa, task.points.metric, list.rows, some);
-            scan(isa, &mut screen, list, queries, collected, worker);
+            scan_aimed(isa, &mut screen, list, queries, collected, (aim, worker));
         }
         Ok(collectors)
     }

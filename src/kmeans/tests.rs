@@ -38,7 +38,7 @@ fn what_is_remembered_changes_no_label() {
         let rows = Vectors::new(&x, dim).unwrap();
         let points = Points::new(rows, metric, None);
         let mut centroids: Vec<f32> = x[..k * dim].to_vec();
-        let mut assignment = Assignment::new(&points, &centroids, 10, (0, 2, None)).unwrap();
+        let mut assignment = Assignment::new(&points, &centroids, 24, (0, 2, None)).unwrap();
         let mut means = Means::new(&points, k);
         let (mut remembered, mut settled) = (0, 0);
         for round in 0..24 {

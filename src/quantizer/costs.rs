@@ -1,8 +1,8 @@
 //! What do codes cost, and what do they save? The time of a query for k of n vectors is about
 //!
 //! ```text
-//! n · ((H + 12) · tile  +  f(H, k) · (START + row bytes · BYTE))                                            panels alone
-//! n · ((H + 12) · tile  +  f(H, k) · (FINE_START + W · FINE_BYTE)  +  g(W, k) · (START + row bytes · BYTE))   fine codes too
+//! n · (tile(H)  +  f(H, k) · (START + row bytes · BYTE))                                            panels alone
+//! n · (tile(H)  +  f(H, k) · (FINE_START + W · FINE_BYTE)  +  g(W, k) · (START + row bytes · BYTE))   fine codes too
 //! ```
 //!
 //! where f(H, k) and g(W, k) are the parts of the vectors that H leading directions in seven bits, W in eight, cannot rule out.
@@ -19,21 +19,31 @@ use crate::transform::Projection;
 use crate::vectors::Dtype;
 
 /// Nanoseconds of an exact distance: its start, and each byte of its row, which mostly has to come from beyond L2. Set so that
-/// whole searches come out fastest on an AVX2 machine; only their ratios to [`tiles`] matter, and no result depends on them.
+/// whole searches come out fastest on an AVX2 machine; only their ratios to [`tile`] matter, and no result depends on them.
 const START: f64 = 6.0;
 const BYTE: f64 = 0.07;
 /// Nanoseconds of a second look: its start, and each code.
 const FINE_START: f64 = 6.0;
 const FINE_BYTE: f64 = 0.03;
-/// Vectors kept in all over those that the final bound keeps, roughly: the bound is loose at first.
+/// Vectors kept in all over those that the final bound keeps in a search: the bound is loose at first.
 const EARLY: f64 = 1.6;
 
-/// Nanoseconds of one coordinate of one vector and query in the tile over codes, bytes and floats.
-fn tiles(isa: Isa) -> [f64; 3] {
+/// Nanoseconds of one vector and query in the tile over codes of `width` coordinates.
+fn tile(isa: Isa, width: usize) -> f64 {
     match isa.name() {
-        // From VPDPBUSD at 70 % of 369 GMAC/s and FMA at 70 % of 88; to be measured on such a machine.
-        "avx512" => [0.004, 0.004, 0.016],
-        _ => [0.010, 0.014, 0.021],
+        // From VPDPBUSD at 70 % of 369 GMAC/s; to be measured on such a machine.
+        "avx512" => 0.004 * (width as f64 + 12.0),
+        // Sums are widened every 32 coordinates.
+        _ => 0.0064 * width as f64 + 0.035 * width.div_ceil(32) as f64 + 0.128,
+    }
+}
+
+/// Nanoseconds of one coordinate of one vector and query in the tile over bytes and floats.
+fn tiles(isa: Isa) -> [f64; 2] {
+    match isa.name() {
+        // As above, and FMA at 70 % of 88 GMAC/s.
+        "avx512" => [0.004, 0.016],
+        _ => [0.014, 0.021],
     }
 }
 
@@ -51,10 +61,10 @@ pub(crate) fn fine_widths(widest: usize) -> impl Iterator<Item = usize> {
 pub(crate) struct Costs {
     /// Without codes.
     pub raw: f64,
-    /// A coordinate of a code.
-    tile: f64,
     /// An exact distance.
     exact: f64,
+    /// Vectors kept in all over those that the final bound keeps, roughly.
+    pub early: f64,
     /// The k's that were measured, and for each and each multiple of [`HeadCodes::STEP`] the parts of the vectors that the panels
     /// and that fine codes keep.
     kept: Vec<(usize, Vec<[f64; 2]>)>,
@@ -76,7 +86,7 @@ impl Costs {
         monitor: Option<&dyn Monitor>,
     ) -> Result<Self> {
         let (m, probes, dim) = (columns.ncols(), queries.ncols(), columns.nrows() as f64);
-        let [tile, bytes, floats] = tiles(Isa::active());
+        let [bytes, floats] = tiles(Isa::active());
         let coordinate = match dtype {
             Dtype::U8 | Dtype::I8 if metric != Metric::Cosine => bytes,
             _ => floats,
@@ -134,16 +144,16 @@ impl Costs {
             }
         }
         let exact = START + dtype.row_bytes(columns.nrows()) as f64 * BYTE;
-        Ok(Self { raw: (dim + 12.0) * coordinate, tile, exact, kept })
+        Ok(Self { raw: (dim + 12.0) * coordinate, exact, early: EARLY, kept })
     }
 
     /// A search for `k` with panels of `width`, and fine codes of `fine` coordinates if that is not 0.
     pub fn of(&self, width: usize, fine: usize, k: usize) -> f64 {
         let kept = |width: usize, stage: usize| {
             let kept = self.kept.iter().rev().find(|(at, _)| *at <= k);
-            kept.map_or(1.0, |(_, kept)| EARLY * kept[width / HeadCodes::STEP - 1][stage])
+            kept.map_or(1.0, |(_, kept)| self.early * kept[width / HeadCodes::STEP - 1][stage])
         };
-        let first = (width as f64 + 12.0) * self.tile;
+        let first = tile(Isa::active(), width);
         match fine {
             0 => first + kept(width, 0) * self.exact,
             _ => first + kept(width, 0) * (FINE_START + fine as f64 * FINE_BYTE) + kept(fine, 1) * self.exact,

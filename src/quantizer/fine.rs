@@ -14,7 +14,7 @@
 
 use half::bf16;
 
-use super::encode::{above, nearest};
+use super::encode::{above, fold, nearest};
 use crate::error::Result;
 use crate::kernels::fine::{CODE_MAX, FineQuery, FineRows, QUERY_MAX, STEP};
 use crate::kernels::tile::Bound;
@@ -97,23 +97,31 @@ impl FineCodes {
     }
 
     /// The query in the form that the rows are refined with.
+    #[inline(always)]
     pub fn query(&self, q: &Split, terms: Terms) -> FineQuery {
         let y = &q.head[..self.width()];
-        let folded: Vec<f64> = y.iter().zip(&self.steps).map(|(y, &s)| y * f64::from(s)).collect();
-        let reach = folded.iter().fold(0.0, |m: f64, g| m.max(g.abs()));
-        let u = if reach > 0.0 { reach / f64::from(QUERY_MAX) } else { 1.0 };
-        let mut codes: Vec<i16> = folded.iter().map(|g| (g / u).round() as i16).collect();
+        let folded = |(y, &s): (&f64, &f32)| y * f64::from(s);
+        let larger = |a, b| if a > b { a } else { b };
+        let reach = fold(y, &self.steps, |reach, at| larger(reach, folded(at).abs()), larger);
+        let limit = f64::from(QUERY_MAX);
+        let u = if reach > 0.0 { reach / limit } else { 1.0 };
+        let mut codes = vec![0i16; Self::stride(self.width())];
+        let mut left = vec![0.0; self.width()];
+        let scale = 1.0 / u;
+        for ((code, left), at) in codes.iter_mut().zip(&mut left).zip(y.iter().zip(&self.steps)) {
+            let near = nearest(folded(at) * scale, limit);
+            (*code, *left) = (near as i16, (folded(at) - u * f64::from(near)).abs());
+        }
+        let add = |a, b| a + b;
         let most = f64::from(CODE_MAX);
-        let lost: f64 =
-            most * folded.iter().zip(&codes).map(|(g, &k)| (g - u * f64::from(k)).abs()).sum::<f64>();
-        let largest: f64 = most * codes.iter().map(|&k| f64::from(k).abs()).sum::<f64>();
-        codes.resize(Self::stride(self.width()), 0);
-        let head = y.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let lost = most * fold(&left, &left, |sum, (v, _)| sum + v, add);
+        let largest = most * fold(&codes, &codes, |sum, (&k, _)| sum + f64::from(k).abs(), add);
+        let head = square(y).sqrt();
         let Terms { constant, slope, halved, slack, size, radius, unit } = terms;
         let beta = if halved { -unit * unit / u } else { 0.0 };
         let (tau, epsilon) = (q.tail(self.width()) * unit / u, head * unit / u);
         // No error is longer than the vector and half a step of each coordinate.
-        let longest = radius + self.steps.iter().map(|&s| f64::from(s)).sum::<f64>();
+        let longest = radius + fold(&self.steps, &self.steps, |sum, (&s, _)| sum + f64::from(s), add);
         let reached = longest / unit;
         let rounded = largest + (beta * reached * reached / 2.0).abs() + (tau + epsilon) * reached + size / u;
         let origin = (constant - slack - lost) / u - rounded * 2f64.powi(-20);

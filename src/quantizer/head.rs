@@ -25,7 +25,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use half::bf16;
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, DVector};
 
 use super::encode::{Encode, Part, ZERO, lengths, round};
 use super::fine::{FineCodes, Terms};
@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::kernels::Isa;
 use crate::kernels::fine::FineQuery;
 use crate::kernels::simd::{CODE_LIMIT, Kernel, Simd};
-use crate::kernels::tile::{Bound, Codes, Line, PANEL, Panels, QueryTile};
+use crate::kernels::tile::{Bound, Codes, Line, Operand, PANEL, Panels, QueryTile};
 use crate::metric::Metric;
 use crate::storage::Buffer;
 use crate::threads::{self, Monitor};
@@ -332,18 +332,14 @@ impl HeadCodes {
 
     /// `queries` as the codes meet them at level `level`: what is computed of them once, whatever codes come and go.
     pub fn queries(&self, isa: Isa, level: usize, queries: Vectors) -> HeadQueries {
-        let limit = isa.run(CodeMax);
         let width = self.levels[level].width;
         let mut columns = columns(queries, 0..queries.len(), self.metric);
         // ⟨q, μ⟩: what the centring of the vectors took from their inner products.
         let mean = self.projection.mean().iter().map(|&v| f64::from(v));
-        let offsets: Vec<f64> =
-            columns.column_iter().map(|q| q.iter().zip(mean.clone()).map(|(a, b)| a * b).sum()).collect();
+        let offsets = columns.tr_mul(&DVector::from_iterator(columns.nrows(), mean));
         let mut all = HeadQueries { width, codes: Vec::new(), heads: Vec::new(), fine: Vec::new() };
         self.projection.split(&mut columns, self.metric == Metric::L2, |i, q| {
-            let terms = self.terms(&q, offsets[i]);
-            all.heads.push(self.head(width, limit, &q, terms, &mut all.codes));
-            all.fine.extend(self.fine.as_ref().map(|codes| codes.query(&q, terms)));
+            isa.run(Meet { codes: self, q, offset: offsets[i], all: &mut all });
         });
         all
     }
@@ -356,6 +352,7 @@ impl HeadCodes {
     }
 
     /// What is asked of a vector, whatever the codes; `offset` = ⟨q, μ⟩.
+    #[inline(always)]
     fn terms(&self, q: &Split, offset: f64) -> Terms {
         let (constant, slope) = match self.metric {
             Metric::L2 => (q.norm / 2.0, 0.5),
@@ -371,12 +368,12 @@ impl HeadCodes {
     }
 
     /// Appends the query's codes; the rest of it.
-    fn head(&self, width: usize, limit: i32, q: &Split, terms: Terms, out: &mut Vec<i8>) -> HeadQuery {
+    #[inline(always)]
+    fn head(&self, width: usize, room: Room, q: &Split, terms: Terms, out: &mut Vec<i8>) -> HeadQuery {
         let y = &q.head[..width];
-        let reach = y.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
-        let step = if reach > 0.0 { reach / f64::from(limit) } else { 1.0 };
+        let step = room.step(y);
         let mut codes = vec![0; width];
-        round(y, step, limit, &mut codes);
+        round(y, step, i32::from(CODE_LIMIT), &mut codes);
         let (error, _) = lengths(y, step, &codes);
         let length = square(y).sqrt();
         let u = self.step * step;
@@ -384,13 +381,13 @@ impl HeadCodes {
         let beta = if terms.halved { -self.step / step } else { 0.0 };
         let tau = q.tail(width) / step;
         let radius = self.radius / self.step;
-        let sum = |value: fn(i32) -> i32| codes.iter().map(|&k| f64::from(value(k))).sum::<f64>();
-        let rounded = f64::from(CODE_LIMIT) * sum(i32::abs)
+        let (sum, sizes) = codes.iter().fold((0, 0), |(sum, sizes), &k| (sum + k, sizes + k.abs()));
+        let rounded = f64::from(CODE_LIMIT) * f64::from(sizes)
             + (beta * radius * radius / 2.0).abs()
             + tau * radius
             + terms.size / u;
         let origin =
-            (terms.constant - terms.slack) / u + f64::from(ZERO) * sum(|k| k) - rounded * 2f64.powi(-20);
+            (terms.constant - terms.slack) / u + f64::from(ZERO) * f64::from(sum) - rounded * 2f64.powi(-20);
         out.extend(codes.iter().map(|&k| k as i8));
         let bound = Bound { beta, tau, origin, slope: terms.slope / u };
         HeadQuery { bound, error, length, unit: u }
@@ -423,10 +420,10 @@ pub struct HeadQuery {
 impl HeadQueries {
     /// The queries `rows` in the form that the tile reads.
     pub fn tile(&self, isa: Isa, rows: &[u32]) -> QueryTile<Codes> {
-        QueryTile::new(isa, rows.len(), self.width / STEP, |query, step| {
-            let at = rows[query] as usize * self.width + step * STEP;
-            let eight: &[i8; STEP] = self.codes[at..].first_chunk().expect("whole steps");
-            bytemuck::must_cast(*eight)
+        QueryTile::new(isa, rows.len(), self.width / Codes::WIDTH, |query, step| {
+            let at = rows[query] as usize * self.width + step * Codes::WIDTH;
+            let four: &[i8; Codes::WIDTH] = self.codes[at..].first_chunk().expect("whole steps");
+            bytemuck::must_cast(*four)
         })
     }
 
@@ -441,13 +438,63 @@ impl HeadQueries {
     }
 }
 
-struct CodeMax;
+/// Appends a query as `codes` meet it.
+struct Meet<'a> {
+    codes: &'a HeadCodes,
+    q: Split<'a>,
+    offset: f64,
+    all: &'a mut HeadQueries,
+}
 
-impl Kernel for CodeMax {
-    type Out = i32;
+impl Kernel for Meet<'_> {
+    type Out = ();
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> i32 {
-        S::CODE_MAX
+    fn run<S: Simd>(self, _: S) {
+        let Self { codes, q, offset, all } = self;
+        let terms = codes.terms(&q, offset);
+        all.heads.push(codes.head(all.width, Room::of::<S>(), &q, terms, &mut all.codes));
+        all.fine.extend(codes.fine.as_ref().map(|codes| codes.query(&q, terms)));
+    }
+}
+
+/// What an instruction set takes of a query's codes.
+#[derive(Clone, Copy)]
+struct Room {
+    /// Coordinates whose products are summed before they are widened.
+    part: usize,
+    /// [`Simd::CODE_SUM`].
+    sum: f64,
+}
+
+impl Room {
+    fn of<S: Simd>() -> Self {
+        Self { part: S::CODE_LINES.saturating_mul(4), sum: S::CODE_SUM.into() }
+    }
+
+    /// The least step that codes of `y`, which are whole lines, may have.
+    #[inline(always)]
+    fn step(self, y: &[f64]) -> f64 {
+        let (mut reaches, mut sum) = ([0f64; 4], 0f64);
+        for part in y.chunks(self.part) {
+            let (mut above, mut below) = ([0.0; 4], [0.0; 4]);
+            for four in part.as_chunks::<4>().0 {
+                for i in 0..4 {
+                    let size = four[i].abs();
+                    reaches[i] = if size > reaches[i] { size } else { reaches[i] };
+                    above[i] += size + four[i];
+                    below[i] += size - four[i];
+                }
+            }
+            // Each has its own twice.
+            for [a, b, c, d] in [above, below] {
+                sum = sum.max((a + b) / 2.0).max((c + d) / 2.0);
+            }
+        }
+        let reach = reaches.into_iter().fold(0.0, f64::max);
+        // Rounding may add a half to each of the coordinates that meet.
+        let rounded = self.part.min(y.len()).div_ceil(4) as f64;
+        let step = (reach / f64::from(CODE_LIMIT)).max(sum / (self.sum - rounded));
+        if step > 0.0 { step } else { 1.0 }
     }
 }
 

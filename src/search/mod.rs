@@ -36,7 +36,7 @@ use rerank::Rerank;
 use walks::Walks;
 
 pub use beam::Stats;
-pub(crate) use scan::{List, scan, scan_all};
+pub(crate) use scan::{Aim, List, scan, scan_aimed, scan_all};
 pub(crate) use stop::Effort;
 pub use topk::Neighbor;
 pub(crate) use topk::{Collector, InRange, TopK};

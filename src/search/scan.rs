@@ -26,7 +26,7 @@ const BLOCK: usize = 1024;
 const SMALLEST: usize = 64;
 /// Bytes of a block's rows, or of their codes where few rows are read: a part of L2, for many queries need the same ones.
 const BLOCK_BYTES: usize = 1 << 18;
-/// How many times larger blocks are where it is known how near vectors must be.
+/// How many times larger blocks are where it is known closely how near vectors must be.
 const AIMED: usize = 4;
 /// How many small blocks come first, at most, for how many vectors there is one, and the vectors in each: while nothing is known,
 /// everything is kept.
@@ -66,14 +66,25 @@ impl List<'_> {
     }
 }
 
-/// The blocks of `0..len`, each with the vectors seen before it: first, unless it is known how near vectors must be
-/// (`aimed`), up to [`PILOTS`] small ones, spread evenly, then the rest in steps of the golden ratio, so that those seen at any time
+/// What is known, before any vector is looked at, of how near those are that are wanted.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Aim {
+    /// Nothing.
+    Unknown,
+    /// A bound that what is found will lower much.
+    Loose,
+    /// A bound close to the last one.
+    Close,
+}
+
+/// The blocks of `0..len`, each with the vectors seen before it: first, where nothing is known of how near vectors must be,
+/// up to [`PILOTS`] small ones, spread evenly, then the rest in steps of the golden ratio, so that those seen at any time
 /// are an even part of all, whatever order they are in.
-fn blocks(len: usize, row_bytes: usize, aimed: bool) -> impl Iterator<Item = (Range<usize>, usize)> {
+fn blocks(len: usize, row_bytes: usize, aim: Aim) -> impl Iterator<Item = (Range<usize>, usize)> {
     // Where few are kept of each block, larger ones have less to look after.
-    let larger = if aimed { AIMED } else { 1 };
+    let larger = if aim == Aim::Close { AIMED } else { 1 };
     let size = (larger * BLOCK_BYTES / row_bytes / PANEL * PANEL).clamp(SMALLEST, larger * BLOCK);
-    let (parts, pilot) = if aimed { (1, 0) } else { ((len / EACH).clamp(1, PILOTS), PILOT) };
+    let (parts, pilot) = if aim == Aim::Unknown { ((len / EACH).clamp(1, PILOTS), PILOT) } else { (1, 0) };
     let start = move |part: usize| part * len / parts / PANEL * PANEL;
     let last = move |i: usize| if i + 1 == parts { len } else { start(i + 1) };
     let pilots: Vec<Range<usize>> = (0..parts).map(|i| start(i)..(start(i) + pilot).min(last(i))).collect();
@@ -107,13 +118,32 @@ pub(crate) fn scan<S: Screening, C: Collector>(
     collectors: &mut [C],
     worker: &Worker,
 ) -> bool {
+    let aimed = collectors.iter().all(|collector| collector.bound() < f32::INFINITY);
+    scan_aimed(
+        isa,
+        screen,
+        list,
+        queries,
+        collectors,
+        (if aimed { Aim::Close } else { Aim::Unknown }, worker),
+    )
+}
+
+/// [`scan`], told what is known beforehand.
+pub(crate) fn scan_aimed<S: Screening, C: Collector>(
+    isa: Isa,
+    screen: &mut S,
+    list: List,
+    queries: &[Query],
+    collectors: &mut [C],
+    (aim, worker): (Aim, &Worker),
+) -> bool {
     let group = screen.group();
     let mut lists: Vec<Vec<u32>> = vec![Vec::new(); group];
     let mut distances = Vec::new();
     let n = list.rows.len();
     let mut foreseen = 0;
-    let aimed = collectors.iter().all(|collector| collector.bound() < f32::INFINITY);
-    for (block, seen) in blocks(n, screen.code_bytes().unwrap_or(list.rows.row_bytes()), aimed) {
+    for (block, seen) in blocks(n, screen.code_bytes().unwrap_or(list.rows.row_bytes()), aim) {
         // Each guess costs a pass over the k best.
         if seen >= GUESS && seen >= 2 * foreseen {
             foreseen = seen;
@@ -157,7 +187,7 @@ pub(crate) fn scan_all<C: Collector>(
 ) -> bool {
     let every: Vec<u32> = (0..BLOCK as u32).collect();
     let mut distances = Vec::new();
-    for (block, _) in blocks(list.rows.len(), list.rows.row_bytes(), false) {
+    for (block, _) in blocks(list.rows.len(), list.rows.row_bytes(), Aim::Unknown) {
         for (query, collector) in queries.iter().zip(&mut *collectors) {
             list.offer(isa, query, block.start, &every[..block.len()], collector, &mut distances);
             collector.settle();

@@ -5,6 +5,7 @@ use std::array::from_fn;
 use half::{bf16, f16};
 use proptest::prelude::*;
 
+use super::tile::fit_codes;
 use super::{Rng, config};
 use crate::kernels::simd::CODE_LIMIT;
 use crate::kernels::tile::pack_bytes;
@@ -259,21 +260,29 @@ proptest! {
     fn codes_to_the_limits_are_exact(seed: u64, extreme: bool) {
         let mut rng = Rng(seed);
         for isa in Isa::available() {
-            let most = on!(isa, |_s: S| -> i32 { S::CODE_MAX });
-            let most = i64::from(most);
-            let x: [[u8; 64]; 2] = from_fn(|_| from_fn(|_| {
-                if extreme { CODE_LIMIT } else { rng.int(0, i64::from(CODE_LIMIT)) as u8 }
-            }));
+            let lines = on!(isa, |_s: S| -> usize { S::CODE_LINES }).min(11);
+            let limit = i64::from(CODE_LIMIT);
+            let x: Vec<[u8; 64]> = (0..lines)
+                .map(|_| from_fn(|_| if extreme { CODE_LIMIT } else { rng.int(0, limit) as u8 }))
+                .collect();
             let sign = [-1, 1][rng.next() as usize % 2];
-            let q: [i8; 8] = from_fn(|_| (if extreme { sign * most } else { rng.int(-most, most) }) as i8);
-            let want: [i64; 16] =
-                from_fn(|i| (0..8).map(|j| i64::from(x[j / 4][4 * i + j % 4]) * i64::from(q[j])).sum());
-            let q: [i32; 2] = bytemuck::must_cast(q);
-            let got = on!(isa, |s: S, x: [[u8; 64]; 2], q: [i32; 2]| -> [f32; 16] {
-                let once = s.dot_codes(s.zero_i32(), &x, &q);
-                s.lanes_f32(s.to_f32(s.dot_codes(once, &x, &q)))
+            let mut q: Vec<f64> = (0..4 * lines)
+                .map(|_| (if extreme { sign * limit } else { rng.int(-limit, limit) }) as f64)
+                .collect();
+            fit_codes(isa, &mut q);
+            let want: [i64; 16] = from_fn(|i| {
+                (0..4 * lines).map(|j| i64::from(x[j / 4][4 * i + j % 4]) * q[j] as i64).sum()
             });
-            prop_assert_eq!(small_lanes(got), want.map(|v| 2 * v), "{}", isa.name());
+            let q: Vec<i32> =
+                q.as_chunks::<4>().0.iter().map(|q| bytemuck::must_cast(q.map(|v| v as i8))).collect();
+            let got = on!(isa, |s: S, x: Vec<[u8; 64]>, q: Vec<i32>| -> [f32; 16] {
+                let mut sums = s.zero_codes();
+                for (x, &q) in x.iter().zip(&q) {
+                    sums = s.dot_codes(sums, x, q);
+                }
+                s.lanes_f32(s.to_f32(s.widen_codes(sums)))
+            });
+            prop_assert_eq!(small_lanes(got), want, "{}", isa.name());
         }
     }
 

@@ -16,8 +16,10 @@ use crate::kernels::{Isa, naive};
 trait Filled: Operand {
     /// Any coordinate of a vector; extreme ones where `extreme`.
     fn vector(rng: &mut Rng, extreme: bool) -> f64;
-    /// Any coordinate of a query on `isa`.
-    fn query(rng: &mut Rng, isa: Isa, extreme: bool) -> f64;
+    /// Any coordinate of a query.
+    fn query(rng: &mut Rng, extreme: bool) -> f64;
+    /// Makes a query one that `isa` takes.
+    fn fit(_isa: Isa, _query: &mut [f64]) {}
     /// Coordinates of one step of a query.
     fn item(isa: Isa, q: &[f64]) -> Self::Query;
     /// Writes coordinate `j` of vector `lane` into the lines of one panel.
@@ -26,16 +28,25 @@ trait Filled: Operand {
     fn factor(value: f32) -> (Self::Factor, f32);
 }
 
-fn code_max(isa: Isa) -> i64 {
-    struct Max;
-    impl Kernel for Max {
-        type Out = i32;
+/// Leaves of a query's codes what lanes have room for: the first coordinates of a sign as they are, the next one in part, then none.
+pub(super) fn fit_codes(isa: Isa, query: &mut [f64]) {
+    struct Room;
+    impl Kernel for Room {
+        type Out = (usize, i32);
         #[inline(always)]
-        fn run<S: Simd>(self, _: S) -> i32 {
-            S::CODE_MAX
+        fn run<S: Simd>(self, _: S) -> (usize, i32) {
+            (S::CODE_LINES, S::CODE_SUM)
         }
     }
-    isa.run(Max).into()
+    let (lines, most) = isa.run(Room);
+    for part in query.chunks_mut(lines.saturating_mul(4)) {
+        let mut room = [[f64::from(most); 2]; 2];
+        for (j, v) in part.iter_mut().enumerate() {
+            let room = &mut room[j / 2 % 2][usize::from(*v < 0.0)];
+            *v = v.signum() * v.abs().min(*room);
+            *room -= v.abs();
+        }
+    }
 }
 
 fn put_byte(lines: &mut [Line], lane: usize, j: usize, value: f64) {
@@ -47,7 +58,7 @@ impl Filled for Bytes {
     fn vector(rng: &mut Rng, extreme: bool) -> f64 {
         (if extreme { 255 * rng.int(0, 1) } else { rng.int(0, 255) }) as f64
     }
-    fn query(rng: &mut Rng, _: Isa, extreme: bool) -> f64 {
+    fn query(rng: &mut Rng, extreme: bool) -> f64 {
         (if extreme { [-128, 127][rng.next() as usize % 2] } else { rng.int(-128, 127) }) as f64
     }
     fn item(isa: Isa, q: &[f64]) -> [i32; 2] {
@@ -65,12 +76,15 @@ impl Filled for Codes {
     fn vector(rng: &mut Rng, extreme: bool) -> f64 {
         (if extreme { CODE_LIMIT.into() } else { rng.int(0, CODE_LIMIT.into()) }) as f64
     }
-    fn query(rng: &mut Rng, isa: Isa, extreme: bool) -> f64 {
-        let most = code_max(isa);
+    fn query(rng: &mut Rng, extreme: bool) -> f64 {
+        let most = i64::from(CODE_LIMIT);
         (if extreme { most * rng.int(0, 1) * 2 - most } else { rng.int(-most, most) }) as f64
     }
-    fn item(_: Isa, q: &[f64]) -> [i32; 2] {
-        let codes: [i8; 8] = from_fn(|j| q[j] as i8);
+    fn fit(isa: Isa, query: &mut [f64]) {
+        fit_codes(isa, query);
+    }
+    fn item(_: Isa, q: &[f64]) -> i32 {
+        let codes: [i8; 4] = from_fn(|j| q[j] as i8);
         bytemuck::must_cast(codes)
     }
     fn put(lines: &mut [Line], lane: usize, j: usize, value: f64) {
@@ -85,7 +99,7 @@ impl Filled for Floats {
     fn vector(rng: &mut Rng, extreme: bool) -> f64 {
         f64::from((rng.unit() * if extreme { 1e15 } else { 1.0 }) as f32)
     }
-    fn query(rng: &mut Rng, _: Isa, extreme: bool) -> f64 {
+    fn query(rng: &mut Rng, extreme: bool) -> f64 {
         Self::vector(rng, extreme)
     }
     fn item(_: Isa, q: &[f64]) -> f32 {
@@ -116,8 +130,9 @@ struct World<O: Filled> {
 impl<O: Filled> World<O> {
     fn new(isa: Isa, rng: &mut Rng, queries: usize, panels: usize, steps: usize, extreme: bool) -> Self {
         let dim = steps * O::WIDTH;
-        let queries: Vec<Vec<f64>> =
-            (0..queries).map(|_| (0..dim).map(|_| O::query(rng, isa, extreme)).collect()).collect();
+        let mut queries: Vec<Vec<f64>> =
+            (0..queries).map(|_| (0..dim).map(|_| O::query(rng, extreme)).collect()).collect();
+        queries.iter_mut().for_each(|query| O::fit(isa, query));
         let vectors: Vec<Vec<f64>> =
             (0..panels * PANEL).map(|_| (0..dim).map(|_| O::vector(rng, extreme)).collect()).collect();
         let item = |q: usize, step: usize| O::item(isa, &queries[q][step * O::WIDTH..][..O::WIDTH]);
