@@ -17,6 +17,7 @@ use super::build::NONE;
 use crate::error::{Error, Result};
 use crate::kernels::fastscan::{BLOCK, BlockFactors, PAIR};
 use crate::kernels::tile::Line;
+use crate::kernels::{Isa, Kernel, Simd};
 use crate::quantizer::rabitq;
 use crate::space::{Heads, STRIDE};
 use crate::storage::Buffer;
@@ -232,6 +233,20 @@ impl Heads {
 
 /// Writes the row of `center` with `neighbours`, at most as many as the degree.
 pub(super) fn write(layout: Layout, row: &mut [u8], center: Node, neighbours: &[Node]) {
+    struct Write<'a>(Layout, &'a mut [u8], Node<'a>, &'a [Node<'a>]);
+    impl Kernel for Write<'_> {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) {
+            let Self(layout, row, center, neighbours) = self;
+            fill(layout, row, center, neighbours);
+        }
+    }
+    Isa::active().run(Write(layout, row, center, neighbours));
+}
+
+#[inline(always)]
+fn fill(layout: Layout, row: &mut [u8], center: Node, neighbours: &[Node]) {
     let Layout { degree, width, .. } = layout;
     let (ids, rest) = row.split_at_mut(degree * size_of::<u32>());
     let ids: &mut [u32] = bytemuck::cast_slice_mut(ids);
@@ -250,7 +265,7 @@ pub(super) fn write(layout: Layout, row: &mut [u8], center: Node, neighbours: &[
                 (head.add[half][lane], head.rescale[half][lane]) = (bf16::INFINITY, bf16::ZERO);
                 continue;
             };
-            let one = rabitq::encode(center.code, node.code, |j| codes[j / PAIR][i] |= 1 << (j % PAIR));
+            let one = rabitq::encode(center.code, node.code, |at, bits| codes[at][i] = bits);
             head.add[half][lane] = bf16::from_f32(one.add + node.tail);
             head.rescale[half][lane] = bf16::from_f32(one.rescale);
         }
