@@ -503,3 +503,39 @@ fn quantile(values: &mut [f64], part: f64) -> f64 {
     let at = ((values.len() - 1) as f64 * part) as usize;
     *values.select_nth_unstable_by(at, f64::total_cmp).1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_any_query_fit_the_lanes_that_sum_their_products() {
+        let mut random = crate::random::Random(5);
+        let mut any = |kind: usize| match kind {
+            0 => 1.0,
+            1 => -1.0,
+            2 => random.unit() - 0.5,
+            3 => (random.unit() - 0.5).powi(9),
+            _ => random.unit(),
+        };
+        for (width, kind) in (1..12).flat_map(|steps| (0..5).map(move |kind| (steps * STEP, kind))) {
+            let y: Vec<f64> = (0..width).map(|_| any(kind)).collect();
+            for room in [Room { part: 32, sum: 258.0 }, Room { part: usize::MAX, sum: i32::MAX.into() }] {
+                let mut codes = vec![0; width];
+                let step = room.step(&y);
+                round(&y, step, i32::from(CODE_LIMIT), &mut codes);
+                // None was cut off: the limit is within half a step of the largest.
+                assert!(y.iter().zip(&codes).all(|(v, &k)| (v / step - f64::from(k)).abs() < 0.500_001));
+                for part in codes.chunks(room.part) {
+                    for (lane, sign) in [(0, 1), (0, -1), (1, 1), (1, -1)] {
+                        let meet =
+                            |(j, k): (usize, &i32)| if j / 2 % 2 == lane { (k * sign).max(0) } else { 0 };
+                        let sum: i32 = part.iter().enumerate().map(meet).sum();
+                        assert!(f64::from(sum) <= room.sum, "{width}, {kind}: {sum}");
+                    }
+                }
+            }
+        }
+        assert_eq!(Room { part: 32, sum: 258.0 }.step(&[0.0; 32]), 1.0);
+    }
+}
