@@ -233,46 +233,48 @@ impl Heads {
 
 /// Writes the row of `center` with `neighbours`, at most as many as the degree.
 pub(super) fn write(layout: Layout, row: &mut [u8], center: Node, neighbours: &[Node]) {
-    struct Write<'a>(Layout, &'a mut [u8], Node<'a>, &'a [Node<'a>]);
-    impl Kernel for Write<'_> {
-        type Out = ();
-        #[inline(always)]
-        fn run<S: Simd>(self, _: S) {
-            let Self(layout, row, center, neighbours) = self;
-            fill(layout, row, center, neighbours);
-        }
-    }
-    Isa::active().run(Write(layout, row, center, neighbours));
+    Isa::active().run(Write { layout, row, center, neighbours });
 }
 
-#[inline(always)]
-fn fill(layout: Layout, row: &mut [u8], center: Node, neighbours: &[Node]) {
-    let Layout { degree, width, .. } = layout;
-    let (ids, rest) = row.split_at_mut(degree * size_of::<u32>());
-    let ids: &mut [u32] = bytemuck::cast_slice_mut(ids);
-    ids.fill(NONE);
-    ids.iter_mut().zip(neighbours).for_each(|(id, node)| *id = node.id);
-    let (blocks, rest) = rest.split_at_mut(layout.blocks * layout.block);
-    let mut neighbours = neighbours.iter();
-    for block in blocks.chunks_exact_mut(layout.block) {
-        let (head, codes) = block.split_at_mut(size_of::<BlockFactors>());
-        let head: &mut BlockFactors = bytemuck::from_bytes_mut(head);
-        let codes: &mut [[u8; BLOCK]] = codes.as_chunks_mut().0;
-        codes.fill([0; BLOCK]);
-        for i in 0..BLOCK {
-            let (half, lane) = (i / 16, i % 16);
-            let Some(node) = neighbours.next() else {
-                (head.add[half][lane], head.rescale[half][lane]) = (bf16::INFINITY, bf16::ZERO);
-                continue;
-            };
-            let one = rabitq::encode(center.code, node.code, |at, bits| codes[at][i] = bits);
-            head.add[half][lane] = bf16::from_f32(one.add + node.tail);
-            head.rescale[half][lane] = bf16::from_f32(one.rescale);
+struct Write<'a> {
+    layout: Layout,
+    row: &'a mut [u8],
+    center: Node<'a>,
+    neighbours: &'a [Node<'a>],
+}
+
+impl Kernel for Write<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { layout, row, center, neighbours } = self;
+        let Layout { degree, width, .. } = layout;
+        let (ids, rest) = row.split_at_mut(degree * size_of::<u32>());
+        let ids: &mut [u32] = bytemuck::cast_slice_mut(ids);
+        ids.fill(NONE);
+        ids.iter_mut().zip(neighbours).for_each(|(id, node)| *id = node.id);
+        let (blocks, rest) = rest.split_at_mut(layout.blocks * layout.block);
+        let mut neighbours = neighbours.iter();
+        for block in blocks.chunks_exact_mut(layout.block) {
+            let (head, codes) = block.split_at_mut(size_of::<BlockFactors>());
+            let head: &mut BlockFactors = bytemuck::from_bytes_mut(head);
+            let codes: &mut [[u8; BLOCK]] = codes.as_chunks_mut().0;
+            codes.fill([0; BLOCK]);
+            for i in 0..BLOCK {
+                let (half, lane) = (i / 16, i % 16);
+                let Some(node) = neighbours.next() else {
+                    (head.add[half][lane], head.rescale[half][lane]) = (bf16::INFINITY, bf16::ZERO);
+                    continue;
+                };
+                let one = rabitq::encode(center.code, node.code, |at, bits| codes[at][i] = bits);
+                head.add[half][lane] = bf16::from_f32(one.add + node.tail);
+                head.rescale[half][lane] = bf16::from_f32(one.rescale);
+            }
         }
+        let norm = square(center.code) + center.tail;
+        rest[..width].copy_from_slice(bytemuck::cast_slice(center.code));
+        rest[width..width + size_of::<f32>()].copy_from_slice(bytemuck::bytes_of(&norm));
     }
-    let norm = square(center.code) + center.tail;
-    rest[..width].copy_from_slice(bytemuck::cast_slice(center.code));
-    rest[width..width + size_of::<f32>()].copy_from_slice(bytemuck::bytes_of(&norm));
 }
 
 /// The squared length of a head.

@@ -23,6 +23,7 @@ pub mod lookup;
 #[cfg(test)]
 mod naive;
 pub mod nearest;
+pub mod operand;
 pub mod planes;
 pub mod product;
 pub mod scalar;

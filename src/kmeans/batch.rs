@@ -186,14 +186,8 @@ impl Scanned {
         worker: &Worker,
     ) -> Result<Vec<C>> {
         let (isa, rows) = (Isa::active(), task.points.rows);
-        let known = self.bounds.iter().all(|&bound| bound < f32::INFINITY);
-        let aim = if !known {
-            Aim::Unknown
-        } else if task.first {
-            Aim::Loose
-        } else {
-            Aim::Close
-        };
+        // The first bounds are guesses.
+        let aim = Aim::of(&collectors, !task.first);
         let (queries, collected) = (&self.queries, &mut collectors);
         if list.rows.is_empty() || queries.is_empty() {
             return Ok(collectors);

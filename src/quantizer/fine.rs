@@ -114,14 +114,14 @@ impl FineCodes {
         }
         let add = |a, b| a + b;
         let most = f64::from(CODE_MAX);
-        let lost = most * fold(&left, &left, |sum, (v, _)| sum + v, add);
-        let largest = most * fold(&codes, &codes, |sum, (&k, _)| sum + f64::from(k).abs(), add);
+        let lost = most * fold(&left, &codes, |sum, (v, _)| sum + v, add);
+        let largest = most * fold(&left, &codes, |sum, (_, &k)| sum + f64::from(k).abs(), add);
         let head = square(y).sqrt();
         let Terms { constant, slope, halved, slack, size, radius, unit } = terms;
         let beta = if halved { -unit * unit / u } else { 0.0 };
         let (tau, epsilon) = (q.tail(self.width()) * unit / u, head * unit / u);
         // No error is longer than the vector and half a step of each coordinate.
-        let longest = radius + fold(&self.steps, &self.steps, |sum, (&s, _)| sum + f64::from(s), add);
+        let longest = radius + fold(y, &self.steps, |sum, (_, &s)| sum + f64::from(s), add);
         let reached = longest / unit;
         let rounded = largest + (beta * reached * reached / 2.0).abs() + (tau + epsilon) * reached + size / u;
         let origin = (constant - slack - lost) / u - rounded * 2f64.powi(-20);

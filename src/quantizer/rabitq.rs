@@ -53,7 +53,11 @@ mod tests {
     fn estimate(center: &[i8], vector: &[i8], query: &[f64]) -> f64 {
         let mut bits = vec![false; center.len()];
         let code = encode(center, vector, |at, byte| {
-            bits.iter_mut().skip(8 * at).take(8).enumerate().for_each(|(j, bit)| *bit = byte >> j & 1 == 1);
+            bits.iter_mut()
+                .skip(PAIR * at)
+                .take(PAIR)
+                .enumerate()
+                .for_each(|(j, bit)| *bit = byte >> j & 1 == 1);
         });
         let sum: f64 = bits.iter().zip(query).map(|(&bit, q)| if bit { q / 2.0 } else { -q / 2.0 }).sum();
         let to_center: f64 = center.iter().zip(query).map(|(&c, q)| (f64::from(c) - q).powi(2)).sum();

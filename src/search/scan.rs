@@ -77,6 +77,17 @@ pub(crate) enum Aim {
     Close,
 }
 
+impl Aim {
+    /// Of collectors whose bounds, where they have any, are close or not.
+    pub fn of<C: Collector>(collectors: &[C], close: bool) -> Self {
+        match collectors.iter().all(|collector| collector.bound() < f32::INFINITY) {
+            false => Self::Unknown,
+            true if close => Self::Close,
+            true => Self::Loose,
+        }
+    }
+}
+
 /// The blocks of `0..len`, each with the vectors seen before it: first, where nothing is known of how near vectors must be,
 /// up to [`PILOTS`] small ones, spread evenly, then the rest in steps of the golden ratio, so that those seen at any time
 /// are an even part of all, whatever order they are in.
@@ -118,15 +129,8 @@ pub(crate) fn scan<S: Screening, C: Collector>(
     collectors: &mut [C],
     worker: &Worker,
 ) -> bool {
-    let aimed = collectors.iter().all(|collector| collector.bound() < f32::INFINITY);
-    scan_aimed(
-        isa,
-        screen,
-        list,
-        queries,
-        collectors,
-        (if aimed { Aim::Close } else { Aim::Unknown }, worker),
-    )
+    let aim = Aim::of(collectors, true);
+    scan_aimed(isa, screen, list, queries, collectors, (aim, worker))
 }
 
 /// [`scan`], told what is known beforehand.
