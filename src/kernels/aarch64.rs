@@ -480,7 +480,8 @@ impl Simd for Neon {
         unsafe { [vdupq_n_u16(0); 4] }
     }
     #[inline(always)]
-    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums {
+    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], tables: &[[u8; 16]; 2]) -> Self::Sums {
+        let [low, high] = tables;
         let codes = load_u8(codes);
         unsafe {
             let (low, high) = (vld1q_u8(low.as_ptr()), vld1q_u8(high.as_ptr()));

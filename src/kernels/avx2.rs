@@ -513,7 +513,8 @@ impl Simd for Avx2 {
         unsafe { [_mm256_setzero_si256(); 2] }
     }
     #[inline(always)]
-    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums {
+    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], tables: &[[u8; 16]; 2]) -> Self::Sums {
+        let [low, high] = tables;
         unsafe {
             let table = |t: &[u8; 16]| _mm256_broadcastsi128_si256(_mm_loadu_si128(t.as_ptr().cast()));
             let codes = _mm256_loadu_si256(codes.as_ptr().cast());

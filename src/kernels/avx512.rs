@@ -8,38 +8,95 @@
 use std::arch::is_x86_feature_detected as has;
 use std::arch::x86_64::*;
 
+use bytemuck::must_cast_ref;
 use half::{bf16, f16};
 
 use super::avx2::{Avx2, count_differing, spread_word};
 use super::simd::{IN_ORDER, Kernel, Simd};
 
-/// Proof of AVX-512 F, BW, VL and VNNI, and of what [`Avx2`] proves.
+/// Proof of AVX-512 F, BW, VL and VNNI, and of what [`Avx2`] proves; with `VBMI` of VBMI and VPOPCNTDQ besides, which came
+/// together (Ice Lake, Zen 4).
 #[derive(Clone, Copy, Debug)]
-pub struct Avx512(Avx2);
+pub struct Avx512<const VBMI: bool>(Avx2);
 
-impl Avx512 {
+impl<const VBMI: bool> Avx512<VBMI> {
     /// The token, where the processor has the instructions.
     pub fn detect() -> Option<Self> {
         let here = has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512vnni");
-        Avx2::detect().filter(|_| here).map(Self)
+        let more = !VBMI || (has!("avx512vbmi") && has!("avx512vpopcntdq"));
+        Avx2::detect().filter(|_| here && more).map(Self)
     }
 
     #[inline]
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Out {
         #[target_feature(enable = "avx2,fma,f16c,popcnt,avx512f,avx512bw,avx512vl,avx512vnni")]
-        fn inner<K: Kernel>(s: Avx512, kernel: K) -> K::Out {
+        fn without<K: Kernel>(s: impl Simd, kernel: K) -> K::Out {
             kernel.run(s)
         }
-        unsafe { inner(self, kernel) }
+        #[target_feature(
+            enable = "avx2,fma,f16c,popcnt,avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx512vpopcntdq"
+        )]
+        fn with<K: Kernel>(s: impl Simd, kernel: K) -> K::Out {
+            kernel.run(s)
+        }
+        if VBMI { unsafe { with(self, kernel) } } else { unsafe { without(self, kernel) } }
     }
 }
 
-impl Simd for Avx512 {
+/// Both halves of each, added up as 16-bit integers.
+#[inline(always)]
+fn folded([even, odd]: [__m512i; 2]) -> [__m256i; 2] {
+    let fold = |v: __m512i| unsafe {
+        _mm256_add_epi16(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64::<1>(v))
+    };
+    [fold(even), fold(odd)]
+}
+
+/// The bytes of each 16 bits of `v`, added to the sums of even and odd ones as [`Avx2`] keeps them.
+#[inline(always)]
+fn add_words([even, odd]: [__m512i; 2], v: __m512i) -> [__m512i; 2] {
+    unsafe { [_mm512_add_epi16(even, v), _mm512_add_epi16(odd, _mm512_srli_epi16::<8>(v))] }
+}
+
+impl<const VBMI: bool> Avx512<VBMI> {
+    /// Entries of two lines of codes, each with tables of its own, added up.
+    #[inline(always)]
+    fn add_looked_up(self, acc: [__m512i; 2], codes: __m512i, tables: __m512i) -> [__m512i; 2] {
+        unsafe {
+            let nibble = _mm512_set1_epi8(15);
+            let upper = _mm512_srli_epi16::<4>(codes);
+            let sum = if VBMI {
+                // All four tables are one of 64 entries: a nibble, and where its table begins.
+                let begins = |first: i64, second: i64| {
+                    _mm512_setr_epi64(first, first, first, first, second, second, second, second)
+                };
+                const BYTES: i64 = 0x0101_0101_0101_0101;
+                let place = |codes, begin| _mm512_or_si512(_mm512_and_si512(codes, nibble), begin);
+                let low = _mm512_permutexvar_epi8(place(codes, begins(0, 32 * BYTES)), tables);
+                _mm512_add_epi8(
+                    low,
+                    _mm512_permutexvar_epi8(place(upper, begins(16 * BYTES, 48 * BYTES)), tables),
+                )
+            } else {
+                let low = _mm512_shuffle_i64x2::<0b10_10_00_00>(tables, tables);
+                let high = _mm512_shuffle_i64x2::<0b11_11_01_01>(tables, tables);
+                _mm512_add_epi8(
+                    _mm512_shuffle_epi8(low, _mm512_and_si512(codes, nibble)),
+                    _mm512_shuffle_epi8(high, _mm512_and_si512(upper, nibble)),
+                )
+            };
+            add_words(acc, sum)
+        }
+    }
+}
+
+impl<const VBMI: bool> Simd for Avx512<VBMI> {
     type F64 = __m512d;
     type F32 = __m512;
     type I32 = __m512i;
     type CodeSums = Self::I32;
-    type Sums = [__m256i; 2];
+    /// As AVX2 has them, of even lines in the lower half and of odd ones in the upper.
+    type Sums = [__m512i; 2];
     type Bytes = __m256i;
 
     // And -128; +128 is no signed byte.
@@ -50,6 +107,7 @@ impl Simd for Avx512 {
     const BYTE_QUERIES: usize = 6;
     const CODE_QUERIES: usize = 6;
     const FLOAT_QUERIES: usize = 6;
+    const CODES: usize = 2;
     const PANELS: usize = 4;
     const LANE_OF_BIT: [u8; 32] = IN_ORDER;
     const LANE_BITS: u32 = 1;
@@ -324,7 +382,15 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn add_differing(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
-        unsafe { _mm512_add_epi32(acc, _mm512_zextsi256_si512(count_differing(self.0, a, b))) }
+        unsafe {
+            let counts = if VBMI {
+                let (a, b) = (_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast()));
+                _mm256_popcnt_epi64(_mm256_xor_si256(a, b))
+            } else {
+                count_differing(self.0, a, b)
+            };
+            _mm512_add_epi32(acc, _mm512_zextsi256_si512(counts))
+        }
     }
     #[inline(always)]
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
@@ -338,14 +404,36 @@ impl Simd for Avx512 {
         }
     }
 
-    // 32 codes are a register of AVX2, which these processors have too.
     #[inline(always)]
     fn zero_sums(self) -> Self::Sums {
-        self.0.zero_sums()
+        unsafe { [_mm512_setzero_si512(); 2] }
     }
     #[inline(always)]
-    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums {
-        self.0.look_up(acc, codes, low, high)
+    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], tables: &[[u8; 16]; 2]) -> Self::Sums {
+        // What is not there has an entry of 0.
+        unsafe {
+            let codes = _mm512_zextsi256_si512(_mm256_loadu_si256(codes.as_ptr().cast()));
+            let tables = _mm512_zextsi256_si512(_mm256_loadu_si256(tables.as_ptr().cast()));
+            self.add_looked_up(acc, codes, tables)
+        }
+    }
+    #[inline(always)]
+    fn look_up_some<const N: usize>(
+        self,
+        mut acc: Self::Sums,
+        codes: &[[u8; 32]; N],
+        tables: &[[[u8; 16]; 2]; N],
+    ) -> Self::Sums {
+        let ((twos, last), (tables, last_tables)) = (codes.as_chunks::<2>(), tables.as_chunks::<2>());
+        for (codes, tables) in twos.iter().zip(tables) {
+            let (codes, tables): (&[u8; 64], &[u8; 64]) = (must_cast_ref(codes), must_cast_ref(tables));
+            let load = |v: &[u8; 64]| unsafe { _mm512_loadu_si512(v.as_ptr().cast()) };
+            acc = self.add_looked_up(acc, load(codes), load(tables));
+        }
+        for (codes, tables) in last.iter().zip(last_tables) {
+            acc = self.look_up(acc, codes, tables);
+        }
+        acc
     }
     #[inline(always)]
     fn zero_bytes(self) -> Self::Bytes {
@@ -357,15 +445,15 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn add_bytes(self, acc: Self::Sums, v: Self::Bytes) -> Self::Sums {
-        self.0.add_bytes(acc, v)
+        unsafe { add_words(acc, _mm512_zextsi256_si512(v)) }
     }
     #[inline(always)]
     fn at_most(self, sums: Self::Sums, limit: u16) -> u32 {
-        self.0.at_most(sums, limit)
+        self.0.at_most(folded(sums), limit)
     }
     #[inline(always)]
     fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2] {
-        let [low, high] = self.0.sums_f32(sums);
+        let [low, high] = self.0.sums_f32(folded(sums));
         let join = |v: [__m256; 2]| unsafe {
             let low = _mm512_castps_pd(_mm512_castps256_ps512(v[0]));
             _mm512_castpd_ps(_mm512_insertf64x4::<1>(low, _mm256_castps_pd(v[1])))

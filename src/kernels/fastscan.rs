@@ -123,22 +123,42 @@ impl Tables {
     /// asks for many at once waits.
     #[inline(always)]
     pub fn dots<S: Simd>(&self, s: S, codes: &[[u8; BLOCK]], lift: f32, ahead: &[[u8; 64]]) -> [S::F32; 2] {
-        let mut sums = s.zero_sums();
-        let together = ahead.len().min(codes.len()).min(self.pairs.len());
-        let ((first, codes), (tables, pairs)) = (codes.split_at(together), self.pairs.split_at(together));
-        for ((codes, [low, high]), line) in first.iter().zip(tables).zip(ahead) {
-            s.prefetch(line);
-            sums = s.look_up(sums, codes, low, high);
-        }
-        for (codes, [low, high]) in codes.iter().zip(pairs) {
-            sums = s.look_up(sums, codes, low, high);
-        }
-        for line in &ahead[together..] {
-            s.prefetch(line);
-        }
+        let sums = if S::CODES == 2 {
+            self.sums::<S, 2>(s, codes, ahead)
+        } else {
+            self.sums::<S, 1>(s, codes, ahead)
+        };
         let [first, second] = s.sums_f32(sums);
         let (step, base) = (s.splat_f32(self.step), s.splat_f32(self.base + lift));
         [s.mul_add_f32(first, step, base), s.mul_add_f32(second, step, base)]
+    }
+
+    /// The sums of the entries, `N` lines of codes at a time.
+    #[inline(always)]
+    fn sums<S: Simd, const N: usize>(&self, s: S, codes: &[[u8; BLOCK]], ahead: &[[u8; 64]]) -> S::Sums {
+        let mut sums = s.zero_sums();
+        let len = codes.len().min(self.pairs.len());
+        let ((codes, last), (pairs, last_pairs)) =
+            (codes[..len].as_chunks::<N>(), self.pairs[..len].as_chunks());
+        let (lines, _) = ahead.as_chunks::<N>();
+        let together = lines.len().min(codes.len());
+        let ((first, codes), (tables, pairs)) = (codes.split_at(together), pairs.split_at(together));
+        for ((codes, tables), lines) in first.iter().zip(tables).zip(lines) {
+            for line in lines {
+                s.prefetch(line);
+            }
+            sums = s.look_up_some(sums, codes, tables);
+        }
+        for (codes, tables) in codes.iter().zip(pairs) {
+            sums = s.look_up_some(sums, codes, tables);
+        }
+        for (codes, tables) in last.iter().zip(last_pairs) {
+            sums = s.look_up(sums, codes, tables);
+        }
+        for line in &ahead[N * together..] {
+            s.prefetch(line);
+        }
+        sums
     }
 }
 

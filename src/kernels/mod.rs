@@ -46,9 +46,12 @@ pub enum Isa {
     /// AVX2, FMA, F16C and POPCNT (Haswell, Zen and later).
     #[cfg(target_arch = "x86_64")]
     Avx2(avx2::Avx2),
-    /// AVX-512 F, BW, VL and VNNI (Ice Lake, Zen 4 and later).
+    /// AVX-512 F, BW, VL and VNNI (Cascade Lake).
     #[cfg(target_arch = "x86_64")]
-    Avx512(avx512::Avx512),
+    Avx512(avx512::Avx512<false>),
+    /// VBMI and VPOPCNTDQ besides (Ice Lake, Zen 4 and later).
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vbmi(avx512::Avx512<true>),
     /// NEON, which every aarch64 processor has.
     #[cfg(target_arch = "aarch64")]
     Neon(aarch64::Neon),
@@ -60,6 +63,7 @@ impl Isa {
         let mut list = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
+            list.extend(avx512::Avx512::detect().map(Self::Avx512Vbmi));
             list.extend(avx512::Avx512::detect().map(Self::Avx512));
             list.extend(avx2::Avx2::detect().map(Self::Avx2));
         }
@@ -85,14 +89,14 @@ impl Isa {
         std::env::var("STEEP_ISA").ok().map(|name| name.to_ascii_lowercase())
     }
 
-    /// "scalar", "avx2", "avx512" or "neon".
+    /// "scalar", "avx2", "avx512" (whichever of its two forms) or "neon".
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalar(_) => "scalar",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(_) => "avx512",
+            Self::Avx512(_) | Self::Avx512Vbmi(_) => "avx512",
             #[cfg(target_arch = "aarch64")]
             Self::Neon(_) => "neon",
         }
@@ -107,6 +111,8 @@ impl Isa {
             Self::Avx2(s) => s.run(kernel),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(s) => s.run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vbmi(s) => s.run(kernel),
             #[cfg(target_arch = "aarch64")]
             Self::Neon(s) => kernel.run(s),
         }

@@ -273,9 +273,9 @@ impl Simd for Scalar {
         [0; 32]
     }
     #[inline(always)]
-    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums {
+    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], tables: &[[u8; 16]; 2]) -> Self::Sums {
         std::array::from_fn(|i| {
-            let (low, high) = (low[usize::from(codes[i] & 15)], high[usize::from(codes[i] >> 4)]);
+            let [low, high] = [tables[0][usize::from(codes[i] & 15)], tables[1][usize::from(codes[i] >> 4)]];
             acc[i] + u16::from(low) + u16::from(high)
         })
     }

@@ -90,6 +90,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const CODE_QUERIES: usize;
     /// The same for f32.
     const FLOAT_QUERIES: usize;
+    /// Lines of codes that [`Simd::look_up_some`] takes at once: 1 or 2.
+    const CODES: usize = 1;
     /// Panels that pass through the registers together.
     const PANELS: usize;
 
@@ -218,7 +220,20 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Thirty-two zeros.
     fn zero_sums(self) -> Self::Sums;
     /// acc + low\[code & 15\] + high\[code >> 4\] for each of 32 codes; table entries are at most [`ENTRY_LIMIT`].
-    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], low: &[u8; 16], high: &[u8; 16]) -> Self::Sums;
+    fn look_up(self, acc: Self::Sums, codes: &[u8; 32], tables: &[[u8; 16]; 2]) -> Self::Sums;
+    /// The same of [`Simd::CODES`] lines of codes, or fewer, each with tables of its own.
+    #[inline(always)]
+    fn look_up_some<const N: usize>(
+        self,
+        mut acc: Self::Sums,
+        codes: &[[u8; 32]; N],
+        tables: &[[[u8; 16]; 2]; N],
+    ) -> Self::Sums {
+        for line in 0..N {
+            acc = self.look_up(acc, &codes[line], &tables[line]);
+        }
+        acc
+    }
     /// Thirty-two zeros.
     fn zero_bytes(self) -> Self::Bytes;
     /// acc + table\[nibble\] for each of 32 bytes below 16, modulo 256.

@@ -74,7 +74,7 @@ impl Seen {
     #[inline(always)]
     pub fn meet<S: Simd>(&mut self, s: S, node: u32) -> (&mut Entry, bool) {
         if self.len * 2 >= self.entries.len() {
-            self.grow(s);
+            self.grow();
         }
         let (bucket, at) = self.place(s, node);
         let place = &mut self.buckets[bucket].0[at];
@@ -88,7 +88,7 @@ impl Seen {
     #[inline(always)]
     fn place<S: Simd>(&self, s: S, node: u32) -> (usize, usize) {
         let mask = self.buckets.len() - 1;
-        let mut bucket = (node.wrapping_mul(0x9E37_79B9) >> 7) as usize & mask;
+        let mut bucket = self.first(node);
         loop {
             // Before the first free place is whatever the bucket holds.
             let places = s.places_of(&self.buckets[bucket].0, node, NONE);
@@ -99,16 +99,33 @@ impl Seen {
         }
     }
 
+    /// The bucket that `node` belongs into, if it has room.
+    #[inline(always)]
+    fn first(&self, node: u32) -> usize {
+        (node.wrapping_mul(0x9E37_79B9) >> 7) as usize & (self.buckets.len() - 1)
+    }
+
+    /// Moves all to a table of twice the size. None of them is there yet, so that a free place is all that each needs: no vector
+    /// instructions, which a function that is not inlined would not have.
     #[cold]
     #[inline(never)]
-    fn grow<S: Simd>(&mut self, s: S) {
+    fn grow(&mut self) {
         std::mem::swap(&mut self.buckets, &mut self.moving.0);
         std::mem::swap(&mut self.entries, &mut self.moving.1);
+        let len = self.len;
         self.resize(self.moving.1.len() * 2);
-        for at in 0..self.moving.1.len() {
-            let node = self.moving.0[at / BUCKET].0[at % BUCKET];
-            if node != NONE {
-                *self.meet(s, node).0 = self.moving.1[at];
+        self.len = len;
+        for (nodes, entries) in self.moving.0.iter().zip(self.moving.1.as_chunks::<BUCKET>().0) {
+            for (&node, &entry) in nodes.0.iter().zip(entries).filter(|(node, _)| **node != NONE) {
+                let mut bucket = self.first(node);
+                let at = loop {
+                    match self.buckets[bucket].0.iter().position(|&other| other == NONE) {
+                        Some(at) => break at,
+                        None => bucket = (bucket + 1) % self.buckets.len(),
+                    }
+                };
+                self.buckets[bucket].0[at] = node;
+                self.entries[bucket * BUCKET + at] = entry;
             }
         }
     }
