@@ -28,6 +28,7 @@ mod ids;
 pub mod index;
 mod ivf;
 pub mod kernels;
+mod keys;
 pub mod kmeans;
 pub mod metric;
 mod quantizer;

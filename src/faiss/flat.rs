@@ -12,6 +12,7 @@ use crate::ids::Ids;
 use crate::index::flat;
 use crate::kernels::distance::Query;
 use crate::kernels::{Isa, Kernel, Simd};
+use crate::keys::key;
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
 use crate::rows::{Kept, Rows};
@@ -402,11 +403,7 @@ fn first_of(row: &[f32]) -> Option<usize> {
 #[inline(always)]
 fn least_of(row: &[f32], floor: f32, ids: &mut [i64], values: &mut [f32]) {
     // A value and its place as one number of the same order.
-    let key = |(place, value): (usize, &f32)| {
-        let bits = value.max(floor).to_bits();
-        let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-        u64::from(ordered) << 32 | place as u64
-    };
+    let key = |(place, value): (usize, &f32)| key(value.max(floor), place as u32);
     let k = ids.len().min(row.len());
     // The k-th of what is least in each of some groups is no nearer than the k-th of all: most values are ruled out by it. A group is
     // every so many-th value, so that registers take values of as many groups as they hold.

@@ -22,7 +22,7 @@
 //! Where rows are [bare](Form::Bare), a step asks for the neighbours' own codes, and the next one reads them: their distances take the
 //! place of estimates. They need no mean, and what is in view is as good as what was expanded.
 
-use super::pool::{Pool, distance_of, key};
+use super::pool::Pool;
 use super::rerank::Ahead;
 use super::seen::{Seen, TAKEN};
 use super::stop::{Effort, Stop};
@@ -30,6 +30,7 @@ use crate::graph::{Form, Graph, NONE, Row, View};
 use crate::kernels::Simd;
 use crate::kernels::fastscan::{BLOCK, Chosen, Tables, in_order};
 use crate::kernels::simd::ROUND;
+use crate::keys::{distance_of, key};
 use crate::space::{STEP, STRIDE};
 
 /// A graph as walks see it.

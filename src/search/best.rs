@@ -1,6 +1,6 @@
 //! The nearest so far, unsorted.
 
-use super::pool::{distance_of, key};
+use crate::keys::{distance_of, key};
 
 /// Entries that come together before the farther ones are left out: these, and half as many as are wanted.
 const MANY: usize = 16;

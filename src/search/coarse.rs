@@ -1,11 +1,12 @@
 //! Which lists are nearest to a query? Their centres are codes themselves: by one bit a coordinate some times as many as are wanted
 //! are chosen, and these told apart by all bits.
 
-use super::pool::{at_most, ends, key, part};
+use super::pool::{at_most, ends, part};
 use crate::ivf::Ivf;
 use crate::kernels::Simd;
 use crate::kernels::fastscan::{BLOCK, Chosen, Tables, in_order};
 use crate::kernels::planes::{PlaneQuery, WHOLE};
+use crate::keys::key;
 
 /// How many times as many centres as are wanted get their exact distance, and how many besides.
 const NEAR: usize = 3;

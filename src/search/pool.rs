@@ -8,6 +8,7 @@ use super::errors::Errors;
 use super::stop::Stop;
 use crate::graph::NONE;
 use crate::kernels::Simd;
+use crate::keys::key;
 
 /// Distances that are compared at a time.
 const LANES: usize = 16;
@@ -250,25 +251,12 @@ pub(super) fn ends(distances: &[f32]) -> (f32, f32) {
     (low, highs.into_iter().chain(finite).fold(f32::MIN, f32::max))
 }
 
-/// Ordered as distances are, then as nodes are.
-#[inline(always)]
-pub(super) fn key(distance: f32, node: u32) -> u64 {
-    let bits = distance.to_bits();
-    let ordered = bits ^ ((bits as i32 >> 31) as u32 | 1 << 31);
-    u64::from(ordered) << 32 | u64::from(node)
-}
-
-#[inline(always)]
-pub(super) fn distance_of(key: u64) -> f32 {
-    let ordered = (key >> 32) as u32;
-    f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::stop::Effort;
     use super::*;
     use crate::kernels::{Isa, Kernel};
+    use crate::keys::distance_of;
     use proptest::prelude::*;
 
     /// Nodes that come in batches, each at one of some distances; every third comes again, at another.

@@ -21,7 +21,6 @@ use std::cell::RefCell;
 use super::beam::Stats;
 use super::best::Best;
 use super::coarse::Coarse;
-use super::pool::distance_of;
 use super::rerank::{Found, Ranking, Rerank};
 use super::sight::{Asked, Open, Sight};
 use crate::ids::Ids;
@@ -30,6 +29,7 @@ use crate::kernels::fastscan::Tables;
 use crate::kernels::lookup::{ByteTables, LOWER};
 use crate::kernels::planes::{MOST, PlaneQuery, WHOLE};
 use crate::kernels::{Isa, Kernel, Simd};
+use crate::keys::distance_of;
 use crate::vectors::Vectors;
 
 /// What an estimate may be off, in deviations, so that the code is looked at once more: among the nearest, where those beside it

@@ -17,9 +17,9 @@
 use super::List;
 use super::beam::{Stats, ask};
 use super::errors::Errors;
-use super::pool::{distance_of, key};
 use crate::kernels::distance::Query;
 use crate::kernels::{Isa, Simd};
+use crate::keys::{distance_of, key};
 use crate::metric::Metric;
 use crate::space::Space;
 use crate::vectors::Vectors;
@@ -37,7 +37,7 @@ const FEW: usize = 32;
 /// What a walk has found, on its way to exact distances.
 #[derive(Default)]
 pub(super) struct Found {
-    /// All of it, as [`key`](super::pool::key)s; the first `near` of them are the nearest.
+    /// All of it, as [`key`]s; the first `near` of them are the nearest.
     pub keys: Vec<u64>,
     near: usize,
     /// Which vectors those are.

@@ -1,5 +1,7 @@
 //! What to keep? The k nearest so far, ties by the lower id.
 
+use crate::keys::{ordered, value_of};
+
 /// A vector and its distance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neighbor {
@@ -48,15 +50,11 @@ pub(crate) struct TopK {
 
 /// (distance, id) as a number of the same order; −0 and 0 are one distance.
 fn key(distance: f32, id: u64) -> u128 {
-    let bits = (distance + 0.0).to_bits();
-    let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-    u128::from(ordered) << 64 | u128::from(id)
+    u128::from(ordered(distance + 0.0)) << 64 | u128::from(id)
 }
 
 fn neighbor(key: u128) -> Neighbor {
-    let ordered = (key >> 64) as u32;
-    let bits = if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered };
-    Neighbor { distance: f32::from_bits(bits), id: key as u64 }
+    Neighbor { distance: value_of((key >> 64) as u32), id: key as u64 }
 }
 
 impl TopK {

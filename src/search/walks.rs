@@ -5,12 +5,12 @@
 use std::cell::RefCell;
 
 use super::beam::{Map, Stats, Walk};
-use super::pool::distance_of;
 use super::rerank::{Ahead, Found, Ranking, Rerank};
 use super::stop::Effort;
 use crate::graph::Graph;
 use crate::ids::Ids;
 use crate::kernels::{Isa, Kernel, Simd};
+use crate::keys::distance_of;
 use crate::space::squares;
 use crate::vectors::Vectors;
 

@@ -8,6 +8,7 @@ use super::points::Ruler;
 use crate::faiss::selector::Selector;
 use crate::kernels::distance::Query;
 use crate::kernels::{Isa, Kernel, Simd};
+use crate::keys;
 
 /// What walks cost, by Faiss's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,9 +46,7 @@ pub(super) enum Stop {
 pub(super) type Key = u64;
 
 pub(super) fn key(distance: f32, node: u32) -> Key {
-    let bits = (distance + 0.0).to_bits();
-    let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-    u64::from(ordered) << 32 | u64::from(node) << 1
+    keys::key(distance + 0.0, node << 1)
 }
 
 pub(super) fn node(key: Key) -> u32 {
@@ -55,8 +54,7 @@ pub(super) fn node(key: Key) -> u32 {
 }
 
 pub(super) fn distance(key: Key) -> f32 {
-    let ordered = (key >> 32) as u32;
-    f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
+    keys::distance_of(key)
 }
 
 /// The nearest nodes so far, ascending.
