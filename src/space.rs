@@ -19,6 +19,7 @@ use nalgebra::DMatrix;
 use crate::error::Result;
 use crate::kernels::Isa;
 use crate::kernels::distance::squared_norm;
+use crate::kernels::simd::nearest_byte;
 use crate::metric::Metric;
 use crate::storage::filled;
 use crate::threads::{self, Monitor};
@@ -186,7 +187,7 @@ impl Space {
             let scale = 1.0 / self.step;
             self.projection.split(&mut columns, true, |i, x| {
                 for (code, v) in codes[i * stride..].iter_mut().zip(x.head) {
-                    *code = (v * scale).round().clamp(-127.0, 127.0) as i8;
+                    *code = nearest_byte((v * scale) as f32);
                 }
                 tails[i] = (x.tail(x.head.len()).powi(2) * scale * scale) as f32;
             });

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::kernels::Isa;
 use crate::kernels::fastscan::BLOCK;
 use crate::kernels::nearest::Nearest;
+use crate::kernels::simd::nearest_byte;
 use crate::kmeans::{KmeansParams, kmeans};
 use crate::metric::Metric;
 use crate::quantizer::scalar::Scalar;
@@ -320,7 +321,7 @@ fn rounded(isa: Isa, space: &Space, vectors: Vectors, scratch: &mut Scratch) {
     bytes.clear();
     bytes.resize(vectors.len() * stride, 0);
     for (bytes, head) in bytes.chunks_exact_mut(stride).zip(heads.chunks_exact(width)) {
-        bytes.iter_mut().zip(head).for_each(|(to, v)| *to = v.round().clamp(-127.0, 127.0) as i8);
+        bytes.iter_mut().zip(head).for_each(|(to, &v)| *to = nearest_byte(v));
     }
 }
 
@@ -344,18 +345,22 @@ fn assign(
         let mut labels = shares[at].lock().map_err(|_| Error::Interrupted)?;
         let mut nearest = Nearest::default();
         // Half a step to one side, for all of them: which is nearest changes where it hardly matters.
-        nearest.load(&centers.bytes, centers.stride);
+        nearest.load(isa, (centers.len(), centers.stride), |at| {
+            &centers.bytes[at * centers.stride..][..centers.stride]
+        });
         let mut scratch = Scratch::default();
         for (part, labels) in labels.chunks_mut(PART * copies).enumerate() {
             let first = at * share + part * PART;
             rounded(isa, space, vectors.rows(first..first + labels.len() / copies), &mut scratch);
             let Scratch { heads, bytes, center, residual, .. } = &mut scratch;
-            nearest.search(isa, bytes, near, |i, list| {
-                let labels = &mut labels[i * copies..][..copies];
+            let queries = (labels.len() / copies, near);
+            let row = |at: usize| &bytes[at * centers.stride..][..centers.stride];
+            nearest.search(isa, queries, row, |asked, list| {
+                let labels = &mut labels[asked.at * copies..][..copies];
                 let best = list.iter().max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
                 labels[0] = best.map_or(0, |best| best.1);
                 if let [first, second] = labels {
-                    let head = &heads[i * space.width()..][..space.width()];
+                    let head = &heads[asked.at * space.width()..][..space.width()];
                     *second = centers.second(*first, head, list, (center, residual));
                 }
             });

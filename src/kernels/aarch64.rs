@@ -14,7 +14,7 @@ use std::arch::asm;
 
 use half::{bf16, f16};
 
-use super::simd::{CODE_LIMIT, IN_ORDER, Simd, Spread};
+use super::simd::{IN_ORDER, PART_LINES, PART_SUM, Simd, Spread};
 use widen::{load_i8, load_u8, wide, widen_brain, widen_half, widen_numbers};
 
 /// Proof of NEON.
@@ -69,8 +69,8 @@ impl Simd for Neon {
 
     const BYTE_MAX: i32 = 255;
     // As for AVX2, though only one product of a line meets in a lane.
-    const CODE_LINES: usize = 8;
-    const CODE_SUM: i32 = i16::MAX as i32 / CODE_LIMIT as i32;
+    const CODE_LINES: usize = PART_LINES;
+    const CODE_SUM: i32 = PART_SUM;
     // Of 32 registers, 16 are accumulators and 8 hold the panel's step; for codes and f32, 24 and 4.
     const BYTE_QUERIES: usize = 4;
     const CODE_QUERIES: usize = 3;

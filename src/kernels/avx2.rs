@@ -15,7 +15,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::simd::{CODE_LIMIT, Kernel, Simd, Spread};
+use super::simd::{Kernel, PART_LINES, PART_SUM, Simd, Spread};
 
 /// The features Steep asks for, and whether they are here.
 pub(super) fn features() -> Vec<(&'static str, bool)> {
@@ -109,8 +109,8 @@ impl Simd for Avx2 {
 
     const BYTE_MAX: i32 = 255;
     // More lines spare conversions, fewer leave the query finer codes.
-    const CODE_LINES: usize = 8;
-    const CODE_SUM: i32 = i16::MAX as i32 / CODE_LIMIT as i32;
+    const CODE_LINES: usize = PART_LINES;
+    const CODE_SUM: i32 = PART_SUM;
     const BYTE_QUERIES: usize = 4;
     const CODE_QUERIES: usize = 6;
     const FLOAT_QUERIES: usize = 6;

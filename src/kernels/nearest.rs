@@ -1,21 +1,62 @@
 //! The k nearest of some hundred vectors of bytes to each of many: a tile whose reduction is a short list a query.
 //!
-//! What is compared is Σ xⱼqⱼ − ½‖x‖², larger is nearer. The list keeps what exceeds its threshold; when it is full it is
-//! cut to the k best, the worst of which is the next threshold. In f32, so beyond 2²⁴ neighbours in the order may
-//! change places; whoever needs distances computes those of the list.
+//! The vectors x are read in seven bits, x̃ = 2c + ½ with c = ⌊x/2⌋, off by ½ in each coordinate; the queries q as they are, or smaller by
+//! what lets the tile sum their products (φ ≤ 1). What is compared is a half of ⟨x̃,q⟩ − ½‖x̃‖² but for what is the same for all vectors,
+//! larger is nearer:
+//!
+//! ```text
+//! Σ cⱼqⱼ − h        h = Σ cⱼ(cⱼ + ½)        ‖q − x̃‖² = ‖q‖² − Σ qⱼ − 4·(Σ cⱼqⱼ − h) + d/4
+//! ```
+//!
+//! The list keeps what exceeds its threshold; when it is full it is cut to the k best, the worst of which is the next threshold. All of it
+//! to 16 bits and more: beyond, neighbours in the order may change places; whoever needs distances computes those of the list.
 
-use super::tile::{Bytes, Line, PANEL, Panels, QueryTile, Reduce, Test, groups};
+use half::bf16;
+
+use super::simd::{CODE_LIMIT, PART_LINES, PART_SUM, ROUND};
+use super::tile::{Codes, Line, PANEL, Panels, QueryTile, Reduce, Test, groups};
 use super::{Isa, Kernel, Simd};
+use crate::keys::{distance_of, key};
+
+/// What is added to c, so that it is no less than 0.
+const ZERO: u8 = 64;
+/// Rows that are asked for before they are read.
+const AHEAD: usize = 8;
+/// Coordinates whose products are summed before they are widened.
+const PART: usize = 4 * PART_LINES;
 
 /// Vectors to choose from, in tile order. Kept for its memory: [`Nearest::load`] replaces the vectors.
 #[derive(Default)]
 pub struct Nearest {
     lines: Vec<Line>,
-    half: Vec<[f32; PANEL]>,
-    zero: Vec<[f32; PANEL]>,
+    /// h in two parts, the second what the first lacks.
+    halves: [Vec<[bf16; PANEL]>; 2],
     width: usize,
     len: usize,
     lists: Vec<Short>,
+    /// Queries as the tile takes them.
+    codes: Vec<i8>,
+    asked: Vec<Asked>,
+}
+
+/// A query.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    /// Its number.
+    pub at: usize,
+    /// ‖q‖² − Σ q.
+    base: i32,
+    /// φ.
+    scale: f32,
+    /// What [`ZERO`] adds to the sums of φq.
+    offset: f32,
+}
+
+impl Asked {
+    /// The squared distance of a vector that is as near as `value`, but for d/4 that rounding adds to it in the mean.
+    pub fn squared(&self, value: f32) -> f32 {
+        (self.base as f32 - 4.0 * value).max(0.0)
+    }
 }
 
 /// The best of one query so far.
@@ -24,68 +65,200 @@ struct Short {
     threshold: f32,
     /// What the threshold is of, where only the nearest is wanted.
     nearest: u32,
-    items: Vec<(f32, u32)>,
+    /// As [`key`]s of what is the less the nearer.
+    keys: Vec<u64>,
 }
 
 impl Nearest {
-    /// Vectors from now on: `rows`, each of `width` coordinates, a multiple of 4.
-    pub fn load(&mut self, rows: &[i8], width: usize) {
-        self.width = width;
-        self.len = rows.len() / width;
-        let (panels, steps) = (self.len.div_ceil(PANEL), width / 4);
+    /// Vectors from now on: `len` rows of `width` coordinates each, a multiple of 4, as `row` tells them.
+    pub fn load<'a>(&mut self, isa: Isa, (len, width): (usize, usize), row: impl Fn(usize) -> &'a [i8]) {
+        (self.len, self.width) = (len, width);
+        let panels = self.len.div_ceil(PANEL);
         self.lines.clear();
-        self.lines.resize(panels * steps, Line([0; 64]));
-        self.zero.resize(panels, [0.0; PANEL]);
-        self.half.clear();
-        self.half.resize(panels, [0.0; PANEL]);
-        let words: &mut [[[u8; 4]; PANEL]] = bytemuck::cast_slice_mut(&mut self.lines);
-        for (i, row) in rows.chunks_exact(width).enumerate() {
-            let panel = &mut words[i / PANEL * steps..][..steps];
-            let mut norm = 0;
-            for (step, x) in panel.iter_mut().zip(row.as_chunks::<4>().0) {
-                // An offset of 128 adds 128·Σq to every sum of a query, which changes no order.
-                step[i % PANEL] = x.map(|v| v as u8 ^ 0x80);
-                norm += x.iter().map(|&v| i32::from(v) * i32::from(v)).sum::<i32>();
-            }
-            self.half[i / PANEL][i % PANEL] = norm as f32 * 0.5;
+        self.lines.resize(panels * width / 4, Line([0; 64]));
+        for half in &mut self.halves {
+            half.clear();
+            half.resize(panels, [bf16::ZERO; PANEL]);
         }
+        isa.run(Load { row, to: self });
     }
 
-    /// Calls `take(query, list)` with the at most `k` nearest vectors of every row of `queries`, in no order.
-    pub fn search(&mut self, isa: Isa, queries: &[i8], k: usize, mut take: impl FnMut(usize, &[(f32, u32)])) {
-        struct Group<'a>(&'a QueryTile<Bytes>, usize, Panels<'a, f32>, Lists<'a>);
+    /// Calls `take(query, list)` with the at most `k` nearest vectors of each of `len` queries, which `row` tells, in no order: how near,
+    /// larger is nearer, and which.
+    pub fn search<'a>(
+        &mut self,
+        isa: Isa,
+        (len, k): (usize, usize),
+        row: impl Fn(usize) -> &'a [i8],
+        mut take: impl FnMut(&Asked, &[(f32, u32)]),
+    ) {
+        struct Group<'a>(&'a QueryTile<Codes>, usize, Panels<'a, bf16>, Lists<'a>);
         impl Kernel for Group<'_> {
             type Out = ();
             #[inline(always)]
             fn run<S: Simd>(self, s: S) {
                 let Self(queries, group, panels, mut lists) = self;
-                groups::<S, Bytes, _>(s, queries, group..group + 1, panels, &mut lists);
+                groups::<S, Codes, _>(s, queries, group..group + 1, panels, &mut lists);
             }
         }
-        let mut tile = QueryTile::of_rows(isa, queries, self.width);
-        for at in 0..tile.len() {
-            tile.set_test(at, Test { beta: -1.0, tau: 0.0, threshold: 0.0 });
+        isa.run(Fitted { len, row, width: self.width, codes: &mut self.codes, asked: &mut self.asked });
+        let mut tile = QueryTile::of_rows(isa, &self.codes, self.width);
+        for (at, asked) in self.asked.iter().enumerate() {
+            tile.set_test(at, Test { beta: -asked.scale, tau: -asked.scale, threshold: 0.0 });
         }
         let capacity = (3 * k).max(48) + PANEL;
         self.lists.resize(tile.group(), Short::default());
-        let panels = Panels { lines: &self.lines, stride: self.width / 4, a: &self.half, t: &self.zero };
+        let [a, t] = &self.halves;
+        let panels = Panels { lines: &self.lines, stride: self.width / 4, a, t };
+        let mut found = Vec::with_capacity(k.min(self.len));
         for group in 0..tile.len().div_ceil(tile.group()) {
             let first = group * tile.group();
             for list in &mut self.lists {
-                list.items.clear();
-                list.items.reserve(capacity);
+                list.keys.clear();
+                list.keys.reserve(capacity);
                 (list.threshold, list.nearest) = (f32::NEG_INFINITY, 0);
             }
             let lists = Lists { lists: &mut self.lists, first, len: self.len as u32, k, capacity };
             isa.run(Group(&tile, group, panels, lists));
             for (i, list) in self.lists.iter_mut().enumerate().take(tile.len() - first) {
+                let asked = &self.asked[first + i];
+                let value = |v: f32| (v - asked.offset) / asked.scale;
+                found.clear();
                 if k == 1 && self.len > 0 {
-                    list.items.push((list.threshold, list.nearest));
+                    found.push((value(list.threshold), list.nearest));
+                } else {
+                    list.cut(k);
+                    found.extend(list.keys.iter().map(|&key| (value(-distance_of(key)), key as u32)));
                 }
-                list.cut(k);
-                take(first + i, &list.items);
+                take(asked, &found);
             }
         }
+    }
+}
+
+/// Puts vectors into tile order.
+struct Load<'a, R> {
+    row: R,
+    to: &'a mut Nearest,
+}
+
+impl<'r, R: Fn(usize) -> &'r [i8]> Kernel for Load<'_, R> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { row, to } = self;
+        let words: &mut [[u32; PANEL]] = bytemuck::cast_slice_mut(&mut to.lines);
+        for (at, panel) in words.chunks_exact_mut(to.width / 4).enumerate() {
+            for i in 0..PANEL.min(to.len - at * PANEL) {
+                let row = row(at * PANEL + i);
+                for (step, x) in panel.iter_mut().zip(row.as_chunks::<4>().0) {
+                    // (x + 128) / 2 is c + 64.
+                    let word = u32::from_ne_bytes(x.map(i8::cast_unsigned));
+                    step[i] = (word ^ 0x8080_8080) >> 1 & 0x7F7F_7F7F;
+                }
+                let mut twice = 0i32;
+                for &x in &row[..to.width] {
+                    let c = i16::from(x >> 1);
+                    twice += i32::from(c) * i32::from(2 * c + 1);
+                }
+                let half = twice as f32 / 2.0;
+                let first = bf16::from_f32(half);
+                to.halves[0][at][i] = first;
+                to.halves[1][at][i] = bf16::from_f32(half - first.to_f32());
+            }
+        }
+    }
+}
+
+/// Replaces `codes` and `asked` by what the tile takes of some rows: the same for every instruction set, so that what is built is the
+/// same everywhere.
+struct Fitted<'a, R> {
+    len: usize,
+    row: R,
+    width: usize,
+    codes: &'a mut Vec<i8>,
+    asked: &'a mut Vec<Asked>,
+}
+
+impl<'r, R: Fn(usize) -> &'r [i8]> Kernel for Fitted<'_, R> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { len, row: of, width, codes, asked } = self;
+        codes.resize(len * width, 0);
+        asked.clear();
+        for (at, row) in codes.chunks_exact_mut(width).enumerate() {
+            // Rows may be anywhere.
+            for line in of((at + AHEAD).min(len - 1)).chunks(64) {
+                s.prefetch(bytemuck::must_cast_slice(line));
+            }
+            row.copy_from_slice(of(at));
+            let (parts, rest) = row.as_chunks::<PART>();
+            let mut most = [0; WORDS];
+            for part in parts {
+                meet(part, &mut most);
+            }
+            if !rest.is_empty() {
+                let mut part = [0; PART];
+                part[..rest.len()].copy_from_slice(rest);
+                meet(&part, &mut most);
+            }
+            let (mut sum, mut square) = (0i32, 0i32);
+            let (mut least, mut meeting) = (0i8, 0i16);
+            for &v in &*row {
+                sum += i32::from(v);
+                square += i32::from(v) * i32::from(v);
+                least = least.min(v);
+            }
+            for v in most {
+                meeting = meeting.max(v);
+            }
+            let base = square - sum;
+            let mut scale = 1.0;
+            // -128 is no code.
+            if i32::from(meeting) > PART_SUM || least < -(CODE_LIMIT as i8) {
+                // Rounding may add a half to each of the coordinates that meet.
+                let room = PART_SUM - PART as i32 / 4;
+                scale = (room as f32 / f32::from(meeting)).min(f32::from(CODE_LIMIT) / 128.0);
+                sum = 0;
+                for v in row {
+                    *v = (f32::from(*v) * scale + ROUND).to_bits() as i8;
+                    sum += i32::from(*v);
+                }
+            }
+            asked.push(Asked { at, base, scale, offset: (i32::from(ZERO) * sum) as f32 });
+        }
+    }
+}
+
+/// Pairs of coordinates of a part.
+const WORDS: usize = PART / 2;
+
+/// Raises `most` to what those of `part` come to whose products meet in a lane and have the same sign: see [`Simd::CODE_SUM`].
+#[inline(always)]
+fn meet(part: &[i8; PART], most: &mut [i16; WORDS]) {
+    // Which of a word's bytes is which is the same to a sum of both.
+    let words: [i16; WORDS] = bytemuck::cast(*part);
+    let (mut above, mut below) = ([0i16; WORDS], [0i16; WORDS]);
+    for i in 0..WORDS {
+        let (low, high) = (words[i] << 8 >> 8, words[i] >> 8);
+        above[i] = low.max(0) + high.max(0);
+        below[i] = above[i] - low - high;
+    }
+    // Even words meet, and odd ones.
+    let (mut both, mut four, mut two) = ([0; WORDS], [0; WORDS], [0; WORDS]);
+    for i in 0..WORDS / 2 {
+        both[i] = above[i] + above[i + WORDS / 2];
+        both[i + WORDS / 2] = below[i] + below[i + WORDS / 2];
+    }
+    for i in 0..WORDS {
+        four[i] = both[i] + both[i ^ 4];
+    }
+    for i in 0..WORDS {
+        two[i] = four[i] + four[i ^ 2];
+    }
+    for i in 0..WORDS {
+        most[i] = most[i].max(two[i]);
     }
 }
 
@@ -93,10 +266,10 @@ impl Short {
     /// Leaves the `k` best, of equals the first.
     #[inline(never)]
     fn cut(&mut self, k: usize) {
-        if self.items.len() > k {
-            self.items.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            self.threshold = self.items[k - 1].0;
-            self.items.truncate(k);
+        if self.keys.len() > k {
+            let (_, last, _) = self.keys.select_nth_unstable(k - 1);
+            self.threshold = -distance_of(*last);
+            self.keys.truncate(k);
         }
     }
 }
@@ -134,11 +307,11 @@ impl<S: Simd> Reduce<S> for Lists<'_> {
                 let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
                 let vector = (panel * PANEL + lane) as u32;
                 if vector < self.len {
-                    list.items.push((lanes[lane], vector));
+                    list.keys.push(key(-lanes[lane], vector));
                 }
                 mask &= !(S::LANE_BITS << bit);
             }
-            if list.items.len() + PANEL > self.capacity {
+            if list.keys.len() + PANEL > self.capacity {
                 list.cut(self.k);
             }
         }

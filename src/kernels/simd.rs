@@ -8,11 +8,21 @@ use half::{bf16, f16};
 /// The largest code of [`Simd::dot_codes`], and the largest magnitude of what a query has for it: two products fit 16 bits.
 pub const CODE_LIMIT: u8 = 127;
 
+/// The fewest [`Simd::CODE_LINES`] and the least [`Simd::CODE_SUM`] of all instruction sets: what all of them take.
+pub(super) const PART_LINES: usize = 8;
+pub(super) const PART_SUM: i32 = i16::MAX as i32 / CODE_LIMIT as i32;
+
 /// The largest entry of [`Simd::look_up`]'s tables: two of them fit a byte, so that both halves of a code cost one
 /// addition of 16 bits.
 pub const ENTRY_LIMIT: u8 = 127;
 /// Added to a number below 2²², it leaves the nearest whole one in the lowest bits: conversions that mind NaN are no vector instructions.
 pub const ROUND: f32 = 1.5 * (1u32 << 23) as f32;
+
+/// The nearest signed byte, but for -128; no call for each value, as `round` is.
+#[inline(always)]
+pub fn nearest_byte(value: f32) -> i8 {
+    (value.clamp(-127.0, 127.0) + ROUND).to_bits() as i8
+}
 
 /// The lanes in order, one bit each.
 pub(super) const IN_ORDER: [u8; 32] = {

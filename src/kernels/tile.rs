@@ -151,29 +151,23 @@ impl<O: Operand> QueryTile<O> {
     }
 }
 
-impl QueryTile<Bytes> {
-    /// Queries that are rows of signed bytes, of `width` coordinates each, a multiple of 4.
-    pub fn of_rows(isa: Isa, rows: &[i8], width: usize) -> Self {
-        struct Pack<'a>(&'a [i8], usize);
-        impl Kernel for Pack<'_> {
-            type Out = QueryTile<Bytes>;
-            #[inline(always)]
-            fn run<S: Simd>(self, s: S) -> QueryTile<Bytes> {
-                let Self(rows, width) = self;
-                let (group, steps, len) = (S::BYTE_QUERIES, width / 4, rows.len() / width);
-                let groups = len.div_ceil(group);
-                let mut items = vec![[0; 2]; groups * group * steps];
-                for (query, row) in rows.chunks_exact(width).enumerate() {
-                    let items = &mut items[query / group * group * steps..][..group * steps];
-                    for (step, x) in row.as_chunks::<4>().0.iter().enumerate() {
-                        items[step * group + query % group] = s.pack_bytes(x.map(i16::from));
-                    }
+impl QueryTile<Codes> {
+    /// Queries that are rows of codes as [`Simd::dot_codes`] takes them, of `width` coordinates each, a multiple of 4.
+    pub(super) fn of_rows(isa: Isa, rows: &[i8], width: usize) -> Self {
+        let group = isa.run(Group::<Codes>(PhantomData));
+        let (steps, len) = (width / 4, rows.len() / width);
+        let groups = len.div_ceil(group);
+        let mut items = vec![0; groups * group * steps];
+        for (rows, items) in rows.chunks(group * width).zip(items.chunks_exact_mut(group * steps)) {
+            for (query, row) in rows.chunks_exact(width).enumerate() {
+                let items = items[query..].iter_mut().step_by(group);
+                for (item, x) in items.zip(row.as_chunks::<4>().0) {
+                    *item = i32::from_le_bytes(x.map(i8::cast_unsigned));
                 }
-                let none = Test { beta: 0.0, tau: 0.0, threshold: f32::INFINITY };
-                QueryTile { group, steps, items, tests: vec![none; groups * group], len }
             }
         }
-        isa.run(Pack(rows, width))
+        let none = Test { beta: 0.0, tau: 0.0, threshold: f32::INFINITY };
+        Self { group, steps, items, tests: vec![none; groups * group], len }
     }
 }
 

@@ -3,11 +3,11 @@
 //! ```text
 //! round     points → eight bits a coordinate                                   rounded.rs
 //! split     k points → √k groups, each of them → its share of the centroids, by Lloyd's iterations within the group
-//! refine    repeat: every point → the nearest of the 192 centroids nearest to its own, every centroid → the mean of its points
+//! refine    repeat: every point → the nearest of the 192 or 64 centroids nearest to its own, every centroid → the mean of its points
 //! finish    every centroid → the exact mean
 //! ```
 //!
-//! A point is compared with √k groups and √k centroids a few times, and with 192 in an iteration, not with k. What groups cut apart
+//! A point is compared with √k groups and √k centroids a few times, and with 107 in an iteration in the mean, not with k. What groups cut apart
 //! the refinement joins, for it knows no groups: which centroids are near each other is known for all points that share one (as in
 //! fast k-means on a graph of neighbours: Wang and others 2012).
 
@@ -21,17 +21,18 @@ use crate::error::{Error, Result};
 use crate::kernels::Isa;
 use crate::kernels::distance::Query;
 use crate::kernels::nearest::Nearest;
+use crate::keys::key;
 use crate::random::Random;
 use crate::storage::filled;
 use crate::threads::{self, Monitor};
 use crate::vectors::Vectors;
 
-/// Points that tell the groups, for each.
-const SAMPLE: usize = 256;
+/// Points that tell the groups, or the centroids of one, for each.
+const SAMPLE: usize = 48;
 /// Lloyd's iterations of them.
-const ROUNDS: usize = 4;
-/// Centroids that a point may go to.
-const NEAR: usize = 192;
+const ROUNDS: usize = 3;
+/// Centroids that a point may go to: in every third iteration many, in the others few.
+const NEAR: [usize; 3] = [192, 64, 64];
 /// Centroids that a thread takes at a time.
 const GROUP: usize = 16;
 /// Points of a batch.
@@ -54,16 +55,17 @@ pub(super) fn cluster(points: &Points, k: usize, params: &KmeansParams, threads:
     let mut objective = Vec::new();
     let mut distances = filled("distances", points.len(), 0f32)?;
     let mut members = Means::new(points, k);
-    for _ in 0..iterations {
+    for &count in NEAR.iter().cycle().take(iterations) {
         members.sort(points, &labels);
         work.means(&members, &mut centroids, how)?;
-        let near = work.near(&centroids, &centroids, NEAR, how)?;
+        let near = work.near(&centroids, &centroids, count, how)?;
         let changed = work.refine(&members, &centroids, &near, (&mut labels, &mut distances), how)?;
         let scale =
             f64::from(work.rounded.step).powi(2) / if metric == crate::Metric::L2 { 1.0 } else { 2.0 };
         let cost = |&i: &u32| points.cost(i as usize, (f64::from(distances[i as usize]) * scale) as f32);
         objective.push(weighed.iter().map(cost).sum());
-        if !changed {
+        // Few centroids leave little to change.
+        if !changed && count == NEAR[0] {
             break;
         }
     }
@@ -90,14 +92,12 @@ impl Work<'_> {
     fn first(&self, weighed: &[u32], k: usize, seed: u64, how: How) -> Result<(Vec<u32>, Vec<i8>)> {
         let (stride, total) = (self.rounded.stride, weighed.len() as u64);
         let groups = ((k as f64).sqrt().ceil() as usize).min(k);
-        let sample = Random(seed).choose(weighed.len().min(groups * SAMPLE), weighed.len());
-        let sample: Vec<u32> = sample.into_iter().map(|at| weighed[at]).collect();
-        let centers = self.lloyd(&sample, groups, seed).1;
+        let centers = self.lloyd(weighed, groups, seed);
         let mut labels = filled("labels", self.points.len(), 0u32)?;
         let parts: Vec<&[u32]> = weighed.chunks(PART).collect();
         let found: Vec<Mutex<Vec<u32>>> = parts.iter().map(|_| Mutex::default()).collect();
         threads::run(how.0, how.1, "group", (parts.len(), total), |at, worker| {
-            *found[at].lock().map_err(|_| Error::Interrupted)? = self.assign(parts[at], &centers).0;
+            *found[at].lock().map_err(|_| Error::Interrupted)? = self.assign(parts[at], &centers);
             worker.advance(parts[at].len() as u64);
             Ok(())
         })?;
@@ -113,7 +113,8 @@ impl Work<'_> {
         threads::run(how.0, how.1, "split", (groups, total), |at, worker| {
             if shares[at] > 0 {
                 let found = &mut *found[at].lock().map_err(|_| Error::Interrupted)?;
-                *found = self.lloyd(members.of(at), shares[at], seed ^ (at as u64 + 1));
+                let centroids = self.lloyd(members.of(at), shares[at], seed ^ (at as u64 + 1));
+                *found = (self.assign(members.of(at), &centroids), centroids);
             }
             worker.advance(counts[at] as u64);
             Ok(())
@@ -128,52 +129,44 @@ impl Work<'_> {
         Ok((labels, centroids))
     }
 
-    /// Labels and `k` centroids of the points `list`, at least `k`, after a few of Lloyd's iterations.
-    fn lloyd(&self, list: &[u32], k: usize, seed: u64) -> (Vec<u32>, Vec<i8>) {
-        let mut centroids = Vec::new();
-        let first: Vec<u32> = Random(seed).choose(k, list.len()).into_iter().map(|at| list[at]).collect();
-        self.rounded.gather(&first, &mut centroids);
+    /// `k` centroids of the points `list`, at least `k`, after a few of Lloyd's iterations of some of them.
+    fn lloyd(&self, list: &[u32], k: usize, seed: u64) -> Vec<i8> {
+        let mut random = Random(seed);
+        let some = random.choose(list.len().min(k * SAMPLE), list.len());
+        let some: Vec<u32> = some.into_iter().map(|at| list[at]).collect();
+        let first = random.choose(k, some.len());
+        let mut centroids = Vec::with_capacity(k * self.rounded.stride);
+        first.into_iter().for_each(|at| centroids.extend_from_slice(self.rounded.row(some[at])));
         let mut members = vec![Vec::new(); k];
         for _ in 0..ROUNDS {
-            let (labels, _) = self.assign(list, &centroids);
             members.iter_mut().for_each(Vec::clear);
-            list.iter().zip(&labels).for_each(|(&i, &label)| members[label as usize].push(i));
+            let labels = self.assign(&some, &centroids);
+            some.iter().zip(labels).for_each(|(&i, label)| members[label as usize].push(i));
             for (members, centroid) in members.iter().zip(centroids.chunks_exact_mut(self.rounded.stride)) {
                 self.rounded.mean(self.isa, self.points, members, centroid);
             }
         }
-        (self.assign(list, &centroids).0, centroids)
+        centroids
     }
 
-    /// The nearest centroid of each of `list`, and the squared distance in steps.
-    fn assign(&self, list: &[u32], centroids: &[i8]) -> (Vec<u32>, Vec<f32>) {
-        let (mut labels, mut distances) = (Vec::new(), Vec::new());
-        let (mut nearest, mut rows) = (Nearest::default(), Vec::new());
-        nearest.load(centroids, self.rounded.stride);
+    /// The nearest centroid of each of `list`.
+    fn assign(&self, list: &[u32], centroids: &[i8]) -> Vec<u32> {
+        let (mut labels, mut nearest) = (Vec::with_capacity(list.len()), Nearest::default());
+        let stride = self.rounded.stride;
+        nearest.load(self.isa, (centroids.len() / stride, stride), |at| &centroids[at * stride..][..stride]);
+        self.nearest_of(&mut nearest, list, |label, _| labels.push(label));
+        labels
+    }
+
+    /// Calls `take` with the number of the nearest, and the squared distance in steps, of each of `list`.
+    fn nearest_of(&self, nearest: &mut Nearest, list: &[u32], mut take: impl FnMut(u32, f32)) {
         for part in list.chunks(PART) {
-            self.rounded.gather(part, &mut rows);
-            self.assign_rows(&mut nearest, &rows, |label, distance| {
-                labels.push(label);
-                distances.push(distance);
+            let row = |at: usize| self.rounded.row(part[at]);
+            nearest.search(self.isa, (part.len(), 1), row, |asked, best| {
+                let (value, label) = best.first().copied().unwrap_or_default();
+                take(label, asked.squared(value));
             });
         }
-        (labels, distances)
-    }
-
-    /// Calls `take` with the number of the nearest, and the squared distance, of each of `rows`.
-    fn assign_rows(&self, nearest: &mut Nearest, rows: &[i8], mut take: impl FnMut(u32, f32)) {
-        let stride = self.rounded.stride;
-        nearest.search(self.isa, rows, 1, |at, best| {
-            let row = &rows[at * stride..][..stride];
-            let (mut sum, mut square) = (0i32, 0i32);
-            for &v in row {
-                sum += i32::from(v);
-                square += i32::from(v) * i32::from(v);
-            }
-            // What is compared is Σ(x + 128)q − ½‖x‖²: see `Nearest`.
-            let (value, label) = best.first().copied().unwrap_or_default();
-            take(label, (square as f32 - 2.0 * (value - 128.0 * sum as f32)).max(0.0));
-        });
     }
 
     /// Moves each centroid to the mean of its members.
@@ -202,12 +195,24 @@ impl Work<'_> {
             let mut part = parts[at].lock().map_err(|_| Error::Interrupted)?;
             let (near, rows) = &mut *part;
             let mut nearest = Nearest::default();
-            nearest.load(centroids, stride);
-            nearest.search(self.isa, rows, count, |i, best| {
-                for (to, &(_, id)) in near[i * count..].iter_mut().zip(best) {
-                    *to = id;
-                }
-            });
+            nearest
+                .load(self.isa, (centroids.len() / stride, stride), |at| &centroids[at * stride..][..stride]);
+            let mut sorted = Vec::with_capacity(count);
+            let queries = (rows.len() / stride, count);
+            nearest.search(
+                self.isa,
+                queries,
+                |at| &rows[at * stride..][..stride],
+                |asked, best| {
+                    // What is nearest first leaves little to be found behind it.
+                    sorted.clear();
+                    sorted.extend(best.iter().map(|&(value, id)| key(-value, id)));
+                    sorted.sort_unstable();
+                    for (to, &key) in near[asked.at * count..].iter_mut().zip(&sorted) {
+                        *to = key as u32;
+                    }
+                },
+            );
             worker.advance((rows.len() / stride) as u64);
             Ok(())
         })?;
@@ -230,18 +235,15 @@ impl Work<'_> {
         let total = self.points.len() as u64;
         threads::run(threads, monitor, "assign", (found.len(), total), |at, worker| {
             let mut found = found[at].lock().map_err(|_| Error::Interrupted)?;
-            let (mut nearest, mut rows, mut to) = (Nearest::default(), Vec::new(), Vec::new());
+            let mut nearest = Nearest::default();
             for id in at * GROUP..k.min((at + 1) * GROUP) {
                 let (members, near) = (members.of(id), &near[id * count..][..count]);
                 if members.is_empty() {
                     continue;
                 }
-                to.clear();
-                near.iter()
-                    .for_each(|&id| to.extend_from_slice(&centroids[id as usize * stride..][..stride]));
-                nearest.load(&to, stride);
-                self.rounded.gather(members, &mut rows);
-                self.assign_rows(&mut nearest, &rows, |label, far| found.push((near[label as usize], far)));
+                let centroid = |at: usize| &centroids[near[at] as usize * stride..][..stride];
+                nearest.load(self.isa, (near.len(), stride), centroid);
+                self.nearest_of(&mut nearest, members, |label, far| found.push((near[label as usize], far)));
                 worker.advance(members.len() as u64);
             }
             Ok(())

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use super::points::Points;
 use crate::error::{Error, Result};
+use crate::kernels::simd::nearest_byte;
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::random::Random;
@@ -20,7 +21,9 @@ const STRIDE: usize = 4;
 /// Points that tell the mean and the step.
 const SAMPLE: usize = 1 << 14;
 /// Deviations of the coordinate that varies most.
-const REACH: f64 = 8.0;
+const REACH: f64 = 4.0;
+/// Rows that are asked for before they are summed.
+const AHEAD: usize = 8;
 /// Points that a thread rounds at a time.
 const PART: usize = 4096;
 
@@ -62,12 +65,6 @@ impl Rounded {
         &self.rows[i as usize * self.stride..][..self.stride]
     }
 
-    /// Makes `to` the points of `list`, one after the other.
-    pub fn gather(&self, list: &[u32], to: &mut Vec<i8>) {
-        to.clear();
-        list.iter().for_each(|&i| to.extend_from_slice(self.row(i)));
-    }
-
     /// Makes `centroid` the mean of `members`; leaves it where they weigh nothing or cancel.
     pub fn mean(&self, isa: Isa, points: &Points, members: &[u32], centroid: &mut [i8]) {
         let (mut sum, all) = isa.run(Sum { rounded: self, points, members });
@@ -85,7 +82,7 @@ impl Rounded {
                 *sum = (real((sum, mean)) / length - mean) / self.step;
             }
         }
-        centroid.iter_mut().zip(sum).for_each(|(c, sum)| *c = sum.round().clamp(-127.0, 127.0) as i8);
+        centroid.iter_mut().zip(sum).for_each(|(c, sum)| *c = nearest_byte(sum));
     }
 
     /// The values that `rows` stand for; of length 1 under cosine.
@@ -112,10 +109,14 @@ struct Sum<'a> {
 impl Kernel for Sum<'_> {
     type Out = (Vec<f32>, f32);
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> (Vec<f32>, f32) {
+    fn run<S: Simd>(self, s: S) -> (Vec<f32>, f32) {
         let Self { rounded, points, members } = self;
         let (mut sum, mut all) = (vec![0f32; rounded.mean.len()], 0.0);
-        for &i in members {
+        for (at, &i) in members.iter().enumerate() {
+            // Rows are anywhere.
+            for line in rounded.row(members[(at + AHEAD).min(members.len() - 1)]).chunks(64) {
+                s.prefetch(bytemuck::must_cast_slice(line));
+            }
             let weight = points.weight(i as usize) as f32;
             all += weight;
             for (sum, &v) in sum.iter_mut().zip(rounded.row(i)) {
@@ -143,7 +144,7 @@ impl DtypeVisitor for Round<'_> {
         let values = &values[row * mean.len()..][..mean.len()];
         let (length, per) = (length(points, values), 1.0 / step);
         for ((to, v), mean) in to.iter_mut().zip(values).zip(mean) {
-            *to = ((v.to_f64() as f32 * length - mean) * per).round().clamp(-127.0, 127.0) as i8;
+            *to = nearest_byte((v.to_f64() as f32 * length - mean) * per);
         }
     }
 }

@@ -14,6 +14,7 @@
 use super::{Code, Coding, Factors, Quantizer, dot};
 use crate::kernels::fastscan::{PAIR, Tables};
 use crate::kernels::lookup::ByteTables;
+use crate::kernels::simd::ROUND;
 use crate::kernels::{Isa, Kernel, Simd, planes};
 
 /// The step that serves normal coordinates best, in deviations, for B = 1, 2 … (Max 1960).
@@ -155,9 +156,11 @@ impl Scalar {
     }
 
     /// Writes what there is room for.
+    #[inline(always)]
     fn write(&self, residual: &[f32], t: f32, code: Code) {
-        let half = 1 << (self.bits - 1);
-        let all: Vec<u8> = residual.iter().map(|&r| (self.level(r, t) as i32 + half) as u8).collect();
+        // Whole numbers from 0 on, in the lowest bits.
+        let zero = (1 << (self.bits - 1)) as f32 + ROUND;
+        let all: Vec<u8> = residual.iter().map(|&r| (self.level(r, t) + zero).to_bits() as u8).collect();
         for (byte, eight) in code.nibbles.iter_mut().zip(all.as_chunks::<PAIR>().0) {
             for (b, u) in eight.iter().enumerate() {
                 *byte |= (u >> (self.bits - 1)) << b;
@@ -185,17 +188,18 @@ impl Quantizer for Scalar {
     }
 
     fn encode(&self, isa: Isa, residual: &[f32], center: &[f32], code: Code) -> [Factors; 2] {
-        struct Fit<'a>(&'a Scalar, &'a [f32], &'a [f32]);
+        struct Fit<'a>(&'a Scalar, &'a [f32], &'a [f32], Code<'a>);
         impl Kernel for Fit<'_> {
-            type Out = ([Factors; 2], f32);
+            type Out = [Factors; 2];
             #[inline(always)]
-            fn run<S: Simd>(self, _: S) -> ([Factors; 2], f32) {
-                self.0.fit(self.1, self.2)
+            fn run<S: Simd>(self, _: S) -> [Factors; 2] {
+                let Self(scalar, residual, center, code) = self;
+                let (factors, t) = scalar.fit(residual, center);
+                scalar.write(residual, t, code);
+                factors
             }
         }
-        let (factors, t) = isa.run(Fit(self, residual, center));
-        self.write(residual, t, code);
-        factors
+        isa.run(Fit(self, residual, center, code))
     }
 
     fn decode(&self, nibbles: &[u8], planes: &[u8], x: &mut [f32]) {

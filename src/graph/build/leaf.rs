@@ -8,7 +8,6 @@ use crate::kernels::{Isa, squares};
 /// Memory to work in.
 #[derive(Default)]
 pub(super) struct Leaf {
-    rows: Vec<i8>,
     nearest: Nearest,
     /// (point of the leaf, candidate).
     edges: Vec<(u32, Near)>,
@@ -21,16 +20,18 @@ pub(super) struct Leaf {
 impl Leaf {
     /// Makes the `k` nearest of each of the points `ids` its candidates in `slab`, and it theirs.
     pub fn link(&mut self, isa: Isa, points: Points, ids: &[u32], k: usize, slab: &Slab) {
-        let Self { rows, nearest, edges, list, squares, starts, sorted } = self;
-        points.gather(ids.iter().copied(), rows);
-        nearest.load(rows, points.width);
+        let Self { nearest, edges, list, squares, starts, sorted } = self;
+        let row = |at: usize| points.row(ids[at] as usize);
+        nearest.load(isa, (ids.len(), points.width), row);
         edges.clear();
         // One more, since each is the nearest of itself.
-        nearest.search(isa, rows, k + 1, |i, near| {
+        nearest.search(isa, (ids.len(), k + 1), row, |asked, near| {
+            let i = asked.at;
             list.clear();
-            list.extend(near.iter().map(|&(_, j)| j).filter(|&j| j as usize != i));
-            squares::to_list(isa, &rows[i * points.width..][..points.width], rows, list, squares);
-            for (&j, &distance) in list.iter().zip(squares.iter()) {
+            list.extend(near.iter().filter(|(_, j)| *j as usize != i).map(|&(_, j)| ids[j as usize]));
+            squares::to_list(isa, row(i), points.codes, list, squares);
+            let others = near.iter().filter(|(_, j)| *j as usize != i);
+            for (&(_, j), &distance) in others.zip(squares.iter()) {
                 edges.push((i as u32, Near::new(distance, ids[j as usize])));
                 edges.push((j, Near::new(distance, ids[i])));
             }

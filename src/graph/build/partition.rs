@@ -58,7 +58,7 @@ pub(super) fn root(isa: Isa, points: Points, ids: Vec<u32>, params: &BuildGraph)
     let work = (parts.len().div_ceil(each), ids.len() as u64);
     threads::run(params.threads, params.monitor, "divide", work, |part, worker| {
         let mut balls = Balls::default();
-        balls.load(points, leaders.iter().copied());
+        balls.load(isa, points, &leaders);
         for block in part * each..((part + 1) * each).min(parts.len()) {
             let ids = &ids[block * BLOCK..((block + 1) * BLOCK).min(ids.len())];
             let found = &mut lock(&parts[block]);
@@ -137,7 +137,7 @@ impl Work<'_> {
                 continue;
             }
             let leaders = leaders(&cell, depth, random.next());
-            balls.load(self.points, leaders.iter().copied());
+            balls.load(self.isa, self.points, &leaders);
             let mut cells = vec![Vec::new(); leaders.len()];
             for ids in cell.chunks(BLOCK) {
                 balls.assign(self.isa, self.points, ids, overlap(depth), |i, to| {
@@ -177,13 +177,11 @@ fn spread(ids: &[u32], count: usize, seed: u64) -> impl Iterator<Item = u32> {
 #[derive(Default)]
 struct Balls {
     leaders: Nearest,
-    rows: Vec<i8>,
 }
 
 impl Balls {
-    fn load(&mut self, points: Points, leaders: impl Iterator<Item = u32>) {
-        points.gather(leaders, &mut self.rows);
-        self.leaders.load(&self.rows, points.width);
+    fn load(&mut self, isa: Isa, points: Points, leaders: &[u32]) {
+        self.leaders.load(isa, (leaders.len(), points.width), |at| points.row(leaders[at] as usize));
     }
 
     /// Calls `take(i, (rank, leader))` with the `overlap` nearest leaders of each point i of `ids`; rank 0 is the nearest,
@@ -196,8 +194,8 @@ impl Balls {
         overlap: usize,
         mut take: impl FnMut(usize, (usize, u32)),
     ) {
-        points.gather(ids.iter().copied(), &mut self.rows);
-        self.leaders.search(isa, &self.rows, overlap, |i, near| {
+        let row = |at: usize| points.row(ids[at] as usize);
+        self.leaders.search(isa, (ids.len(), overlap), row, |asked, near| {
             let best = (1..near.len()).fold(0, |best, at| if near[at].0 > near[best].0 { at } else { best });
             for rank in 0..near.len() {
                 let at = if rank == 0 {
@@ -207,7 +205,7 @@ impl Balls {
                 } else {
                     rank
                 };
-                take(i, (rank, near[at].1));
+                take(asked.at, (rank, near[at].1));
             }
         });
     }
