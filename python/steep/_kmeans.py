@@ -120,7 +120,7 @@ def kmeans(
         Use at most so many vectors for each centroid, a random choice. 256 loses little and is much faster
         where there are many more.
     hierarchical : bool
-        For many centroids: compare a vector with about sqrt(k) and then 192 of them, in eight bits a
+        For many centroids: compare a vector with about sqrt(k) and then 192 or 64 of them, in seven bits a
         coordinate, in place of all. Faster, for an objective that may be a percent larger. The first
         centroids are then always random; of the objective only the last entry is exact, to the centroids
         returned.

@@ -22,7 +22,7 @@ use crate::threads::{self, Monitor};
 use crate::vectors::Vectors;
 
 /// Vectors for each centre that centres are learned from, at most.
-const PER_CENTER: usize = 96;
+const PER_CENTER: usize = 48;
 /// Rounds of k-means.
 const ROUNDS: usize = 8;
 /// Vectors that codes are learned from, at most.
