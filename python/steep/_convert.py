@@ -31,7 +31,7 @@ def convert(
     Returns
     -------
     Index
-        Of the same metric: "l2" or "ip" for Faiss's.
+        Of the same metric: "l2" or "ip" for most of Faiss's, "hamming" for those of bits.
 
     Raises
     ------

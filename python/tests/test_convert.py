@@ -62,6 +62,28 @@ def test_codes_become_the_vectors_that_they_stand_for(x, description):
     np.testing.assert_allclose(found.distances, 0, atol=1e-2)
 
 
+@pytest.mark.parametrize("description", ["BFlat", "BIVF4", "BHNSW8", "BHash12", "BHash2x8"])
+@pytest.mark.parametrize("named", [False, True])
+def test_vectors_of_bits_and_their_ids_come_over(description, named):
+    x = np.random.default_rng(4).integers(256, size=(600, 8), dtype=np.uint8)
+    index = theirs.index_binary_factory(64, description)
+    index.train(x)
+    ids = np.arange(len(x))
+    if named:
+        index = theirs.IndexBinaryIDMap(index)
+        ids = ids * 3 + 5
+        index.add_with_ids(x, ids)
+    else:
+        index.add(x)
+    mine = ours.deserialize_index_binary(theirs.serialize_index_binary(index))
+    native = steep.convert(mine)
+    assert (native.metric, native.dtype, native.dim, len(native)) == ("hamming", "b1", 64, len(x))
+    truth = steep.build(x, metric="hamming", spec="flat", ids=ids).search(x[:30], k=4)
+    found = native.search(x[:30], k=4)
+    np.testing.assert_array_equal(found.distances, truth.distances)
+    np.testing.assert_array_equal(found.ids, truth.ids)
+
+
 def test_a_native_index_becomes_one_of_another_spec(x):
     ids = np.arange(len(x)) + 100
     index = steep.build(x, spec="flat", ids=ids)

@@ -18,6 +18,15 @@ const DEPTH: usize = 64;
 /// How far AAᵀ of a transform may be from 1 for Aᵀ to undo it.
 const UNDONE: f32 = 1e-3;
 
+/// Coordinates.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// One after the other.
+    Floats(Vec<f32>),
+    /// Eight to a byte.
+    Bits(Vec<u8>),
+}
+
 /// Vectors out of an index of Faiss's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
@@ -26,7 +35,7 @@ pub struct Decoded {
     /// Coordinates of a vector.
     pub dim: usize,
     /// Row after row.
-    pub rows: Vec<f32>,
+    pub rows: Values,
     /// One a row.
     pub ids: Vec<i64>,
 }
@@ -48,7 +57,10 @@ pub fn build(decoded: &Decoded, params: &BuildParams) -> Result<Index> {
         return Err(Error::argument("id", id, "0 or more"));
     }
     let ids: &[u64] = bytemuck::cast_slice(&decoded.ids);
-    let rows = Vectors::new(&decoded.rows, decoded.dim)?;
+    let rows = match &decoded.rows {
+        Values::Floats(rows) => Vectors::new(rows, decoded.dim)?,
+        Values::Bits(rows) => Vectors::new(rows, decoded.dim / 8)?.bits()?,
+    };
     Index::build(rows, &BuildParams { metric: decoded.metric, ids: Some(ids), ..*params })
 }
 
@@ -79,7 +91,7 @@ fn within(record: &Record, depth: usize) -> Result<Decoded> {
     }
     let inner = |name: &str| within(part(record, name)?, depth - 1);
     match &record.fourcc.0 {
-        b"IxMp" | b"IxM2" => {
+        b"IxMp" | b"IxM2" | b"IBMp" | b"IBM2" => {
             let mut found = inner("index")?;
             let names = record.array::<i64>("id_map").unwrap_or_default();
             for id in &mut found.ids {
@@ -96,10 +108,28 @@ fn within(record: &Record, depth: usize) -> Result<Decoded> {
             }
             Ok(found)
         }
+        b"IBxF" => bits(record, record, ("xb", None)),
+        b"IBwF" => bits(record, part(record, "invlists")?, ("codes", Some("ids"))),
+        b"IBHh" => bits(record, record, ("vecs", Some("ids"))),
+        b"IBFf" => Err(refused(record, "its vectors are floats: convert the index within")),
         _ if record.get("storage").is_some() => inner("storage"),
         _ if record.get("invlists").is_some() => lists(record, depth),
         _ => codes(record),
     }
+}
+
+/// Vectors of bits, stored in `place` as they are: their bytes, and their ids where it has any.
+fn bits(record: &Record, place: &Record, (bytes, ids): (&str, Option<&str>)) -> Result<Decoded> {
+    let (dim, n) = (number(record, "d")?, number(record, "ntotal")?);
+    let rows = place.array::<u8>(bytes).unwrap_or_default().to_vec();
+    let ids = match ids {
+        Some(ids) => place.array::<i64>(ids).unwrap_or_default().to_vec(),
+        None => (0..n as i64).collect(),
+    };
+    if rows.len() != n * (dim / 8) || ids.len() != n {
+        return Err(refused(record, "it has not as many codes as vectors"));
+    }
+    Ok(Decoded { metric: Metric::Hamming, dim, rows: Values::Bits(rows), ids })
 }
 
 fn metric(record: &Record) -> Result<Metric> {
@@ -155,7 +185,7 @@ fn codes(record: &Record) -> Result<Decoded> {
     if plain.len() != n * codec.code_size() {
         return Err(refused(record, "it has not as many codes as vectors"));
     }
-    let rows = decode(&*codec, &plain, None, None)?;
+    let rows = Values::Floats(decode(&*codec, &plain, None, None)?);
     Ok(Decoded { metric, dim: codec.dim(), rows, ids: (0..n as i64).collect() })
 }
 
@@ -181,7 +211,10 @@ fn lists(record: &Record, depth: usize) -> Result<Decoded> {
         Some(Value::Flag(flag)) => *flag,
         _ => record.record("rabitq").is_some(),
     };
-    let centers = if residual { within(part(record, "quantizer")?, depth - 1)?.rows } else { Vec::new() };
+    let centers = match residual.then(|| within(part(record, "quantizer")?, depth - 1)).transpose()? {
+        Some(Decoded { rows: Values::Floats(rows), .. }) => rows,
+        _ => Vec::new(),
+    };
     let short = || refused(record, "its lists have not as many codes as ids");
     let (mut rows, mut taken) = (Vec::new(), 0usize);
     for (list, &len) in sizes.iter().enumerate() {
@@ -208,7 +241,7 @@ fn lists(record: &Record, depth: usize) -> Result<Decoded> {
     if ids.len() * dim != rows.len() {
         return Err(short());
     }
-    Ok(Decoded { metric, dim, rows, ids: ids.to_vec() })
+    Ok(Decoded { metric, dim, rows: Values::Floats(rows), ids: ids.to_vec() })
 }
 
 /// Makes of what came out of a transform what went in.
@@ -221,21 +254,23 @@ fn undo(link: &Record, found: &mut Decoded) -> Result<()> {
     if &link.fourcc.0 == b"VNrm" {
         return Ok(());
     }
-    let Some(a) = link.array::<f32>("A").filter(|a| a.len() == d_in * d_out) else {
+    let (Some(a), Values::Floats(found_rows)) =
+        (link.array::<f32>("A").filter(|a| a.len() == d_in * d_out), &mut found.rows)
+    else {
         return Err(refused(link, "this transform cannot be undone: convert the index within"));
     };
     if d_in != d_out || !orthogonal(a, d_in) {
         return Err(refused(link, "this transform loses something: convert the index within"));
     }
     let b = link.array::<f32>("b").unwrap_or_default();
-    let mut rows = vec![0f32; found.rows.len() / d_out * d_in];
-    for (y, x) in found.rows.chunks_exact_mut(d_out).zip(rows.chunks_exact_mut(d_in)) {
+    let mut rows = vec![0f32; found_rows.len() / d_out * d_in];
+    for (y, x) in found_rows.chunks_exact_mut(d_out).zip(rows.chunks_exact_mut(d_in)) {
         y.iter_mut().zip(b).for_each(|(y, b)| *y -= b);
         for (y, a) in y.iter().zip(a.chunks_exact(d_in)) {
             x.iter_mut().zip(a).for_each(|(x, a)| *x += y * a);
         }
     }
-    (found.rows, found.dim) = (rows, d_in);
+    (found.rows, found.dim) = (Values::Floats(rows), d_in);
     Ok(())
 }
 
