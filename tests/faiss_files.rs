@@ -4,10 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use steep::Error;
+use steep::faiss::convert;
 use steep::faiss::file::{
     Array, Fourcc, Record, Root, Value, check, describe, is_faiss, parse, read, to_bytes, write,
 };
+use steep::{BuildParams, Error, Metric, Spec};
 
 /// Small files of every kind, written by faiss-cpu 1.15.1.
 fn samples() -> Vec<(String, Vec<u8>)> {
@@ -338,4 +339,27 @@ fn old_forms_become_new_ones_and_are_not_written() {
     let mut record = parse(&sample("ivf-flat"), Root::Any).unwrap().0;
     record.fourcc = Fourcc(*b"IvFl");
     assert!(to_bytes(&record, Root::Any).unwrap_err().to_string().contains("an old form"));
+}
+
+#[test]
+fn a_file_becomes_a_native_index_or_its_class_is_named() {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/faiss");
+    let (mut floats, mut bits) = (0, 0);
+    for (name, bytes) in samples() {
+        let (record, _) = parse(&bytes, Root::Any).unwrap();
+        match convert::open(&directory.join(&name), &BuildParams { spec: Spec::FLAT, ..Default::default() }) {
+            Ok(index) => {
+                assert_eq!(Some(index.len() as i64), record.int("ntotal"), "{name}");
+                assert_eq!(Some(index.dim() as i64), record.int("d"), "{name}");
+                let of_bits = record.fourcc.0.starts_with(b"IB");
+                assert_eq!(of_bits, index.metric() == Metric::Hamming, "{name}");
+                *if of_bits { &mut bits } else { &mut floats } += 1;
+            }
+            Err(error) => {
+                let told = error.to_string();
+                assert!(told.contains("class") || told.contains("vectors"), "{name}: {told}");
+            }
+        }
+    }
+    assert!(floats > 8 && bits > 2, "{floats} and {bits}");
 }

@@ -45,7 +45,7 @@ pub struct Decoded {
 /// # Errors
 /// As [`read`] and [`Index::build`]; [`Error::Format`] for a class whose vectors cannot be told, by its name.
 pub fn open(path: &Path, params: &BuildParams) -> Result<Index> {
-    build(&decoded(&read(path, Root::Index, false, params.monitor)?)?, params)
+    build(&decoded(&read(path, Root::Any, false, params.monitor)?)?, params)
 }
 
 /// A native index of decoded vectors, with their ids.
