@@ -8,8 +8,8 @@
 //! Σ cⱼqⱼ − h        h = Σ cⱼ(cⱼ + ½)        ‖q − x̃‖² = ‖q‖² − Σ qⱼ − 4·(Σ cⱼqⱼ − h) + d/4
 //! ```
 //!
-//! The list keeps what exceeds its threshold; when it is full it is cut to the k best, the worst of which is the next threshold. All of it
-//! to 16 bits and more: beyond, neighbours in the order may change places; whoever needs distances computes those of the list.
+//! The list keeps what exceeds its threshold; when it is full it is cut to the k best, the worst of which is the next threshold. h is
+//! told to 16 bits: beyond, neighbours in the order may change places; whoever needs distances computes those of the list.
 
 use half::bf16;
 

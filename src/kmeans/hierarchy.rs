@@ -7,9 +7,9 @@
 //! finish    every centroid → the exact mean
 //! ```
 //!
-//! A point is compared with √k groups and √k centroids a few times, and with 107 in an iteration in the mean, not with k. What groups cut apart
-//! the refinement joins, for it knows no groups: which centroids are near each other is known for all points that share one (as in
-//! fast k-means on a graph of neighbours: Wang and others 2012).
+//! A point is compared with √k groups and √k centroids a few times, and with 107 in an iteration in the mean, not with k. What groups
+//! cut apart the refinement joins, for it knows no groups: which centroids are near each other is known for all points that share one
+//! (as in fast k-means on a graph of neighbours: Wang and others 2012).
 
 use std::sync::Mutex;
 
