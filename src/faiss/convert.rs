@@ -122,12 +122,17 @@ fn within(record: &Record, depth: usize) -> Result<Decoded> {
 fn bits(record: &Record, place: &Record, (bytes, ids): (&str, Option<&str>)) -> Result<Decoded> {
     let (dim, n) = (number(record, "d")?, number(record, "ntotal")?);
     let rows = place.array::<u8>(bytes).unwrap_or_default().to_vec();
+    let short = || refused(record, "it has not as many codes as vectors");
+    // No division by a d below 8, and nothing made for an n that its bytes do not bear out.
+    if rows.len().checked_div(dim / 8) != Some(n) || !rows.len().is_multiple_of(dim / 8) {
+        return Err(short());
+    }
     let ids = match ids {
         Some(ids) => place.array::<i64>(ids).unwrap_or_default().to_vec(),
         None => (0..n as i64).collect(),
     };
-    if rows.len() != n * (dim / 8) || ids.len() != n {
-        return Err(refused(record, "it has not as many codes as vectors"));
+    if ids.len() != n {
+        return Err(short());
     }
     Ok(Decoded { metric: Metric::Hamming, dim, rows: Values::Bits(rows), ids })
 }
@@ -178,8 +183,7 @@ fn codes(record: &Record) -> Result<Decoded> {
     let (codec, metric) = (codec(record)?, metric(record)?);
     let (n, bytes) = (number(record, "ntotal")?, record.array::<u8>("codes").unwrap_or_default());
     let plain = match &record.fourcc.0 {
-        b"IPfs" => unpacked(record, codec.code_size(), n, bytes)?,
-        b"Irfn" | b"Irfs" => return Err(refused(record, "its codes are in blocks of their own")),
+        b"IPfs" | b"Irfn" | b"Irfs" => unpacked(record, codec.code_size(), n, bytes)?,
         _ => bytes.to_vec(),
     };
     if plain.len() != n * codec.code_size() {
@@ -191,7 +195,10 @@ fn codes(record: &Record) -> Result<Decoded> {
 
 /// `n` codes of nibbles out of blocks.
 fn unpacked(record: &Record, code_size: usize, n: usize, blocks: &[u8]) -> Result<Vec<u8>> {
-    let m = number(part(record, "pq")?, "M")?;
+    let Some(pq) = record.record("pq") else {
+        return Err(refused(record, "its codes are in blocks of their own"));
+    };
+    let m = number(pq, "M")?;
     let layout = Blocks::new(m, number(record, "bbs")?);
     if layout.bytes(n) > blocks.len() {
         return Err(refused(record, "it has not as many codes as vectors"));

@@ -9,7 +9,7 @@ use super::{Ivf, IvfParams};
 use crate::error::{Error, Result};
 use crate::kernels::Isa;
 use crate::kernels::fastscan::BLOCK;
-use crate::kernels::nearest::Nearest;
+use crate::kernels::nearest::{Nearest, rows_of};
 use crate::kernels::simd::nearest_byte;
 use crate::kmeans::{KmeansParams, kmeans};
 use crate::metric::Metric;
@@ -345,17 +345,14 @@ fn assign(
         let mut labels = shares[at].lock().map_err(|_| Error::Interrupted)?;
         let mut nearest = Nearest::default();
         // Half a step to one side, for all of them: which is nearest changes where it hardly matters.
-        nearest.load(isa, (centers.len(), centers.stride), |at| {
-            &centers.bytes[at * centers.stride..][..centers.stride]
-        });
+        nearest.load(isa, (centers.len(), centers.stride), rows_of(&centers.bytes, centers.stride));
         let mut scratch = Scratch::default();
         for (part, labels) in labels.chunks_mut(PART * copies).enumerate() {
             let first = at * share + part * PART;
             rounded(isa, space, vectors.rows(first..first + labels.len() / copies), &mut scratch);
             let Scratch { heads, bytes, center, residual, .. } = &mut scratch;
             let queries = (labels.len() / copies, near);
-            let row = |at: usize| &bytes[at * centers.stride..][..centers.stride];
-            nearest.search(isa, queries, row, |asked, list| {
+            nearest.search(isa, queries, rows_of(bytes, centers.stride), |asked, list| {
                 let labels = &mut labels[asked.at * copies..][..copies];
                 let best = list.iter().max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
                 labels[0] = best.map_or(0, |best| best.1);

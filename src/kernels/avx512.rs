@@ -107,7 +107,7 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
     const BYTE_QUERIES: usize = 6;
     const CODE_QUERIES: usize = 6;
     const FLOAT_QUERIES: usize = 6;
-    const CODES: usize = 2;
+    const LOOK_UP_LINES: usize = 2;
     const PANELS: usize = 4;
     const LANE_OF_BIT: [u8; 32] = IN_ORDER;
     const LANE_BITS: u32 = 1;

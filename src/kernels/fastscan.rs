@@ -123,7 +123,7 @@ impl Tables {
     /// asks for many at once waits.
     #[inline(always)]
     pub fn dots<S: Simd>(&self, s: S, codes: &[[u8; BLOCK]], lift: f32, ahead: &[[u8; 64]]) -> [S::F32; 2] {
-        let sums = if S::CODES == 2 {
+        let sums = if S::LOOK_UP_LINES == 2 {
             self.sums::<S, 2>(s, codes, ahead)
         } else {
             self.sums::<S, 1>(s, codes, ahead)

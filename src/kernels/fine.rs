@@ -111,10 +111,7 @@ fn float(v: bf16) -> f32 {
 
 #[inline(always)]
 fn prefetch<S: Simd>(s: S, rows: FineRows, row: u32) {
-    let row: &[u8] = bytemuck::cast_slice(&rows.codes[row as usize * rows.stride..][..rows.stride]);
-    for line in row.chunks(64) {
-        s.prefetch(line);
-    }
+    s.prefetch_row(bytemuck::cast_slice(&rows.codes[row as usize * rows.stride..][..rows.stride]));
 }
 
 /// Σ kⱼcⱼ of four rows.

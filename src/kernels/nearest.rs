@@ -136,6 +136,11 @@ impl Nearest {
     }
 }
 
+/// The rows of `width` coordinates that lie in `rows` one after the other, as [`Nearest`] asks for them.
+pub fn rows_of<'a>(rows: &'a [i8], width: usize) -> impl Fn(usize) -> &'a [i8] {
+    move |at| &rows[at * width..][..width]
+}
+
 /// Puts vectors into tile order.
 struct Load<'a, R> {
     row: R,
@@ -189,9 +194,7 @@ impl<'r, R: Fn(usize) -> &'r [i8]> Kernel for Fitted<'_, R> {
         asked.clear();
         for (at, row) in codes.chunks_exact_mut(width).enumerate() {
             // Rows may be anywhere.
-            for line in of((at + AHEAD).min(len - 1)).chunks(64) {
-                s.prefetch(bytemuck::must_cast_slice(line));
-            }
+            s.prefetch_row(bytemuck::must_cast_slice(of((at + AHEAD).min(len - 1))));
             row.copy_from_slice(of(at));
             let (parts, rest) = row.as_chunks::<PART>();
             let mut most = [0; WORDS];

@@ -101,7 +101,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// The same for f32.
     const FLOAT_QUERIES: usize;
     /// Lines of codes that [`Simd::look_up_some`] takes at once: 1 or 2.
-    const CODES: usize = 1;
+    const LOOK_UP_LINES: usize = 1;
     /// Panels that pass through the registers together.
     const PANELS: usize;
 
@@ -231,7 +231,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn zero_sums(self) -> Self::Sums;
     /// acc + low\[code & 15\] + high\[code >> 4\] for each of 32 codes; table entries are at most [`ENTRY_LIMIT`].
     fn look_up(self, acc: Self::Sums, codes: &[u8; 32], tables: &[[u8; 16]; 2]) -> Self::Sums;
-    /// The same of [`Simd::CODES`] lines of codes, or fewer, each with tables of its own.
+    /// The same of [`Simd::LOOK_UP_LINES`] lines of codes, or fewer, each with tables of its own.
     #[inline(always)]
     fn look_up_some<const N: usize>(
         self,
@@ -257,6 +257,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// Asks for the cache line that holds the first byte; a hint without effect on results.
     fn prefetch(self, line: &[u8]);
+    /// Asks for all lines of a row.
+    #[inline(always)]
+    fn prefetch_row(self, row: &[u8]) {
+        for line in row.chunks(64) {
+            self.prefetch(line);
+        }
+    }
 }
 
 /// An element type that the kernels can widen to f64, eight at a time.

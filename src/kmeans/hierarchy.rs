@@ -20,7 +20,7 @@ use super::{Kmeans, KmeansParams};
 use crate::error::{Error, Result};
 use crate::kernels::Isa;
 use crate::kernels::distance::Query;
-use crate::kernels::nearest::Nearest;
+use crate::kernels::nearest::{Nearest, rows_of};
 use crate::keys::key;
 use crate::random::Random;
 use crate::storage::filled;
@@ -153,7 +153,7 @@ impl Work<'_> {
     fn assign(&self, list: &[u32], centroids: &[i8]) -> Vec<u32> {
         let (mut labels, mut nearest) = (Vec::with_capacity(list.len()), Nearest::default());
         let stride = self.rounded.stride;
-        nearest.load(self.isa, (centroids.len() / stride, stride), |at| &centroids[at * stride..][..stride]);
+        nearest.load(self.isa, (centroids.len() / stride, stride), rows_of(centroids, stride));
         self.nearest_of(&mut nearest, list, |label, _| labels.push(label));
         labels
     }
@@ -195,24 +195,18 @@ impl Work<'_> {
             let mut part = parts[at].lock().map_err(|_| Error::Interrupted)?;
             let (near, rows) = &mut *part;
             let mut nearest = Nearest::default();
-            nearest
-                .load(self.isa, (centroids.len() / stride, stride), |at| &centroids[at * stride..][..stride]);
+            nearest.load(self.isa, (centroids.len() / stride, stride), rows_of(centroids, stride));
             let mut sorted = Vec::with_capacity(count);
             let queries = (rows.len() / stride, count);
-            nearest.search(
-                self.isa,
-                queries,
-                |at| &rows[at * stride..][..stride],
-                |asked, best| {
-                    // What is nearest first leaves little to be found behind it.
-                    sorted.clear();
-                    sorted.extend(best.iter().map(|&(value, id)| key(-value, id)));
-                    sorted.sort_unstable();
-                    for (to, &key) in near[asked.at * count..].iter_mut().zip(&sorted) {
-                        *to = key as u32;
-                    }
-                },
-            );
+            nearest.search(self.isa, queries, rows_of(rows, stride), |asked, best| {
+                // What is nearest first leaves little to be found behind it.
+                sorted.clear();
+                sorted.extend(best.iter().map(|&(value, id)| key(-value, id)));
+                sorted.sort_unstable();
+                for (to, &key) in near[asked.at * count..].iter_mut().zip(&sorted) {
+                    *to = key as u32;
+                }
+            });
             worker.advance((rows.len() / stride) as u64);
             Ok(())
         })?;

@@ -55,8 +55,9 @@ pub struct KmeansParams<'a> {
     pub weights: Option<&'a [f32]>,
     /// Vectors that are used for each centroid, at most, a random choice; all where nothing is said.
     pub max_points_per_centroid: Option<usize>,
-    /// Approximate assignments, for many centroids: a point is compared with about √k and then, in an iteration, 192 or 64 of them in place of all. The objective
-    /// of all iterations but the last is approximate too; that of the last is exact, and to the centroids that are returned.
+    /// Approximate assignments, for many centroids: a point is compared with about √k and then, in an iteration, with 192 or 64 of
+    /// them in place of all. The objective of all iterations but the last is approximate too; that of the last is exact, and to the
+    /// centroids that are returned.
     pub hierarchical: bool,
     /// Mini-batches, for sets larger than memory: an iteration looks at so many vectors, a random choice, and moves centroids by what
     /// they have seen so far. The objective is that of the batch times n / batch.

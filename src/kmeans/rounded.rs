@@ -114,9 +114,8 @@ impl Kernel for Sum<'_> {
         let (mut sum, mut all) = (vec![0f32; rounded.mean.len()], 0.0);
         for (at, &i) in members.iter().enumerate() {
             // Rows are anywhere.
-            for line in rounded.row(members[(at + AHEAD).min(members.len() - 1)]).chunks(64) {
-                s.prefetch(bytemuck::must_cast_slice(line));
-            }
+            let next = members[(at + AHEAD).min(members.len() - 1)];
+            s.prefetch_row(bytemuck::must_cast_slice(rounded.row(next)));
             let weight = points.weight(i as usize) as f32;
             all += weight;
             for (sum, &v) in sum.iter_mut().zip(rounded.row(i)) {

@@ -189,10 +189,7 @@ impl<E: Element> Kernel for Sum<'_, E> {
         for (at, &i) in members.iter().enumerate() {
             // The members of a centroid lie anywhere.
             if let Some(&next) = members.get(at + AHEAD) {
-                let row: &[u8] = bytemuck::cast_slice(&values[next as usize * dim..][..dim]);
-                for line in row.chunks(64) {
-                    s.prefetch(line);
-                }
+                s.prefetch_row(bytemuck::cast_slice(&values[next as usize * dim..][..dim]));
             }
             let factor = points.factor(i as usize);
             all += factor;

@@ -28,10 +28,10 @@ impl Leaf {
         nearest.search(isa, (ids.len(), k + 1), row, |asked, near| {
             let i = asked.at;
             list.clear();
-            list.extend(near.iter().filter(|(_, j)| *j as usize != i).map(|&(_, j)| ids[j as usize]));
+            let others = || near.iter().map(|&(_, j)| j).filter(|&j| j as usize != i);
+            list.extend(others().map(|j| ids[j as usize]));
             squares::to_list(isa, row(i), points.codes, list, squares);
-            let others = near.iter().filter(|(_, j)| *j as usize != i);
-            for (&(_, j), &distance) in others.zip(squares.iter()) {
+            for (j, &distance) in others().zip(squares.iter()) {
                 edges.push((i as u32, Near::new(distance, ids[j as usize])));
                 edges.push((j, Near::new(distance, ids[i])));
             }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::nearest::Nearest;
+use super::super::nearest::{Nearest, rows_of};
 use super::super::{Isa, squares};
 use super::{Rng, config};
 
@@ -48,11 +48,11 @@ proptest! {
         for isa in Isa::available() {
             let mut nearest = Nearest::default();
             let other = rows(40, 64, 128, 3);
-            nearest.load(isa, (40, 64), |i| &other[i * 64..][..64]);
-            nearest.load(isa, (len, width), |i| &vectors[i * width..][..width]);
+            nearest.load(isa, (40, 64), rows_of(&other, 64));
+            nearest.load(isa, (len, width), rows_of(&vectors, width));
             let mut asked_for = 0;
-            let row = |i: usize| &queries[i * width..][..width];
-            nearest.search(isa, (queries.len() / width, k), row, |asked, list| {
+            let row = rows_of(&queries, width);
+            nearest.search(isa, (queries.len() / width, k), &row, |asked, list| {
                 assert_eq!(asked.at, asked_for);
                 asked_for += 1;
                 let (query, scale) = fitted(row(asked.at));
