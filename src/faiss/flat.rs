@@ -142,7 +142,7 @@ impl Flat {
 
     /// True where codes are worth making: `asked` queries came before, or those that ask `now` save more than that takes.
     pub fn wants_codes(&self, asked: u64, now: usize) -> bool {
-        (asked >= MANY || now as u64 >= 2 * MANY) && !self.wild && self.len() >= 4 * self.fitted.max(1)
+        now > 0 && (asked >= MANY || now as u64 >= MANY * 3 / 2) && !self.wild && self.len() >= 4 * self.fitted.max(1)
     }
 
     /// Makes codes where they pay.
@@ -444,8 +444,8 @@ mod tests {
     fn codes_are_wanted_after_many_queries_or_for_many_at_once_and_never_of_infinities() {
         let mut flat = Flat::new(2, Metric::L2).unwrap();
         flat.add(Vectors::new(&[0.5f32; 8], 2).unwrap(), None).unwrap();
-        assert!(!flat.wants_codes(0, 1000) && !flat.wants_codes(999, 1999));
-        assert!(flat.wants_codes(1000, 1) && flat.wants_codes(0, 2000));
+        assert!(!flat.wants_codes(0, 1000) && !flat.wants_codes(999, 1499) && !flat.wants_codes(1000, 0));
+        assert!(flat.wants_codes(1000, 1) && flat.wants_codes(0, 1500));
         flat.add(Vectors::new(&[f32::INFINITY; 2], 2).unwrap(), None).unwrap();
         assert!(!flat.wants_codes(1000, 2000));
     }

@@ -19,10 +19,10 @@ const SMALL: usize = 4096;
 const WIDE: usize = 4096;
 /// Directions at most.
 const DIRECTIONS: usize = 384;
-/// Vectors that the directions are learned from.
+/// Vectors that the directions are learned from; f(H) is measured on half as many.
 const SAMPLE: usize = 8192;
 /// Vectors that stand for queries when f(H) is measured.
-const PROBES: usize = 64;
+const PROBES: usize = 32;
 /// The k's that the levels are chosen for.
 const KS: [usize; 2] = [30, 1000];
 
@@ -55,8 +55,12 @@ pub(crate) fn fit(
     };
     // The covariance costs m·d² products: fewer vectors where they are long.
     let count = ((1usize << 33) / (dim * dim)).clamp(512, SAMPLE);
-    let mut columns = sample(rows.view(), count, metric);
-    let all = Projection::train(&mut columns, widest, seed, monitor)?;
+    let some = sample(rows.view(), count / 2 * 3, metric);
+    // Of three the first, which no direction is learned from: those suit what they come from better than other vectors.
+    let mut columns = some.columns_with_step(0, some.ncols() / 3, 2).into_owned();
+    let mut learned = some.remove_columns_at(&(0..columns.ncols()).map(|i| 3 * i).collect::<Vec<_>>());
+    let all = Projection::train(&mut learned, widest, seed, monitor)?;
+    all.center(&mut columns);
     let (m, probes) = (columns.ncols(), PROBES.min(columns.ncols() / 2));
     let queries = columns.columns_with_step(0, probes, (m / probes).saturating_sub(1)).clone_owned();
     // The k-th best of n vectors is about as good as the (k·m/n)-th of m. With fewer than one of them, the count of

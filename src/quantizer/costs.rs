@@ -23,7 +23,7 @@ use crate::vectors::Dtype;
 const START: f64 = 6.0;
 const BYTE: f64 = 0.07;
 /// Nanoseconds of a second look: its start, and each code.
-const FINE_START: f64 = 6.0;
+const FINE_START: f64 = 5.0;
 const FINE_BYTE: f64 = 0.03;
 /// Vectors kept in all over those that the final bound keeps in a search: the bound is loose at first.
 const EARLY: f64 = 1.6;
@@ -96,11 +96,11 @@ impl Costs {
         let query_norms: Vec<f64> = queries.column_iter().map(|q| q.norm_squared()).collect();
         // Under every metric the question is how small b·‖x‖² − ⟨q,x⟩ is, with b = ½ for l2.
         let b = if metric == Metric::L2 { 0.5 } else { 0.0 };
-        let bests: Vec<Vec<f64>> = (0..probes)
+        let bests: Vec<Vec<f32>> = (0..probes)
             .map(|p| {
                 let mut values: Vec<f64> = (0..m).map(|i| b * norms[i] - products[(p, i)]).collect();
                 values.sort_unstable_by(f64::total_cmp);
-                ranks.iter().map(|&(_, rank)| values[rank]).collect()
+                ranks.iter().map(|&(_, rank)| values[rank] as f32).collect()
             })
             .collect();
         let (heads, query_heads) = (all.apply(columns), all.apply(queries));
@@ -108,7 +108,7 @@ impl Costs {
         // What the leading directions hold, of each vector (and query) and of each pair, grows with the width.
         let lengths: Vec<f64> = norms.iter().map(|norm| norm.sqrt()).collect();
         let (mut held, mut query_held) = (vec![0.0; m], vec![0.0; probes]);
-        let mut bounds = DMatrix::zeros(m, probes);
+        let (mut bounds, mut least) = (DMatrix::zeros(m, probes), Vec::with_capacity(m));
         for width in widths(all.width()) {
             threads::pause(monitor, "measure", width as u64, all.width() as u64)?;
             let step = |heads: &DMatrix<f64>, held: &mut [f64]| {
@@ -119,28 +119,26 @@ impl Costs {
             let (more, query_more) = (step(&heads, &mut held), step(&query_heads, &mut query_held));
             bounds.gemm(1.0, &more.transpose(), &query_more, 1.0);
             let tails: Vec<f64> = norms.iter().zip(&held).map(|(x, y)| (x - y).max(0.0).sqrt()).collect();
-            let mut counts = vec![[0usize; 2]; ranks.len()];
+            let mut counts = vec![[0u32; 2]; ranks.len()];
             for (p, bounds) in bounds.column_iter().enumerate() {
                 let head = query_held[p].sqrt();
                 let tail = (query_norms[p] - query_held[p]).max(0.0).sqrt();
-                let farthest = bests[p].iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
-                for (i, bound) in bounds.iter().enumerate() {
-                    let least = b * norms[i] - bound - tail * tails[i];
-                    // What rounding costs: about 3 % of the heads' product with seven bits on both sides, 1 % with eight
-                    // on one (see `quantizer`).
-                    let product = head * lengths[i];
-                    let least = [least - 0.03 * product, least - 0.01 * product];
-                    if least[0] > farthest {
-                        continue;
-                    }
-                    for (count, best) in counts.iter_mut().zip(&bests[p]) {
-                        count[0] += usize::from(least[0] <= *best);
-                        count[1] += usize::from(least[1] <= *best);
+                // What rounding costs: about 3 % of the heads' product with seven bits on both sides, 1 % with eight on one
+                // (see `quantizer`).
+                for (stage, part) in [0.03, 0.01].into_iter().enumerate() {
+                    let values = bounds.iter().zip(&tails).zip(norms.iter().zip(&lengths));
+                    let values = values.map(|((bound, held_not), (norm, length))| {
+                        (b * norm - bound - tail * held_not - part * head * length) as f32
+                    });
+                    least.clear();
+                    least.extend(values);
+                    for (count, &best) in counts.iter_mut().zip(&bests[p]) {
+                        count[stage] += least.iter().map(|&least| u32::from(least <= best)).sum::<u32>();
                     }
                 }
             }
             for ((_, kept), count) in kept.iter_mut().zip(counts) {
-                kept.push(count.map(|count| count as f64 / (probes * m) as f64));
+                kept.push(count.map(|count| f64::from(count) / (probes * m) as f64));
             }
         }
         let exact = START + dtype.row_bytes(columns.nrows()) as f64 * BYTE;

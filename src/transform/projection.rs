@@ -7,7 +7,7 @@
 //! ⟨q,x⟩ ≤ ⟨y_q, y_x⟩ + ‖tail_q‖·‖tail_x‖                           (Cauchy–Schwarz)
 //! ```
 //!
-//! The rows are the leading eigenvectors of a sample's covariance, found by subspace iteration (Halko,
+//! The rows are the leading eigenvectors of a sample's covariance, where there are many dimensions found by subspace iteration (Halko,
 //! Martinsson, Tropp 2011, algorithm 4.4) with a Rayleigh–Ritz step. They need not be exact: any orthonormal
 //! rows give a valid bound, better ones a tighter one. Rounded to f32 they are orthonormal up to `defect`,
 //! which the bound accounts for.
@@ -17,7 +17,7 @@
 //! a head by ρ‖x‖, ρ = √H·γ, and inner products and squared lengths of heads by a part of 2ρ + ρ² of those of the vectors: as much as
 //! if rows were not orthonormal by so much more.
 
-use nalgebra::{DMatrix, DVector, SymmetricEigen};
+use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::{Matrix, Turn};
 use crate::error::Result;
@@ -40,6 +40,8 @@ pub struct Projection {
     defect: f64,
 }
 
+/// Dimensions up to which all eigenvectors are computed: that takes less time than rounds.
+const EXACT: usize = 512;
 /// Columns that are multiplied at a time.
 const TOGETHER: usize = 192;
 
@@ -88,7 +90,7 @@ impl Projection {
         seed: u64,
         monitor: Option<&dyn Monitor>,
     ) -> Result<Self> {
-        const ROUNDS: u64 = 4;
+        const ROUNDS: u64 = 3;
         let (dim, count) = sample.shape();
         center(sample, &mean);
         let mut covariance = DMatrix::zeros(dim, dim);
@@ -98,22 +100,22 @@ impl Projection {
             let part = sample.columns(from, 256.min(count - from));
             covariance.gemm(1.0 / count as f64, &part, &part.transpose(), 1.0);
         }
-        // A few directions more than asked for make the last ones converge.
-        let mut basis = random(dim, (width + 8).min(dim), seed);
-        if basis.ncols() < dim {
+        // Some directions more than asked for make the last ones converge.
+        let some = width + width / 8 + 8;
+        let mut basis = DMatrix::identity(dim, dim);
+        if dim > EXACT && some < dim {
+            basis = random(dim, some, seed);
             for round in 0..ROUNDS {
                 threads::pause(monitor, "train", round, ROUNDS)?;
                 basis = (&covariance * basis).qr().q();
             }
-        } else {
-            basis = DMatrix::identity(dim, dim);
         }
         threads::pause(monitor, "train", ROUNDS, ROUNDS)?;
         let ritz = SymmetricEigen::new(basis.transpose() * &covariance * &basis);
         let mut order: Vec<usize> = (0..basis.ncols()).collect();
         order.sort_by(|&a, &b| ritz.eigenvalues[b].total_cmp(&ritz.eigenvalues[a]));
         order.truncate(width);
-        let leading = (basis * ritz.eigenvectors.select_columns(&order)).qr().q();
+        let leading = basis * ritz.eigenvectors.select_columns(&order);
         let rows = leading.iter().map(|&v| v as f32).collect();
         Ok(Self::new(mean, rows))
     }
@@ -254,18 +256,21 @@ where
     impl<R: ExactSizeIterator<Item = usize>> DtypeVisitor for Columns<'_, R> {
         type Out = DMatrix<f64>;
         fn visit<E: Element>(self) -> DMatrix<f64> {
-            let (dim, len) = (self.0.dim(), self.1.len());
+            let dim = self.0.dim();
             let values = self.0.as_slice::<E>().unwrap_or_default();
-            let values = self.1.flat_map(|row| &values[row * dim..][..dim]);
-            DMatrix::from_iterator(dim, len, values.map(|v| v.to_f64()))
+            let mut columns = DMatrix::zeros(dim, self.1.len());
+            for (column, row) in columns.as_mut_slice().chunks_exact_mut(dim).zip(self.1) {
+                column.iter_mut().zip(&values[row * dim..][..dim]).for_each(|(to, v)| *to = v.to_f64());
+            }
+            columns
         }
     }
     let mut columns = vectors.dtype().visit(Columns(vectors, rows));
     if metric == Metric::Cosine {
-        for mut column in columns.column_iter_mut() {
-            let norm = column.norm();
+        for column in columns.as_mut_slice().chunks_exact_mut(vectors.dim()) {
+            let norm = square(column).sqrt();
             if norm > 0.0 {
-                column /= norm;
+                column.iter_mut().for_each(|v| *v /= norm);
             }
         }
     }
@@ -279,9 +284,8 @@ pub(crate) fn sample(vectors: Vectors, count: usize, metric: Metric) -> DMatrix<
 }
 
 fn center(columns: &mut DMatrix<f64>, mean: &[f32]) {
-    let mean = DVector::from_iterator(mean.len(), mean.iter().map(|&v| f64::from(v)));
-    for mut column in columns.column_iter_mut() {
-        column -= &mean;
+    for column in columns.as_mut_slice().chunks_exact_mut(mean.len()) {
+        column.iter_mut().zip(mean).for_each(|(v, &mean)| *v -= f64::from(mean));
     }
 }
 
