@@ -260,3 +260,29 @@ def test_codes_of_what_codes_are_off_go_by_number_through_merges():
         first.remove_ids(np.arange(3))
     first.reset()
     assert first.ntotal == first.refine_codes.size() == 0
+
+
+@pytest.mark.parametrize("change", ["contents", "quantizer"])
+def test_residuals_are_taken_from_the_centroids_that_the_quantizer_has_now(change):
+    x, q = whole_numbers(11, 600, 8), whole_numbers(12, 20, 8)
+    trained = theirs.index_factory(8, "IVF6,SQ8")
+    trained.train(x)
+    trained.add(x)
+    indexes = trained, ours.deserialize_index(theirs.serialize_index(trained))
+    before = indexes[1].search(q, 5)[0]
+    moved = trained.quantizer.reconstruct_n(0, 6) + np.float32(1.5)
+    found, kept = [], []
+    for module, index in zip((theirs, ours), indexes, strict=True):
+        index.nprobe = 6
+        index.search(q, 5)
+        if change == "contents":
+            index.quantizer.reset()
+            index.quantizer.add(moved)
+        else:
+            kept.append(module.IndexFlatL2(8))
+            kept[-1].add(moved)
+            index.own_fields, index.quantizer = False, kept[-1]
+        found.append([index.search(q, 5)[0], index.reconstruct_n(0, 600)])
+    assert np.abs(found[1][0] - before).max() > 1
+    for mine, true in zip(found[1], found[0], strict=True):
+        np.testing.assert_allclose(mine, true, rtol=1e-4, atol=1e-4)

@@ -142,7 +142,10 @@ impl Flat {
 
     /// True where codes are worth making: `asked` queries came before, or those that ask `now` save more than that takes.
     pub fn wants_codes(&self, asked: u64, now: usize) -> bool {
-        now > 0 && (asked >= MANY || now as u64 >= MANY * 3 / 2) && !self.wild && self.len() >= 4 * self.fitted.max(1)
+        now > 0
+            && (asked >= MANY || now as u64 >= MANY * 3 / 2)
+            && !self.wild
+            && self.len() >= 4 * self.fitted.max(1)
     }
 
     /// Makes codes where they pay.

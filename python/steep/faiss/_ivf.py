@@ -4,6 +4,7 @@ A kind says by `_codec` what its codes mean; lists, training and search are writ
 query looks at is asked of the coarse quantizer, any index.
 """
 
+from operator import is_not
 from typing import Any, ClassVar
 
 import numpy as np
@@ -66,7 +67,8 @@ class IndexIVF(Index, Level1Quantizer):
     invlists: Any  # InvertedLists; none where they were taken away
     direct_map: DirectMap
     _ntotal: int
-    _centers: tuple[_steep.Codec, _steep.Centers] | None
+    #: How many centroids there were, what they and codes came from, and the core's form of them.
+    _centers: tuple[int, tuple[Any, ...], _steep.Centers] | None
 
     def __init__(
         self,
@@ -135,13 +137,15 @@ class IndexIVF(Index, Level1Quantizer):
         """The core's form of the centroids, made once; none where codes are of whole vectors."""
         if not self.by_residual:
             return None
-        codec = self._codec()
+        # Scripts put another quantizer in its place, or other centroids into it.
+        codec, quantizer = self._codec(), self.quantizer
+        sources = codec, quantizer, getattr(quantizer, "_store", None)
         made = self._centers
-        if made is None or made[0] is not codec:
-            rows = self._center_rows()
-            made = codec, _steep.Centers(codec, native_metric(self.metric_type), rows)
+        if made is None or made[0] != quantizer.ntotal or any(map(is_not, made[1], sources)):
+            centers = _steep.Centers(codec, native_metric(self.metric_type), self._center_rows())
+            made = quantizer.ntotal, sources, centers
             self._begin(_centers=made)
-        return made[1]
+        return made[2]
 
     # Training.
 
