@@ -94,13 +94,16 @@ impl Costs {
         let products = queries.transpose() * columns;
         let norms: Vec<f64> = columns.column_iter().map(|x| x.norm_squared()).collect();
         let query_norms: Vec<f64> = queries.column_iter().map(|q| q.norm_squared()).collect();
+        // In units in which no f32 overflows, whatever the size of the data.
+        let largest = norms.iter().chain(&query_norms).fold(0f64, |largest, &norm| largest.max(norm));
+        let unit = if largest > 0.0 { 1.0 / largest } else { 1.0 };
         // Under every metric the question is how small b·‖x‖² − ⟨q,x⟩ is, with b = ½ for l2.
         let b = if metric == Metric::L2 { 0.5 } else { 0.0 };
         let bests: Vec<Vec<f32>> = (0..probes)
             .map(|p| {
                 let mut values: Vec<f64> = (0..m).map(|i| b * norms[i] - products[(p, i)]).collect();
                 values.sort_unstable_by(f64::total_cmp);
-                ranks.iter().map(|&(_, rank)| values[rank] as f32).collect()
+                ranks.iter().map(|&(_, rank)| (unit * values[rank]) as f32).collect()
             })
             .collect();
         let (heads, query_heads) = (all.apply(columns), all.apply(queries));
@@ -128,7 +131,7 @@ impl Costs {
                 for (stage, part) in [0.03, 0.01].into_iter().enumerate() {
                     let values = bounds.iter().zip(&tails).zip(norms.iter().zip(&lengths));
                     let values = values.map(|((bound, held_not), (norm, length))| {
-                        (b * norm - bound - tail * held_not - part * head * length) as f32
+                        (unit * (b * norm - bound - tail * held_not - part * head * length)) as f32
                     });
                     least.clear();
                     least.extend(values);
@@ -168,5 +171,31 @@ impl Costs {
     pub fn most(&self, n: usize, good: impl Fn(usize) -> bool) -> usize {
         let bad = self.kept.iter().map(|(k, _)| *k).find(|&k| !good(k));
         bad.map_or(n, |k| k.saturating_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    #[test]
+    fn what_is_kept_does_not_depend_on_the_size_of_the_data() {
+        let mut random = Random(5);
+        // The first directions hold most.
+        let base = DMatrix::from_fn(32, 300, |i, _| (random.unit() - 0.5) / (1.0 + i as f64));
+        let kept = |scale: f64| {
+            let mut columns = scale * &base;
+            let all = Projection::train(&mut columns, 32, 1, None).unwrap();
+            let queries = columns.columns_with_step(0, 10, 20).into_owned();
+            let ranks = [(10, 1), (100, 30)];
+            Costs::measure(Metric::L2, Dtype::F32, &all, (&columns, &queries), &ranks, None).unwrap().kept
+        };
+        let plain = kept(1.0);
+        let [first, last] = [plain[0].1[0], plain[0].1[3]].map(|kept| kept[0]);
+        assert!(last < 0.5 && last < first && first <= 1.0, "{plain:?}");
+        for scale in [2f64.powi(-90), 2f64.powi(90)] {
+            assert_eq!(kept(scale), plain);
+        }
     }
 }
