@@ -28,6 +28,9 @@ const FINE_BYTE: f64 = 0.03;
 /// Vectors kept in all over those that the final bound keeps in a search: the bound is loose at first.
 const EARLY: f64 = 1.6;
 
+/// What costs this much more than the least costs about the least: a sample tells no more.
+const ABOUT: f64 = 1.03;
+
 /// Nanoseconds of one vector and query in the tile over codes of `width` coordinates.
 fn tile(isa: Isa, width: usize) -> f64 {
     match isa.name() {
@@ -161,10 +164,13 @@ impl Costs {
         }
     }
 
-    /// The width of panels of least cost for `k`, `None` where no codes cost least.
+    /// The width of panels of least cost for `k`, `None` where no codes cost least. Of those that cost about the least it is the widest:
+    /// too narrow costs more than too wide.
     pub fn cheapest(&self, k: usize, fine: usize, widths: impl Iterator<Item = usize>) -> Option<usize> {
         let costs = widths.map(|width| (width, self.of(width, fine, k))).filter(|&(_, cost)| cost < self.raw);
-        costs.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(width, _)| width)
+        let costs: Vec<(usize, f64)> = costs.collect();
+        let least = costs.iter().fold(f64::INFINITY, |least, &(_, cost)| least.min(cost));
+        costs.into_iter().filter(|&(_, cost)| cost <= ABOUT * least).map(|(width, _)| width).max()
     }
 
     /// The largest k of `n` up to which `good` holds.
