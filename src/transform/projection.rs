@@ -7,7 +7,7 @@
 //! ⟨q,x⟩ ≤ ⟨y_q, y_x⟩ + ‖tail_q‖·‖tail_x‖                           (Cauchy–Schwarz)
 //! ```
 //!
-//! The rows are the leading eigenvectors of a sample's covariance, where there are many dimensions found by subspace iteration (Halko,
+//! The rows are the leading eigenvectors of a sample's covariance, found by subspace iteration (Halko,
 //! Martinsson, Tropp 2011, algorithm 4.4) with a Rayleigh–Ritz step. They need not be exact: any orthonormal
 //! rows give a valid bound, better ones a tighter one. Rounded to f32 they are orthonormal up to `defect`,
 //! which the bound accounts for.
@@ -40,8 +40,6 @@ pub struct Projection {
     defect: f64,
 }
 
-/// Dimensions up to which all eigenvectors are computed: that takes less time than rounds.
-const EXACT: usize = 512;
 /// Columns that are multiplied at a time.
 const TOGETHER: usize = 192;
 
@@ -90,7 +88,7 @@ impl Projection {
         seed: u64,
         monitor: Option<&dyn Monitor>,
     ) -> Result<Self> {
-        const ROUNDS: u64 = 3;
+        const ROUNDS: u64 = 4;
         let (dim, count) = sample.shape();
         center(sample, &mean);
         let mut covariance = DMatrix::zeros(dim, dim);
@@ -100,15 +98,15 @@ impl Projection {
             let part = sample.columns(from, 256.min(count - from));
             covariance.gemm(1.0 / count as f64, &part, &part.transpose(), 1.0);
         }
-        // Some directions more than asked for make the last ones converge.
-        let some = width + width / 8 + 8;
-        let mut basis = DMatrix::identity(dim, dim);
-        if dim > EXACT && some < dim {
-            basis = random(dim, some, seed);
+        // A few directions more than asked for make the last ones converge.
+        let mut basis = random(dim, (width + 8).min(dim), seed);
+        if basis.ncols() < dim {
             for round in 0..ROUNDS {
                 threads::pause(monitor, "train", round, ROUNDS)?;
                 basis = (&covariance * basis).qr().q();
             }
+        } else {
+            basis = DMatrix::identity(dim, dim);
         }
         threads::pause(monitor, "train", ROUNDS, ROUNDS)?;
         let ritz = SymmetricEigen::new(basis.transpose() * &covariance * &basis);

@@ -112,3 +112,21 @@ proptest! {
         prop_assert_eq!(seen, count);
     }
 }
+
+/// By rounds where few are wanted, all at once otherwise.
+#[test]
+fn leading_directions_hold_nearly_as_much_as_any_and_all_of_it_where_nearly_all_are_wanted() {
+    for (dim, width, least) in [(40, 36, 1.0 - 1e-6), (540, 16, 0.98)] {
+        let mut random = Random(3);
+        // Deviations that fall slowly, along axes of no order.
+        let deviation = |j: usize| 1.0 / (1.0 + (j * 7 % dim) as f64).sqrt();
+        let mut sample = DMatrix::from_fn(dim, 700, |j, _| (random.unit() - 0.5) * deviation(j));
+        let projection = Projection::train(&mut sample, width, 9, None).unwrap();
+        let mut singular: Vec<f64> = sample.singular_values().iter().map(|s| s * s).collect();
+        singular.sort_unstable_by(|a, b| b.total_cmp(a));
+        let best: f64 = singular[..width].iter().sum();
+        let held = projection.apply(&sample).norm_squared();
+        assert!(held <= best * (1.0 + 1e-6) && held >= least * best, "{dim}: {held} of {best}");
+        assert!(projection.defect() < 2e-4, "{dim}: {}", projection.defect());
+    }
+}
