@@ -137,7 +137,8 @@ class IndexIVF(Index, Level1Quantizer):
         """The core's form of the centroids, made once; none where codes are of whole vectors."""
         if not self.by_residual:
             return None
-        # Scripts put another quantizer in its place, or other centroids into it: a flat one that is reset has another store.
+        # Scripts put another quantizer in its place, or other centroids into it: a flat one that is reset
+        # has another store.
         codec, quantizer = self._codec(), self.quantizer
         sources = codec, quantizer, getattr(quantizer, "_store", None)
         made = self._centers
