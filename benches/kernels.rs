@@ -51,7 +51,7 @@ fn tiles<O: Operand>(
     item: impl Fn(Isa, u64) -> O::Query,
 ) {
     let mut group = c.benchmark_group(operation.name());
-    for isa in Isa::available() {
+    for isa in peak::sets() {
         let mut peak = None;
         for dim in [32, 64, 128, 192, 384] {
             let steps = dim / O::WIDTH;
@@ -140,7 +140,7 @@ fn distances(c: &mut Criterion) {
             let rows = Vectors::new(&rows, dim).expect("whole rows");
             let list: Vec<u32> = (0..ROWS as u32).collect();
             let mut out = Vec::with_capacity(ROWS);
-            for isa in Isa::available() {
+            for isa in peak::sets() {
                 for metric in Metric::PRODUCTS {
                     let query = Query::new(metric, rows, 0, E::DTYPE);
                     let id = format!("{}/{}/{metric}/d={dim}", E::DTYPE, isa.name());

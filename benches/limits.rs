@@ -19,7 +19,7 @@ const LINE: usize = 64;
 
 fn main() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let names: Vec<_> = Isa::available().iter().map(|isa| isa.name()).collect();
+    let names: Vec<_> = peak::sets().iter().map(|isa| isa.name()).collect();
     println!("{cores} cores, {}\n", names.join(", "));
     rates();
     bandwidth(cores);
@@ -29,7 +29,7 @@ fn main() {
 
 fn rates() {
     println!("{:36}{:>12}", "multiply-adds, one core", "GMAC/s");
-    for isa in Isa::available() {
+    for isa in peak::sets() {
         for operation in [Operation::Floats, Operation::Bytes, Operation::Codes] {
             println!(
                 "  {:34}{:>12.1}",

@@ -5,6 +5,13 @@ use std::time::{Duration, Instant};
 
 use steep::kernels::{Isa, Kernel, Simd};
 
+/// The instruction sets that this processor has, of two forms of one the better.
+pub fn sets() -> Vec<Isa> {
+    let mut sets = Isa::available();
+    sets.dedup_by_key(|isa| isa.name());
+    sets
+}
+
 /// An operation that a tile is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operation {

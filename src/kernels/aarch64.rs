@@ -290,6 +290,13 @@ impl Simd for Neon {
         unsafe { four!(vminq_f32(a, b)) }
     }
     #[inline(always)]
+    fn lesser_f32(self, a: [Self::F32; 2], b: [Self::F32; 2]) -> [Self::F32; 2] {
+        unsafe {
+            let less = four!(vcltq_f32(b[0], a[0]));
+            [four!(vbslq_f32(less, b[0], a[0])), four!(vbslq_f32(less, b[1], a[1]))]
+        }
+    }
+    #[inline(always)]
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
         // No NaN is less.
         !bits_of(unsafe { four!(vcltq_f32(a, b)) }) & 0xFFFF

@@ -326,6 +326,17 @@ impl Simd for Avx2 {
         unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
     }
     #[inline(always)]
+    fn lesser_f32(self, a: [Self::F32; 2], b: [Self::F32; 2]) -> [Self::F32; 2] {
+        unsafe {
+            let low = _mm256_cmp_ps::<_CMP_LT_OQ>(b[0][0], a[0][0]);
+            let high = _mm256_cmp_ps::<_CMP_LT_OQ>(b[0][1], a[0][1]);
+            [
+                [_mm256_blendv_ps(a[0][0], b[0][0], low), _mm256_blendv_ps(a[0][1], b[0][1], high)],
+                [_mm256_blendv_ps(a[1][0], b[1][0], low), _mm256_blendv_ps(a[1][1], b[1][1], high)],
+            ]
+        }
+    }
+    #[inline(always)]
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
         unsafe {
             let low = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_NLT_UQ>(a[0], b[0]));

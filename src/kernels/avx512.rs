@@ -257,8 +257,26 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
         unsafe { _mm512_min_ps(a, b) }
     }
     #[inline(always)]
+    fn lesser_f32(self, a: [Self::F32; 2], b: [Self::F32; 2]) -> [Self::F32; 2] {
+        unsafe {
+            let less = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(b[0], a[0]);
+            [_mm512_mask_mov_ps(a[0], less, b[0]), _mm512_mask_mov_ps(a[1], less, b[1])]
+        }
+    }
+    #[inline(always)]
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
         unsafe { u32::from(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(a, b)) }
+    }
+    #[inline(always)]
+    fn places(self, mask: u32, first: u32, out: &mut [u32; 16]) -> usize {
+        unsafe {
+            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let places = _mm512_add_epi32(lanes, _mm512_set1_epi32(first.cast_signed()));
+            // To a register first: some processors are slow to write what is not whole.
+            let places = _mm512_maskz_compress_epi32(mask as u16, places);
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), places);
+        }
+        mask.count_ones() as usize
     }
     #[inline(always)]
     fn lanes_f32(self, a: Self::F32) -> [f32; 16] {

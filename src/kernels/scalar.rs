@@ -159,6 +159,10 @@ impl Simd for Scalar {
         std::array::from_fn(|i| a[i].min(b[i]))
     }
     #[inline(always)]
+    fn lesser_f32(self, a: [Self::F32; 2], b: [Self::F32; 2]) -> [Self::F32; 2] {
+        [0, 1].map(|k| std::array::from_fn(|i| if b[0][i] < a[0][i] { b[k][i] } else { a[k][i] }))
+    }
+    #[inline(always)]
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32 {
         (0..16).fold(0, |mask, i| {
             mask | (u32::from(!matches!(a[i].partial_cmp(&b[i]), Some(std::cmp::Ordering::Less))) << i)

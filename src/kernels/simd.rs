@@ -173,9 +173,24 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn add_apart_f32(self, acc: Self::F32, a: Self::F32, b: Self::F32) -> Self::F32;
     /// The lesser in each lane, where neither is NaN.
     fn min_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// In each lane of the two numbers of `b`, where the first is less than that of `a`; else those of `a`. No NaN is less.
+    fn lesser_f32(self, a: [Self::F32; 2], b: [Self::F32; 2]) -> [Self::F32; 2];
     /// A bit set for every lane of `a` that is not less than that of `b`; a NaN on either side sets it. Which bit is
     /// whose say [`Simd::LANE_OF_BIT`] and [`Simd::LANE_BITS`].
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32;
+    /// Writes `first` and each lane more that has its bits in `mask`, in any order; returns how many these are. What comes behind them may
+    /// be anything.
+    #[inline(always)]
+    fn places(self, mask: u32, first: u32, out: &mut [u32; 16]) -> usize {
+        // Without a branch: there is no telling which way it would go.
+        let (mut len, bits) = (0, Self::LANE_BITS.count_ones());
+        for lane in 0..16 {
+            let bit = lane * bits;
+            out[len % 16] = first + u32::from(Self::LANE_OF_BIT[bit as usize]);
+            len += (mask >> bit & 1) as usize;
+        }
+        len
+    }
     /// The lanes.
     fn lanes_f32(self, a: Self::F32) -> [f32; 16];
     /// Bit i set where `v[i]` is `a` or `b`.

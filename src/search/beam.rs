@@ -176,7 +176,7 @@ impl Walk {
         self.pool.settle(next, distance, self.expected[0]);
         self.pool.narrow(self.stop.settle(distance));
         self.stats.hops += 1;
-        self.pool.make_room(map.rows.degree());
+        self.pool.make_room(s, map.rows.degree());
         Some((row, distance))
     }
 

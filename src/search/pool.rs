@@ -24,7 +24,7 @@ pub(super) struct Pool {
     open: Vec<[f32; LANES]>,
     /// The nodes beside them, [`NONE`] where there is none.
     nodes: Vec<u32>,
-    /// Slots without a node: so many of these.
+    /// Slots without a node: so many of these. A group longer than there are slots.
     free: Vec<u32>,
     left: usize,
     /// Slots of which any was ever taken: whole pairs of groups.
@@ -49,6 +49,7 @@ impl Pool {
         self.nodes.resize(slots, NONE);
         self.free.clear();
         self.free.extend((0..slots as u32).rev());
+        self.free.resize(slots + LANES, NONE);
         (self.left, self.used) = (slots, 0);
         self.settled.clear();
         self.expanded.clear();
@@ -88,67 +89,87 @@ impl Pool {
 
     /// Makes sure that there is room for `more` nodes, by leaving out what does not count.
     #[inline(always)]
-    pub fn make_room(&mut self, more: usize) {
+    pub fn make_room<S: Simd>(&mut self, s: S, more: usize) {
         if self.left < more {
-            self.shrink();
+            self.shrink(s);
         }
     }
 
     /// Leaves out all but the nearest, or an eighth more of them; of those that are as far, the ones in lower slots stay.
     #[inline(always)]
-    fn shrink(&mut self) {
-        let open = self.open.as_flattened_mut();
+    fn shrink<S: Simd>(&mut self, s: S) {
+        let open = self.open.as_flattened();
         let settled = &self.settled;
         let enough = self.most + self.most / 8;
-        let reached = |open: &[f32], limit| at_most(open, limit) + at_most(settled, limit);
+        let reached = |limit| at_most(open, limit) + at_most(settled, limit);
         // What is not farther than `near` is too little, what is not farther than `far` enough.
         let (mut near, mut far) = (f32::NEG_INFINITY, self.worst);
-        if reached(open, far) > enough {
+        let mut all = reached(far);
+        if all > enough {
             let ends = [ends(open), ends(settled)];
             let ends = (ends[0].0.min(ends[1].0), far.min(ends[0].1.max(ends[1].1)));
-            (near, far) = part(ends, (self.most, enough), |limit| reached(open, limit));
+            (near, far) = part(ends, (self.most, enough), reached);
             self.worst = far;
+            all = reached(far);
         }
-        let between = at_most(settled, far) - at_most(settled, near);
-        let mut room = enough.saturating_sub(reached(open, near) + between);
+        if all > enough {
+            self.leave_out((near, far), all - enough);
+        }
+        let limit = s.splat_f32(far);
         self.left = 0;
-        for (slot, (distance, node)) in open.iter_mut().zip(&mut self.nodes).enumerate() {
-            let between = *distance > near;
-            let keep = !between | (*distance <= far) & (room > 0);
-            room -= usize::from(keep & between);
-            *distance = f32::from_bits(if keep { distance.to_bits() } else { f32::INFINITY.to_bits() });
-            *node = if keep { *node } else { NONE };
-            self.free[self.left] = slot as u32;
-            self.left += usize::from(!keep);
+        for (group, (distances, nodes)) in self.open.iter_mut().zip(self.nodes.as_chunks_mut().0).enumerate() {
+            let nodes: &mut [u32; LANES] = nodes;
+            let keep = s.not_less_f32(limit, s.load_f32(distances));
+            for (distance, node) in distances.iter_mut().zip(nodes) {
+                let keep = *distance <= far;
+                *distance = f32::from_bits(if keep { distance.to_bits() } else { f32::INFINITY.to_bits() });
+                *node = if keep { *node } else { NONE };
+            }
+            let free = self.free[self.left..].first_chunk_mut().expect("as many more than there are slots");
+            self.left += s.places(!keep & S::ALL_LANES, (group * LANES) as u32, free);
         }
     }
 
-    /// Takes out the nearest node that waits, ties by the lower slot, and how far it is, unless the walk ends there.
+    /// Leaves out `more` nodes between `near` and `far`, or all there are, those in higher slots first.
+    #[cold]
+    #[inline(never)]
+    fn leave_out(&mut self, (near, far): (f32, f32), mut more: usize) {
+        for distance in self.open.as_flattened_mut().iter_mut().rev() {
+            if more > 0 && *distance > near && *distance <= far {
+                *distance = f32::INFINITY;
+                more -= 1;
+            }
+        }
+    }
+
+    /// Takes out the nearest node that waits, and how far it is, unless the walk ends there.
     #[inline(always)]
     pub fn take<S: Simd>(&mut self, s: S, stop: &mut Stop) -> Option<(u32, f32)> {
         let open = &self.open[..self.used / LANES];
-        let mut least = [s.splat_f32(f32::INFINITY); 2];
-        for [first, second] in open.as_chunks::<2>().0 {
-            least = [s.min_f32(least[0], s.load_f32(first)), s.min_f32(least[1], s.load_f32(second))];
-        }
-        let mut least = s.lanes_f32(s.min_f32(least[0], least[1]));
-        for half in [8, 4, 2, 1] {
-            for i in 0..half {
-                least[i] = if least[i + half] < least[i] { least[i + half] } else { least[i] };
+        // Of each lane the least, and its group: to go through them again would end at one that no processor foretells.
+        let (one, mut group) = (s.splat_f32(1.0), s.splat_f32(0.0));
+        let mut least = [[s.splat_f32(f32::INFINITY), group]; 2];
+        for pair in open.as_chunks::<2>().0 {
+            for (least, distances) in least.iter_mut().zip(pair) {
+                *least = s.lesser_f32(*least, [s.load_f32(distances), group]);
+                group = s.mul_add_f32(one, one, group);
             }
         }
-        let best = least[0];
+        let [least, groups] = s.lesser_f32(least[0], least[1]);
+        let mut lanes = s.lanes_f32(least);
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                lanes[i] = if lanes[i + half] < lanes[i] { lanes[i + half] } else { lanes[i] };
+            }
+        }
+        let best = lanes[0];
         // The nodes that are nearer than the nearest that waits were all expanded.
         if best == f32::INFINITY || stop.may_end(best) && stop.ends(best, self.nearer(best)) {
             return None;
         }
-        let bound = s.splat_f32(best);
-        let (mut group, mut mask) = (0, 0);
-        while mask == 0 {
-            mask = s.not_less_f32(bound, s.load_f32(&open[group]));
-            group += 1;
-        }
-        let slot = (group - 1) * LANES + usize::from(S::LANE_OF_BIT[mask.trailing_zeros() as usize]);
+        let bit = s.not_less_f32(s.splat_f32(best), least).trailing_zeros();
+        let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
+        let slot = s.lanes_f32(groups)[lane] as usize * LANES + lane;
         self.open.as_flattened_mut()[slot] = f32::INFINITY;
         self.free[self.left] = slot as u32;
         self.left += 1;
@@ -277,7 +298,7 @@ mod tests {
             stop.clear(Effort::plain(self.most), 0.0);
             pool.clear(self.most, BATCH);
             for (batch, distances) in self.distances.chunks(BATCH / 2).enumerate() {
-                pool.make_room(BATCH);
+                pool.make_room(s, BATCH);
                 for (i, &distance) in distances.iter().enumerate() {
                     let node = (batch * BATCH / 2 + i) as u32;
                     let again = if node.is_multiple_of(3) { 101.0 } else { distance };
