@@ -89,7 +89,7 @@ impl Tables {
         for pair in query.chunks_exact(PAIR) {
             let mut tables = [[0u8; 16]; 2];
             for (table, q) in tables.iter_mut().zip(pair.as_chunks::<4>().0) {
-                let q = q.map(|v| (v * scale) as i16);
+                let q = q.map(|v| (v * scale + ROUND).to_bits() as i16);
                 // Wrapping: a query that overflowed has NaN for an estimate, whatever its tables.
                 let mut low = 128i16;
                 for v in q {

@@ -98,10 +98,16 @@ impl Kernel for Multiply<'_> {
                 while at < coded.len() {
                     let (quad, coded, out) =
                         (&quad[at * quads..], &coded[at..], &mut out[at * stride + first..]);
-                    at += if coded.len() >= TOGETHER {
-                        multiply::<S, TOGETHER>(s, (lines, scales), (quad, coded), out, place)
-                    } else {
-                        multiply::<S, 1>(s, (lines, scales), (quad, coded), out, place)
+                    // As many sums side by side as hide how long a product takes, where it takes long.
+                    at += match (coded.len() >= TOGETHER, S::PANELS > 1) {
+                        (true, true) => {
+                            multiply::<S, TOGETHER, 2>(s, (lines, scales), (quad, coded), out, place)
+                        }
+                        (true, false) => {
+                            multiply::<S, TOGETHER, 1>(s, (lines, scales), (quad, coded), out, place)
+                        }
+                        (false, true) => multiply::<S, 1, 8>(s, (lines, scales), (quad, coded), out, place),
+                        (false, false) => multiply::<S, 1, 1>(s, (lines, scales), (quad, coded), out, place),
                     };
                 }
             }
@@ -142,9 +148,9 @@ fn code<S: Simd>(s: S, vector: &[f32], most: f32, quads: &mut Vec<[i32; 2]>) -> 
     Coded { unit, sum: unit * sum as f32 }
 }
 
-/// The coordinates of a panel's rows of what Q vectors become; Q. `place` is the length of a row of `out`, and how many coordinates there are.
+/// The coordinates of a panel's rows of what Q vectors become, by N sums for each; Q. `place` is the length of a row of `out`, and how many coordinates there are.
 #[inline(always)]
-fn multiply<S: Simd, const Q: usize>(
+fn multiply<S: Simd, const Q: usize, const N: usize>(
     s: S,
     (lines, scales): (&[[[u8; QUAD]; LANES]], &Scales),
     (quads, coded): (&[[i32; 2]], &[Coded]),
@@ -152,15 +158,29 @@ fn multiply<S: Simd, const Q: usize>(
     (stride, count): (usize, usize),
 ) -> usize {
     let quads: [&[[i32; 2]]; Q] = std::array::from_fn(|q| &quads[q * lines.len()..][..lines.len()]);
-    let mut sums = [s.zero_i32(); Q];
-    for (at, line) in lines.iter().enumerate() {
+    let mut sums = [[s.zero_i32(); N]; Q];
+    let (parts, rest) = lines.as_chunks::<N>();
+    for (part, lines) in parts.iter().enumerate() {
+        for n in 0..N {
+            for q in 0..Q {
+                let (line, quad) = (bytemuck::must_cast_ref(&lines[n]), &quads[q][part * N + n]);
+                sums[q][n] = s.dot_bytes(sums[q][n], line, quad);
+            }
+        }
+    }
+    for (n, line) in rest.iter().enumerate() {
         for q in 0..Q {
-            sums[q] = s.dot_bytes(sums[q], bytemuck::must_cast_ref(line), &quads[q][at]);
+            let quad = &quads[q][parts.len() * N + n];
+            sums[q][n] = s.dot_bytes(sums[q][n], bytemuck::must_cast_ref(line), quad);
         }
     }
     for q in 0..Q {
         let Coded { unit, sum } = coded[q];
-        let mut lanes = s.lanes_f32(s.to_f32(sums[q]));
+        let mut all = sums[q][0];
+        for n in 1..N {
+            all = s.add_i32(all, sums[q][n]);
+        }
+        let mut lanes = s.lanes_f32(s.to_f32(all));
         for i in 0..LANES {
             lanes[i] = lanes[i] * scales.step[i] * unit + scales.low[i] * sum;
         }
