@@ -31,21 +31,19 @@ const EARLY: f64 = 1.6;
 /// What costs this much more than the least costs about the least: a sample tells no more.
 const ABOUT: f64 = 1.03;
 
-/// Nanoseconds of one vector and query in the tile over codes of `width` coordinates.
+/// Nanoseconds of one vector and query in the tile over codes of `width` coordinates, by `cargo bench --bench kernels -- codes`.
 fn tile(isa: Isa, width: usize) -> f64 {
     match isa.name() {
-        // From VPDPBUSD at 70 % of 369 GMAC/s; to be measured on such a machine.
-        "avx512" => 0.004 * (width as f64 + 12.0),
+        "avx512" => 0.0027 * width as f64 + 0.1,
         // Sums are widened every 32 coordinates.
         _ => 0.0064 * width as f64 + 0.035 * width.div_ceil(32) as f64 + 0.128,
     }
 }
 
-/// Nanoseconds of one coordinate of one vector and query in the tile over bytes and floats.
+/// Nanoseconds of one coordinate of one vector and query in a search by the tile over bytes or floats, rows made ready for it included.
 fn tiles(isa: Isa) -> [f64; 2] {
     match isa.name() {
-        // As above, and FMA at 70 % of 88 GMAC/s.
-        "avx512" => [0.004, 0.016],
+        "avx512" => [0.0051, 0.016],
         _ => [0.014, 0.021],
     }
 }

@@ -117,7 +117,8 @@ impl Pool {
         }
         let limit = s.splat_f32(far);
         self.left = 0;
-        for (group, (distances, nodes)) in self.open.iter_mut().zip(self.nodes.as_chunks_mut().0).enumerate() {
+        for (group, (distances, nodes)) in self.open.iter_mut().zip(self.nodes.as_chunks_mut().0).enumerate()
+        {
             let nodes: &mut [u32; LANES] = nodes;
             let keep = s.not_less_f32(limit, s.load_f32(distances));
             for (distance, node) in distances.iter_mut().zip(nodes) {

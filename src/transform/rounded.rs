@@ -3,7 +3,7 @@
 //! A single query reads all of the matrix: the fewer bytes that is, the sooner. With steps of its own for each row p and each vector x,
 //!
 //! ```text
-//! p ≈ low + step · u, u in 0..=255     x ≈ unit · q, |q| at most 127 or 255     ⟨p,x⟩ ≈ unit · (step · Σ u·q + low · Σ q)
+//! p ≈ low + step · u, u in 0..=255     x ≈ unit · q, |q| at most 255     ⟨p,x⟩ ≈ unit · (step · Σ u·q + low · Σ q)
 //! ```
 //!
 //! which of values that vary alike is off by a part of about 0.008 of |x|: what a byte a coordinate costs the vectors themselves.
@@ -18,6 +18,9 @@ const LANES: usize = 16;
 const QUAD: usize = 4;
 /// Vectors that share a pass over the rows.
 const TOGETHER: usize = 4;
+/// Where a product takes no coordinate as large as this, vectors have two parts: with steps twice as coarse, clusters that are tight and far
+/// from each other were no longer told apart.
+const FINE: i32 = 255;
 /// Vectors that are in L1 beside a panel.
 const BLOCK: usize = 4 * TOGETHER;
 
@@ -82,32 +85,33 @@ impl Kernel for Multiply<'_> {
         let Self { matrix, values, out, stride } = self;
         let dims = matrix.dims;
         let quads = dims.div_ceil(QUAD);
+        let parts = if S::BYTE_MAX < FINE { 2 } else { 1 };
         // No sum leaves an i32.
         let most = S::BYTE_MAX.min(i32::MAX / (255 * dims as i32)) as f32;
         let together = BLOCK.min(values.len() / dims);
-        let (mut quad, mut coded) = (Vec::with_capacity(together * quads), Vec::with_capacity(together));
+        let mut quad = Vec::with_capacity(together * parts * quads);
+        let mut coded = Vec::with_capacity(together);
         for (values, out) in values.chunks(BLOCK * dims).zip(out.chunks_mut(BLOCK * stride)) {
             quad.clear();
             coded.clear();
-            values.chunks_exact(dims).for_each(|vector| coded.push(code(s, vector, most, &mut quad)));
+            values
+                .chunks_exact(dims)
+                .for_each(|vector| coded.push(code(s, vector, (most, parts), &mut quad)));
             for (panel, (lines, scales)) in matrix.panels.chunks_exact(quads).zip(&matrix.scales).enumerate()
             {
                 let first = panel * LANES;
                 let place = (stride, LANES.min(stride - first));
+                let rows = (lines, scales);
                 let mut at = 0;
                 while at < coded.len() {
-                    let (quad, coded, out) =
-                        (&quad[at * quads..], &coded[at..], &mut out[at * stride + first..]);
-                    // As many sums side by side as hide how long a product takes, where it takes long.
-                    at += match (coded.len() >= TOGETHER, S::PANELS > 1) {
-                        (true, true) => {
-                            multiply::<S, TOGETHER, 2>(s, (lines, scales), (quad, coded), out, place)
-                        }
-                        (true, false) => {
-                            multiply::<S, TOGETHER, 1>(s, (lines, scales), (quad, coded), out, place)
-                        }
-                        (false, true) => multiply::<S, 1, 8>(s, (lines, scales), (quad, coded), out, place),
-                        (false, false) => multiply::<S, 1, 1>(s, (lines, scales), (quad, coded), out, place),
+                    let vectors = (&quad[at * parts * quads..], &coded[at..]);
+                    let out = &mut out[at * stride + first..];
+                    // Where vectors have two parts, a product takes long: eight sums side by side hide that.
+                    at += match (coded.len() - at >= TOGETHER, parts) {
+                        (true, 1) => multiply::<S, TOGETHER, 1, 1>(s, rows, vectors, out, place),
+                        (true, _) => multiply::<S, TOGETHER, 2, 1>(s, rows, vectors, out, place),
+                        (false, 1) => multiply::<S, 1, 1, 1>(s, rows, vectors, out, place),
+                        (false, _) => multiply::<S, 1, 2, 4>(s, rows, vectors, out, place),
                     };
                 }
             }
@@ -115,17 +119,18 @@ impl Kernel for Multiply<'_> {
     }
 }
 
-/// A vector in steps.
+/// A vector in steps: of `unit`, and where that is coarse, of what these leave in steps of `unit` · `rest`.
 #[derive(Clone, Copy)]
 struct Coded {
     unit: f32,
-    /// unit · Σ q.
+    rest: f32,
+    /// unit · (Σ q + rest · Σ q'), q' the second part.
     sum: f32,
 }
 
-/// Appends the steps of `vector` to `quads`.
+/// Appends the steps of `vector` to `quads`, in `parts` of magnitudes up to `most`.
 #[inline(always)]
-fn code<S: Simd>(s: S, vector: &[f32], most: f32, quads: &mut Vec<[i32; 2]>) -> Coded {
+fn code<S: Simd>(s: S, vector: &[f32], (most, parts): (f32, usize), quads: &mut Vec<[i32; 2]>) -> Coded {
     let mut reaches = [0f32; 8];
     let (groups, rest) = vector.as_chunks::<8>();
     for group in groups {
@@ -136,51 +141,69 @@ fn code<S: Simd>(s: S, vector: &[f32], most: f32, quads: &mut Vec<[i32; 2]>) -> 
     let reach = reaches.iter().chain(rest).fold(0f32, |reach, v| reach.max(v.abs()));
     let unit = if reach > 0.0 { reach / most } else { 1.0 };
     let scale = 1.0 / unit;
-    let mut sum = 0;
-    for values in vector.chunks(QUAD) {
-        let mut quad = [0; QUAD];
-        for (q, v) in quad.iter_mut().zip(values) {
-            *q = (v * scale + ROUND).to_bits() as i16;
-            sum += i32::from(*q);
+    // Whole steps leave at most half a step.
+    let rest = 0.5 / most;
+    let mut sums = [0, 0];
+    for (part, sum) in sums.iter_mut().enumerate().take(parts) {
+        for values in vector.chunks(QUAD) {
+            let mut quad = [0; QUAD];
+            for (q, v) in quad.iter_mut().zip(values) {
+                let (steps, whole) = (v * scale, (v * scale + ROUND) - ROUND);
+                let steps = if part == 0 { steps } else { (steps - whole) / rest };
+                *q = (steps + ROUND).to_bits() as i16;
+                *sum += i32::from(*q);
+            }
+            quads.push(s.pack_bytes(quad));
         }
-        quads.push(s.pack_bytes(quad));
     }
-    Coded { unit, sum: unit * sum as f32 }
+    Coded { unit, rest, sum: unit * (sums[0] as f32 + rest * sums[1] as f32) }
 }
 
-/// The coordinates of a panel's rows of what Q vectors become, by N sums for each; Q. `place` is the length of a row of `out`, and how many coordinates there are.
+/// The coordinates of a panel's rows of what Q vectors of P parts become, by N sums for each; Q. `place` is the length of a row of `out`, and
+/// how many coordinates there are.
 #[inline(always)]
-fn multiply<S: Simd, const Q: usize, const N: usize>(
+fn multiply<S: Simd, const Q: usize, const P: usize, const N: usize>(
     s: S,
     (lines, scales): (&[[[u8; QUAD]; LANES]], &Scales),
     (quads, coded): (&[[i32; 2]], &[Coded]),
     out: &mut [f32],
     (stride, count): (usize, usize),
 ) -> usize {
-    let quads: [&[[i32; 2]]; Q] = std::array::from_fn(|q| &quads[q * lines.len()..][..lines.len()]);
-    let mut sums = [[s.zero_i32(); N]; Q];
-    let (parts, rest) = lines.as_chunks::<N>();
-    for (part, lines) in parts.iter().enumerate() {
+    let parts: [[&[[i32; 2]]; P]; Q] =
+        std::array::from_fn(|q| std::array::from_fn(|p| &quads[(q * P + p) * lines.len()..][..lines.len()]));
+    let mut sums = [[[s.zero_i32(); N]; P]; Q];
+    let (groups, _) = lines.as_chunks::<N>();
+    for (group, lines) in groups.iter().enumerate() {
         for n in 0..N {
             for q in 0..Q {
-                let (line, quad) = (bytemuck::must_cast_ref(&lines[n]), &quads[q][part * N + n]);
-                sums[q][n] = s.dot_bytes(sums[q][n], line, quad);
+                for p in 0..P {
+                    let quad = &parts[q][p][group * N + n];
+                    sums[q][p][n] = s.dot_bytes(sums[q][p][n], bytemuck::must_cast_ref(&lines[n]), quad);
+                }
             }
         }
     }
-    for (n, line) in rest.iter().enumerate() {
+    for at in groups.len() * N..lines.len() {
         for q in 0..Q {
-            let quad = &quads[q][parts.len() * N + n];
-            sums[q][n] = s.dot_bytes(sums[q][n], bytemuck::must_cast_ref(line), quad);
+            for p in 0..P {
+                let line = bytemuck::must_cast_ref(&lines[at]);
+                sums[q][p][0] = s.dot_bytes(sums[q][p][0], line, &parts[q][p][at]);
+            }
         }
     }
     for q in 0..Q {
-        let Coded { unit, sum } = coded[q];
-        let mut all = sums[q][0];
-        for n in 1..N {
-            all = s.add_i32(all, sums[q][n]);
+        let Coded { unit, rest, sum } = coded[q];
+        let mut lanes = [0.0; LANES];
+        for p in (0..P).rev() {
+            let mut all = sums[q][p][0];
+            for n in 1..N {
+                all = s.add_i32(all, sums[q][p][n]);
+            }
+            let part = s.lanes_f32(s.to_f32(all));
+            for i in 0..LANES {
+                lanes[i] = lanes[i] * rest + part[i];
+            }
         }
-        let mut lanes = s.lanes_f32(s.to_f32(all));
         for i in 0..LANES {
             lanes[i] = lanes[i] * scales.step[i] * unit + scales.low[i] * sum;
         }
