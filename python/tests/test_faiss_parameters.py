@@ -173,9 +173,10 @@ def test_levels_and_threads_are_told() -> None:
     ours.SIMDConfig.set_level(ours.SIMDLevel_NONE)
     assert ours.SIMDConfig.get_level_name() == "NONE"
     ours.SIMDConfig.set_level(level)
+    # Faiss's own refuses it on one processor and takes it on another.
+    with pytest.raises(RuntimeError):
+        ours.SIMDConfig.set_level(99)
     for library in (faiss, ours):
-        with pytest.raises(RuntimeError):
-            library.SIMDConfig.set_level(99)
         before = library.omp_get_max_threads()
         library.omp_set_num_threads(3)
         assert library.omp_get_max_threads() == 3
