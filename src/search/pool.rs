@@ -120,14 +120,14 @@ impl Pool {
         for (group, (distances, nodes)) in self.open.iter_mut().zip(self.nodes.as_chunks_mut().0).enumerate()
         {
             let nodes: &mut [u32; LANES] = nodes;
-            let keep = s.not_less_f32(limit, s.load_f32(distances));
+            let kept = s.not_less_f32(limit, s.load_f32(distances));
             for (distance, node) in distances.iter_mut().zip(nodes) {
                 let keep = *distance <= far;
                 *distance = f32::from_bits(if keep { distance.to_bits() } else { f32::INFINITY.to_bits() });
                 *node = if keep { *node } else { NONE };
             }
             let free = self.free[self.left..].first_chunk_mut().expect("as many more than there are slots");
-            self.left += s.places(!keep & S::ALL_LANES, (group * LANES) as u32, free);
+            self.left += s.places(!kept & S::ALL_LANES, (group * LANES) as u32, free);
         }
     }
 

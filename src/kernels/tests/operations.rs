@@ -46,6 +46,26 @@ fn lesser(isa: Isa, a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
     })
 }
 
+/// `a` and `b` with the lanes' numbers beside them, those of `b` from 16 on.
+fn lesser_of_pairs(isa: Isa, a: [f32; 16], b: [f32; 16]) -> [[f32; 16]; 2] {
+    on!(isa, |s: S, a: [f32; 16], b: [f32; 16]| -> [[f32; 16]; 2] {
+        let numbers = |first: f32| s.load_f32(&from_fn(|i| first + i as f32));
+        let [least, number] = s.lesser_f32([s.load_f32(&a), numbers(0.0)], [s.load_f32(&b), numbers(16.0)]);
+        [s.lanes_f32(least), s.lanes_f32(number)]
+    })
+}
+
+/// The places of the lanes of `a` that are not less than those of `b`, from 100 on, in order.
+fn places_not_less(isa: Isa, a: [f32; 16], b: [f32; 16]) -> Vec<u32> {
+    let mut places = on!(isa, |s: S, a: [f32; 16], b: [f32; 16]| -> Vec<u32> {
+        let mut out = [0; 16];
+        let len = s.places(s.not_less_f32(s.load_f32(&a), s.load_f32(&b)), 100, &mut out);
+        out[..len].to_vec()
+    });
+    places.sort_unstable();
+    places
+}
+
 /// The lanes whose bits are set, where each lane's must all be set or all clear.
 fn lanes_of(isa: Isa, mask: u32) -> [bool; 16] {
     let (lane_of_bit, _, all) = lane_bits(isa);
@@ -96,6 +116,33 @@ proptest! {
         let want: [bool; 16] = from_fn(|i| a[i].is_nan() || b[i].is_nan() || a[i] >= b[i]);
         for isa in Isa::available() {
             prop_assert_eq!(lanes_of(isa, not_less(isa, a, b)), want, "{}", isa.name());
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_the_lesser_number_comes_with_it(
+        a in proptest::array::uniform16(special()),
+        b in proptest::array::uniform16(special()),
+    ) {
+        for isa in Isa::available() {
+            let [least, number] = lesser_of_pairs(isa, a, b);
+            for i in 0..16 {
+                let (value, at) = if b[i] < a[i] { (b[i], 16 + i) } else { (a[i], i) };
+                prop_assert_eq!(least[i].to_bits(), value.to_bits(), "{} lane {}", isa.name(), i);
+                prop_assert_eq!(number[i], at as f32, "{} lane {}", isa.name(), i);
+            }
+        }
+    }
+
+    #[test]
+    fn the_places_of_a_mask_are_those_of_its_lanes(
+        a in proptest::array::uniform16(special()),
+        b in proptest::array::uniform16(special()),
+    ) {
+        let chosen = |i: &u32| !matches!(a[*i as usize].partial_cmp(&b[*i as usize]), Some(std::cmp::Ordering::Less));
+        let want: Vec<u32> = (0..16).filter(chosen).map(|i| 100 + i).collect();
+        for isa in Isa::available() {
+            prop_assert_eq!(&places_not_less(isa, a, b), &want, "{}", isa.name());
         }
     }
 
