@@ -16,12 +16,8 @@ demo: $(VENV)/steep ## search 200,000 lines of code and doc-strings; DATA=file Q
 
 test: lint test-rust test-python ## all tests, Rust and Python, lints included
 
-# Which codes exact search makes depends on what instructions cost. Tests that need certain codes have data for which AVX2 makes them.
-CODED := second_look index_files each_level_of_the_codes an_add_that_is_stopped
-
 test-rust: ## the Rust tests, doc tests included
-	cargo test --workspace --exclude steep-python -- $(addprefix --skip ,$(CODED))
-	STEEP_ISA=avx2 cargo test --test steep -- $(CODED)
+	cargo test --workspace --exclude steep-python
 	cargo test --doc
 
 test-python: $(VENV)/steep $(VENV)/test ## the Python tests: the package, the bench harness, the demo

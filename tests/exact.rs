@@ -99,8 +99,8 @@ fn any_k_and_any_batch_agrees_with_the_oracle() {
 fn each_level_of_the_codes_agrees_with_the_oracle() {
     let mut rng = Rng(13);
     let (n, dim) = (30_000, 256);
-    let base = Set::new(Dtype::F16, dim, decaying(&mut rng, n, dim));
-    let queries = Set::new(Dtype::F32, dim, decaying(&mut rng, 9, dim));
+    let base = Set::new(Dtype::F16, dim, decaying(&mut rng, n, dim, 1.2));
+    let queries = Set::new(Dtype::F32, dim, decaying(&mut rng, 9, dim, 1.2));
     for metric in Metric::PRODUCTS {
         let truth = Truth::new(metric, &base, None, &queries);
         let index = Index::build(base.view(), &BuildParams { metric, ..exact() }).unwrap();

@@ -14,7 +14,7 @@ const CODED: usize = 4096 + 107;
 const GOLDEN: usize = 70;
 const DIM: usize = 24;
 /// Dimensions of the index with fine codes.
-const LONG: usize = 160;
+const LONG: usize = 320;
 
 /// A section's name, and its bytes.
 pub type Part = (&'static str, Vec<u8>);
@@ -53,7 +53,7 @@ fn small_with_codes(metric: Metric, dtype: Dtype, ids: bool) -> Vec<u8> {
 
 /// The same with fine codes.
 fn small_with_fine_codes(metric: Metric, dtype: Dtype, ids: bool) -> Vec<u8> {
-    let file = small(&Set::suited(dtype, LONG, &decaying(&mut Rng(71), CODED, LONG)), metric, ids);
+    let file = small(&Set::suited(dtype, LONG, &decaying(&mut Rng(71), CODED, LONG, 0.8)), metric, ids);
     expect_fine_codes(&Index::from_bytes(&file).unwrap(), "small");
     file
 }

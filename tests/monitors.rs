@@ -100,7 +100,7 @@ fn an_add_that_is_stopped_at_any_report_leaves_every_byte_as_it_was() {
     whole[last] = 0.5;
     let whole = Set::new(Dtype::F32, 48, whole);
     // With fine codes.
-    let long = Set::new(Dtype::F32, 160, decaying(&mut rng, CODED + 3000, 160));
+    let long = Set::new(Dtype::F32, 320, decaying(&mut rng, CODED + 3000, 320, 0.8));
     // Codes made for the first time, extended from the middle of a panel on, chosen anew.
     for (data, n, more) in [
         (&floats, 0, CODED),

@@ -6,13 +6,13 @@ use crate::common::data::{Rng, Set, decaying};
 use crate::common::oracle::{Truth, check, expect_fine_codes};
 
 const CODED: usize = 4096 + 107;
-const DIM: usize = 160;
+const DIM: usize = 320;
 
 #[test]
 fn every_metric_and_type_agrees_with_the_oracle() {
     let mut rng = Rng(91);
-    let values = decaying(&mut rng, CODED, DIM);
-    let asked = decaying(&mut rng, 30, DIM);
+    let values = decaying(&mut rng, CODED, DIM, 0.8);
+    let asked = decaying(&mut rng, 30, DIM, 0.8);
     for metric in Metric::PRODUCTS {
         for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
             let (base, queries) = (Set::suited(dtype, DIM, &values), Set::suited(Dtype::F32, DIM, &asked));
@@ -38,8 +38,8 @@ fn every_metric_and_type_agrees_with_the_oracle() {
 #[test]
 fn vectors_that_the_codes_do_not_hold_are_found() {
     let mut rng = Rng(92);
-    let values = decaying(&mut rng, CODED, DIM);
-    let later = decaying(&mut rng, 100, DIM);
+    let values = decaying(&mut rng, CODED, DIM, 0.8);
+    let later = decaying(&mut rng, 100, DIM, 0.8);
     // Last coordinates first: what the codes' steps are finest for is what these have most of.
     let turned: Vec<f64> = later.chunks(DIM).flat_map(|row| row.iter().rev().copied()).collect();
     for (factor, shift) in
@@ -67,7 +67,7 @@ fn vectors_that_the_codes_do_not_hold_are_found() {
 fn pieces_in_any_order_answer_as_one_build_does() {
     let mut rng = Rng(93);
     let pieces = [CODED, 1, 2, 13, 300, 16];
-    let mut values = decaying(&mut rng, pieces.iter().sum(), DIM);
+    let mut values = decaying(&mut rng, pieces.iter().sum(), DIM, 0.8);
     // Sorted by their first coordinate: the first vectors are no even part of all.
     let mut rows: Vec<&mut [f64]> = values.chunks_mut(DIM).collect();
     rows.sort_by(|a, b| a[0].total_cmp(&b[0]));

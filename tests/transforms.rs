@@ -137,7 +137,7 @@ fn whitened_directions_vary_alike_and_apart_and_what_varies_not_at_all_is_left_a
 
 #[test]
 fn groups_of_directions_get_variances_of_about_the_same_product() {
-    let values = decaying(&mut Rng(9), N, DIM);
+    let values = decaying(&mut Rng(9), N, DIM, 0.8);
     let index = build(&Set::new(Dtype::F32, DIM, values), Metric::L2, "opq4_32,flat");
     let rows = stored(&index);
     let log = |at: usize| (rows.iter().skip(at).step_by(32).map(|v| v * v).sum::<f64>() / N as f64).ln();
@@ -182,7 +182,7 @@ const SPECS: [&str; 8] = [
 
 #[test]
 fn every_kind_of_index_finds_what_is_near_after_transforms() {
-    let values = decaying(&mut Rng(10), N + QUERIES, DIM);
+    let values = decaying(&mut Rng(10), N + QUERIES, DIM, 0.8);
     let (base, queries) = values.split_at(N * DIM);
     for metric in Metric::PRODUCTS {
         for dtype in [Dtype::F32, Dtype::I8] {
