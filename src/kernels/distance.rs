@@ -15,6 +15,8 @@
 //! takes longer to arrive than 128 widened multiply-adds take to run), and the answer then does not depend
 //! on the instruction set, on the length, or on how far the data is from the origin.
 
+use std::ops::RangeInclusive;
+
 use super::{Isa, Kernel, Simd, Widen, formulas, hamming};
 use crate::metric::Metric;
 use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
@@ -70,39 +72,31 @@ impl Query {
 
     /// Becomes row `row` of `queries`, for rows of type `dtype`; what it was before leaves its memory.
     pub fn set(&mut self, metric: Metric, queries: Vectors, row: usize, dtype: Dtype) {
-        struct Widened<'a>(Vectors<'a>, &'a mut Vec<f64>);
-        impl DtypeVisitor for Widened<'_> {
-            type Out = f64;
-            fn visit<E: Element>(self) -> f64 {
-                let values = self.0.as_slice::<E>().unwrap_or_default();
-                self.1.extend(values.iter().map(|v| v.to_f64()));
-                squared_norm(values)
-            }
-        }
         let one = queries.rows(row..row + 1);
         let Self { wide, bytes, .. } = self;
         wide.clear();
+        bytes.clear();
+        (self.metric, self.dim) = (metric, one.dim());
         if metric == Metric::Hamming {
-            bytes.clear();
             bytes.extend(one.bytes());
-            (self.metric, self.dim, self.form, self.norm) = (metric, one.dim(), Form::Bits, 0.0);
+            (self.form, self.norm) = (Form::Bits, 0.0);
             return;
         }
-        self.norm = one.dtype().visit(Widened(one, wide));
-        (self.metric, self.dim) = (metric, wide.len());
-        // Float queries over integer rows are integers more often than not: images, histograms, their files.
-        let fits = |low, high| wide.iter().all(|v: &f64| v.fract() == 0.0 && (low..=high).contains(v));
-        self.form = match dtype {
-            _ if !metric.is_of_products() => Form::F64,
-            Dtype::U8 if fits(0.0, 255.0) => Form::U8,
-            Dtype::I8 if fits(-128.0, 127.0) => Form::I8,
-            _ => Form::F64,
+        let (integers, low, high) = match dtype {
+            Dtype::U8 if metric.is_of_products() => (Form::U8, 0.0, 255.0),
+            Dtype::I8 if metric.is_of_products() => (Form::I8, -128.0, 127.0),
+            _ => (Form::F64, f64::INFINITY, f64::NEG_INFINITY),
         };
-        bytes.clear();
+        let same = one.dtype() == dtype && !matches!(integers, Form::F64);
+        let fits;
+        (self.norm, fits) = one.dtype().visit(Widened { one, range: low..=high, wide });
+        // Float queries over integer rows are integers more often than not: images, histograms, their files.
+        self.form = if same || fits { integers } else { Form::F64 };
         match self.form {
-            Form::F64 => wide.resize(self.dim.next_multiple_of(STEP), 0.0),
-            Form::U8 | Form::Bits => bytes.extend(wide.iter().map(|&v| v as u8)),
-            Form::I8 => bytes.extend(wide.iter().map(|&v| v as i8 as u8)),
+            Form::F64 | Form::Bits => {}
+            _ if same => bytes.extend(one.bytes()),
+            Form::U8 => bytes.extend(wide[..one.dim()].iter().map(|&v| v as u8)),
+            Form::I8 => bytes.extend(wide[..one.dim()].iter().map(|&v| v as i8 as u8)),
         }
         bytes.resize(bytes.len().next_multiple_of(BYTE_STEP), 0);
     }
@@ -159,7 +153,39 @@ impl Query {
     }
 }
 
+/// Makes `wide`, which is empty, the values of the one vector `one`, padded with zeros to whole steps. Their Σ xⱼ², and whether all of them
+/// are integers of `range`.
+struct Widened<'a> {
+    one: Vectors<'a>,
+    range: RangeInclusive<f64>,
+    wide: &'a mut Vec<f64>,
+}
+
+impl DtypeVisitor for Widened<'_> {
+    type Out = (f64, bool);
+    fn visit<E: Element>(self) -> (f64, bool) {
+        struct Run<'a, E>(&'a [E], RangeInclusive<f64>, &'a mut Vec<f64>);
+        impl<E: Element> Kernel for Run<'_, E> {
+            type Out = (f64, bool);
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) -> (f64, bool) {
+                let Self(values, range, wide) = self;
+                wide.resize(values.len().next_multiple_of(STEP), 0.0);
+                let (low, high, mut fits) = (*range.start(), *range.end(), true);
+                for (wide, v) in wide.iter_mut().zip(values) {
+                    let v = v.to_f64();
+                    fits &= v.trunc() == v && low <= v && v <= high;
+                    *wide = v;
+                }
+                (squared_norm(values), fits)
+            }
+        }
+        Isa::active().run(Run(self.one.as_slice::<E>().unwrap_or_default(), self.range, self.wide))
+    }
+}
+
 /// Σ xⱼ² of one row, in f64.
+#[inline(always)]
 pub fn squared_norm<E: Element>(row: &[E]) -> f64 {
     const SUMS: usize = 8;
     let (groups, rest) = row.as_chunks::<SUMS>();

@@ -32,7 +32,8 @@ pub fn distance(metric: Metric, q: &[f64], x: &[f64]) -> Sum {
 
 /// The same of the metrics that no products tell.
 fn formula(metric: Metric, q: &[f64], x: &[f64], unit: f64) -> Sum {
-    let sum = |term: &dyn Fn(f64, f64) -> f64| -> f64 { q.iter().zip(x).map(|(&q, &x)| term(q, x)).sum() };
+    // From 0: `Iterator::sum` begins with −0, and what is divided by a sum of nothing but −0 would have the other sign.
+    let sum = |term: &dyn Fn(f64, f64) -> f64| q.iter().zip(x).fold(0.0, |sum, (&q, &x)| sum + term(q, x));
     let relative = |value: f64, units: f64| Sum { value, slack: units * unit * value.abs() };
     match metric {
         Metric::L1 => relative(sum(&|q, x| (q - x).abs()), 1.0),

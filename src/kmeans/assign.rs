@@ -117,7 +117,7 @@ impl<'a> Assignment<'a> {
         let mut order: Vec<u32> = (0..k as u32).collect();
         order.sort_by(|&a, &b| speed[b as usize].total_cmp(&speed[a as usize]).then(a.cmp(&b)));
         let speeds: Vec<f64> = order.iter().map(|&id| speed[id as usize]).collect();
-        let fast = self.plan(by_id, &speeds)?;
+        let fast = self.plan(by_id, &speeds, threads)?;
         let rows: Vec<f32> =
             order.iter().flat_map(|&id| &centroids[id as usize * dim..][..dim]).copied().collect();
         let wide: Vec<u64> = order.iter().map(|&id| u64::from(id)).collect();
@@ -154,7 +154,7 @@ impl<'a> Assignment<'a> {
     }
 
     /// Who must be looked at by all, where nearest centroids are remembered; otherwise whether they should be from now on.
-    fn plan(&mut self, centroids: Vectors, speeds: &[f64]) -> Result<Option<Fast>> {
+    fn plan(&mut self, centroids: Vectors, speeds: &[f64], threads: usize) -> Result<Option<Fast>> {
         if self.last.is_empty() {
             return Ok(None);
         }
@@ -162,7 +162,7 @@ impl<'a> Assignment<'a> {
             return Ok(Some(Fast::choose(speeds, margins(self.points, centroids, &self.near, &self.reach))));
         }
         let near = NEAR.min(centroids.len());
-        let (margins, ratio) = margins_of(self.points, centroids, near);
+        let (margins, ratio) = margins_of(self.points, centroids, near, threads)?;
         // The next time, they will hardly move farther than this time.
         let cost = EXACT * (near - 1) as f64 + Fast::choose(speeds, margins).cost;
         let saved = 1.0 - cost / centroids.len() as f64;

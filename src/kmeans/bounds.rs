@@ -2,11 +2,15 @@
 //!
 //! Under cosine the geometry is that of points on a sphere, where a distance 1 − cos is half a squared chord.
 
+use std::sync::Mutex;
+
 use super::points::Points;
+use crate::error::{Error, Result};
 use crate::kernels::Isa;
 use crate::kernels::distance::{Query, squared_norm};
 use crate::kernels::tile::PANEL;
 use crate::metric::Metric;
+use crate::threads;
 use crate::vectors::{Dtype, Vectors};
 
 /// Points that tell what is known of all, and those for which every centroid is looked at to tell.
@@ -91,23 +95,35 @@ pub(super) fn margins(points: &Points, centroids: Vectors, near: &[u32], reach: 
 
 /// The margins that a sample would have if the `near` nearest centroids were remembered, and how many times as far as the first the
 /// last of these is, in the median.
-pub(super) fn margins_of(points: &Points, centroids: Vectors, near: usize) -> (Vec<f64>, f64) {
-    let (isa, mut query, mut out) = (Isa::active(), Query::default(), Vec::new());
-    let metric = points.metric;
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub(super) fn margins_of(
+    points: &Points,
+    centroids: Vectors,
+    near: usize,
+    threads: usize,
+) -> Result<(Vec<f64>, f64)> {
+    let (isa, metric) = (Isa::active(), points.metric);
     let every: Vec<u32> = (0..centroids.len() as u32).collect();
-    let mut ratios = Vec::new();
     let some = (0..points.len()).step_by(points.len().div_ceil(CLOSELY));
-    let margins = some.filter(|&i| points.weight(i) > 0.0).map(|i| {
-        query.set(metric, points.rows, i, Dtype::F32);
-        out.clear();
+    let some: Vec<usize> = some.filter(|&i| points.weight(i) > 0.0).collect();
+    // The lengths to the first and to the last of the nearest.
+    let found: Vec<Mutex<(f64, f64)>> = some.iter().map(|_| Mutex::default()).collect();
+    threads::run(threads, None, "measure", (some.len(), some.len() as u64), |at, _| {
+        let (mut query, mut out) = (Query::default(), Vec::new());
+        query.set(metric, points.rows, some[at], Dtype::F32);
         query.distances(isa, centroids, &every, &mut out);
         let (_, &mut last, _) = out.select_nth_unstable_by(near - 1, f32::total_cmp);
         let least = out[..near].iter().copied().fold(f32::INFINITY, f32::min);
-        let (first, last) = (at_most(metric, least), at_least(metric, last));
-        ratios.push(if first > 0.0 { last / first } else { 1.0 });
-        last - first
-    });
-    let margins = margins.collect();
+        *found[at].lock().map_err(|_| Error::Interrupted)? = (at_most(metric, least), at_least(metric, last));
+        Ok(())
+    })?;
+    let found = found.into_iter().map(|found| found.into_inner().map_err(|_| Error::Interrupted));
+    let found: Vec<(f64, f64)> = found.collect::<Result<_>>()?;
+    let ratio = |&(first, last): &(f64, f64)| if first > 0.0 { last / first } else { 1.0 };
+    let mut ratios: Vec<f64> = found.iter().map(ratio).collect();
     ratios.sort_unstable_by(f64::total_cmp);
-    (margins, ratios.get(ratios.len() / 2).copied().unwrap_or(1.0).max(1.0))
+    let ratio = ratios.get(ratios.len() / 2).copied().unwrap_or(1.0).max(1.0);
+    Ok((found.into_iter().map(|(first, last)| last - first).collect(), ratio))
 }

@@ -1,5 +1,7 @@
 //! What is clustered: rows, and what each of them counts.
 
+use crate::kernels::distance::squared_norm;
+use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::vectors::{DtypeVisitor, Element, Vectors};
 
@@ -69,9 +71,23 @@ impl DtypeVisitor for Lengths<'_> {
     type Out = Vec<f64>;
     fn visit<E: Element>(self) -> Vec<f64> {
         let values = self.0.as_slice::<E>().unwrap_or_default();
-        values
-            .chunks_exact(self.0.dim())
-            .map(|row| crate::kernels::distance::squared_norm(row).sqrt())
-            .collect()
+        Isa::active().run(LengthsOf { values, dim: self.0.dim() })
+    }
+}
+
+struct LengthsOf<'a, E> {
+    values: &'a [E],
+    dim: usize,
+}
+
+impl<E: Element> Kernel for LengthsOf<'_, E> {
+    type Out = Vec<f64>;
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> Vec<f64> {
+        let mut lengths = Vec::with_capacity(self.values.len() / self.dim);
+        for row in self.values.chunks_exact(self.dim) {
+            lengths.push(squared_norm(row).sqrt());
+        }
+        lengths
     }
 }
