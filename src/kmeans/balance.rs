@@ -44,7 +44,7 @@ pub(super) fn cluster(points: &Points, k: usize, params: &KmeansParams, threads:
     let heaviest = (0..points.len()).map(|i| points.weight(i)).fold(0.0, f64::max);
     let weights: Vec<f32> = (0..points.len()).map(|i| (points.weight(i) / heaviest) as f32).collect();
     let first = start::centroids(points, k, params)?;
-    let points = Points::new(Vectors::new(&values, dim + 1)?, Metric::L2, Some(&weights));
+    let points = Points::new(Vectors::new(&values, dim + 1)?, Metric::L2, Some(&weights), threads)?;
     let mut prices = Prices::new(k);
     let mut centroids = beside(&first, dim, &prices.values);
     let mut assignment = Assignment::new(&points, &centroids, iterations, (seed, threads, monitor))?;
@@ -104,7 +104,7 @@ pub(super) fn nearest(
 ) -> Result<(Vec<u32>, Vec<f32>)> {
     let dim = found.dim;
     let values = raised(vectors, found.metric)?;
-    let points = Points::new(Vectors::new(&values, dim + 1)?, Metric::L2, None);
+    let points = Points::new(Vectors::new(&values, dim + 1)?, Metric::L2, None, threads)?;
     let prices: Vec<f64> = found.prices.iter().map(|&price| f64::from(price)).collect();
     let centroids = beside(&found.centroids, dim, &prices);
     let mut assignment = Assignment::new(&points, &centroids, 1, (0, threads, monitor))?;

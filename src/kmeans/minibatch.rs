@@ -38,7 +38,7 @@ pub(super) fn cluster(
         let chosen = vectors.gathered(&rows)?;
         let some = Vectors::from_bytes(chosen.bytes(), vectors.dtype(), dim)?;
         let weights = params.weights.map(|weights| rows.iter().map(|&at| weights[at]).collect::<Vec<f32>>());
-        let points = Points::new(some, metric, weights.as_deref());
+        let points = Points::new(some, metric, weights.as_deref(), threads)?;
         if round == 0 {
             centroids = start::centroids(&points, k, params)?;
         }

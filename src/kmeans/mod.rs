@@ -42,6 +42,9 @@ const MOST: usize = u32::MAX as usize;
 /// Vectors that [`Kmeans::assign`] codes at a time, so that codes never outgrow the vectors of a large set.
 const PIECE: usize = 1 << 17;
 
+/// Vectors that a thread checks at a time.
+const CHECKED: usize = 4096;
+
 /// How to cluster. `KmeansParams::default()` is 25 iterations under l2 on all vectors and all cores.
 #[derive(Clone, Copy)]
 pub struct KmeansParams<'a> {
@@ -145,7 +148,7 @@ pub fn kmeans(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<Kmean
         rows = Vectors::from_bytes(chosen.bytes(), vectors.dtype(), vectors.dim())?;
         weights = weights.map(|weights| sample.iter().map(|&at| weights[at]).collect());
     }
-    let points = Points::new(rows, metric, weights.as_deref());
+    let points = Points::new(rows, metric, weights.as_deref(), threads)?;
     if params.hierarchical {
         return hierarchy::cluster(&points, k, params, threads);
     }
@@ -198,7 +201,8 @@ fn check(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<usize> {
     if params.balanced && vectors.dim() == MAX_DIM {
         return Err(Error::argument("dim", vectors.dim(), "1 to 65535 where balanced is set"));
     }
-    check_vectors(vectors, params.metric, "vectors")?;
+    let threads = threads::resolve(params.threads)?;
+    check_vectors(vectors, params.metric, "vectors", threads)?;
     if let Some(weights) = params.weights {
         if weights.len() != vectors.len() {
             return Err(Error::argument("weights", format_args!("{} values", weights.len()), "one a vector"));
@@ -217,7 +221,7 @@ fn check(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<usize> {
         if given.len() != k {
             return Err(Error::argument("start", format_args!("{} centroids", given.len()), "k of them"));
         }
-        check_vectors(given, params.metric, "centroids")?;
+        check_vectors(given, params.metric, "centroids", threads)?;
         if params.hierarchical {
             return Err(Error::argument(
                 "start",
@@ -226,10 +230,10 @@ fn check(vectors: Vectors, k: usize, params: &KmeansParams) -> Result<usize> {
             ));
         }
     }
-    threads::resolve(params.threads)
+    Ok(threads)
 }
 
-fn check_vectors(vectors: Vectors, metric: Metric, what: &'static str) -> Result<()> {
+fn check_vectors(vectors: Vectors, metric: Metric, what: &'static str, threads: usize) -> Result<()> {
     if vectors.len() > MOST {
         return Err(Error::argument(what, vectors.len(), "fewer than 2³² vectors at a time"));
     }
@@ -237,12 +241,20 @@ fn check_vectors(vectors: Vectors, metric: Metric, what: &'static str) -> Result
         return Err(Error::argument("metric", metric, "\"l2\", \"ip\" or \"cosine\" for groups of vectors"));
     }
     metric.check_dtype(vectors.dtype())?;
-    vectors.check_finite(what)?;
-    // Under ip a vector of zeros weighs nothing, but a centroid needs a direction.
-    if metric == Metric::Cosine || (metric == Metric::InnerProduct && what == "centroids") {
-        vectors.check_nonzero(what)?;
-    }
-    Ok(())
+    let check = |vectors: Vectors| {
+        vectors.check_finite(what)?;
+        // Under ip a vector of zeros weighs nothing, but a centroid needs a direction.
+        if metric == Metric::Cosine || (metric == Metric::InnerProduct && what == "centroids") {
+            vectors.check_nonzero(what)?;
+        }
+        Ok(())
+    };
+    let parts = (vectors.len().div_ceil(CHECKED), vectors.len() as u64);
+    let checked = threads::run(threads, None, "check", parts, |at, _| {
+        check(vectors.rows(at * CHECKED..((at + 1) * CHECKED).min(vectors.len())))
+    });
+    // The error names the first wrong row of all.
+    if checked.is_err() { check(vectors) } else { Ok(()) }
 }
 
 impl Kmeans {
@@ -266,11 +278,12 @@ impl Kmeans {
         if vectors.dim() != self.dim {
             return Err(Error::Dimension { what: "vectors", expected: self.dim, got: vectors.dim() });
         }
-        check_vectors(vectors, self.metric, "vectors")?;
+        let threads = threads::resolve(threads)?;
+        check_vectors(vectors, self.metric, "vectors", threads)?;
         if self.centroids.is_empty() {
             return Err(Error::argument("centroids", "none", "at least one"));
         }
-        check_vectors(Vectors::new(&self.centroids, self.dim)?, self.metric, "centroids")?;
+        check_vectors(Vectors::new(&self.centroids, self.dim)?, self.metric, "centroids", threads)?;
         let wrong = |p: &&f32| !p.is_finite() || **p < 0.0;
         if !self.prices.is_empty() && self.prices.len() != self.k() {
             return Err(Error::argument(
@@ -282,7 +295,6 @@ impl Kmeans {
         if let Some(wrong) = self.prices.iter().find(wrong) {
             return Err(Error::argument("prices", wrong, "finite numbers of 0 or more"));
         }
-        let threads = threads::resolve(threads)?;
         let (mut labels, mut distances) = (Vec::new(), Vec::new());
         for from in (0..vectors.len()).step_by(PIECE) {
             let some = vectors.rows(from..(from + PIECE).min(vectors.len()));
@@ -292,7 +304,7 @@ impl Kmeans {
                 distances.extend(far);
                 continue;
             }
-            let points = Points::new(some, self.metric, None);
+            let points = Points::new(some, self.metric, None, threads)?;
             let mut assignment = Assignment::new(&points, &self.centroids, 1, (0, threads, monitor))?;
             assignment.assign(&self.centroids, threads, monitor)?;
             let (new, far) = assignment.nearest(self.metric, &self.centroids)?;

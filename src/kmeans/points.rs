@@ -1,9 +1,17 @@
 //! What is clustered: rows, and what each of them counts.
 
+use std::sync::Mutex;
+
+use crate::error::{Error, Result};
 use crate::kernels::distance::squared_norm;
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
+use crate::storage::filled;
+use crate::threads;
 use crate::vectors::{DtypeVisitor, Element, Vectors};
+
+/// Rows that a thread measures at a time.
+const PART: usize = 1024;
 
 /// Vectors, weighted.
 pub(super) struct Points<'a> {
@@ -19,26 +27,28 @@ pub(super) struct Points<'a> {
 }
 
 impl<'a> Points<'a> {
-    pub fn new(rows: Vectors<'a>, metric: Metric, weights: Option<&[f32]>) -> Self {
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn new(rows: Vectors<'a>, metric: Metric, weights: Option<&[f32]>, threads: usize) -> Result<Self> {
         let given = weights.map(|weights| weights.iter().map(|&w| f64::from(w)).collect::<Vec<f64>>());
-        let lengths = |invert: bool| {
-            let mut lengths = rows.dtype().visit(Lengths(rows));
+        let lengths = |invert: bool| -> Result<Option<Vec<f64>>> {
+            let mut lengths = lengths(rows, threads)?;
             if invert {
                 lengths.iter_mut().for_each(|v| *v = 1.0 / *v);
             }
             if let Some(given) = &given {
                 lengths.iter_mut().zip(given).for_each(|(v, w)| *v *= w);
             }
-            Some(lengths)
+            Ok(Some(lengths))
         };
         let (weights, factors) = match metric {
             Metric::L2 => (given.clone(), given),
-            Metric::Cosine => (given.clone(), lengths(true)),
-            _ => (lengths(false), given),
+            Metric::Cosine => (given.clone(), lengths(true)?),
+            _ => (lengths(false)?, given),
         };
         let offset = if metric == Metric::InnerProduct { -1.0 } else { 0.0 };
         let metric = if metric == Metric::L2 { Metric::L2 } else { Metric::Cosine };
-        Self { rows, metric, weights, factors, offset }
+        Ok(Self { rows, metric, weights, factors, offset })
     }
 
     pub fn len(&self) -> usize {
@@ -65,29 +75,38 @@ impl<'a> Points<'a> {
 }
 
 /// ‖x‖ of every row.
-struct Lengths<'a>(Vectors<'a>);
+fn lengths(rows: Vectors, threads: usize) -> Result<Vec<f64>> {
+    let mut lengths = filled("lengths", rows.len(), 0.0)?;
+    let parts: Vec<_> = lengths.chunks_mut(PART).map(Mutex::new).collect();
+    threads::run(threads, None, "measure", (parts.len(), rows.len() as u64), |at, _| {
+        let out = &mut **parts[at].lock().map_err(|_| Error::Interrupted)?;
+        let first = at * PART;
+        rows.dtype().visit(Lengths { rows: rows.rows(first..first + out.len()), out });
+        Ok(())
+    })?;
+    drop(parts);
+    Ok(lengths)
+}
+
+struct Lengths<'a> {
+    rows: Vectors<'a>,
+    out: &'a mut [f64],
+}
 
 impl DtypeVisitor for Lengths<'_> {
-    type Out = Vec<f64>;
-    fn visit<E: Element>(self) -> Vec<f64> {
-        let values = self.0.as_slice::<E>().unwrap_or_default();
-        Isa::active().run(LengthsOf { values, dim: self.0.dim() })
-    }
-}
-
-struct LengthsOf<'a, E> {
-    values: &'a [E],
-    dim: usize,
-}
-
-impl<E: Element> Kernel for LengthsOf<'_, E> {
-    type Out = Vec<f64>;
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> Vec<f64> {
-        let mut lengths = Vec::with_capacity(self.values.len() / self.dim);
-        for row in self.values.chunks_exact(self.dim) {
-            lengths.push(squared_norm(row).sqrt());
+    type Out = ();
+    fn visit<E: Element>(self) {
+        struct Run<'a, E>(&'a [E], usize, &'a mut [f64]);
+        impl<E: Element> Kernel for Run<'_, E> {
+            type Out = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) {
+                let Self(values, dim, out) = self;
+                for (length, row) in out.iter_mut().zip(values.chunks_exact(dim)) {
+                    *length = squared_norm(row).sqrt();
+                }
+            }
         }
-        lengths
+        Isa::active().run(Run(self.rows.as_slice::<E>().unwrap_or_default(), self.rows.dim(), self.out));
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use super::points::Points;
 use crate::error::{Error, Result};
+use crate::kernels::distance::squared_norm;
 use crate::kernels::simd::nearest_byte;
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
@@ -19,7 +20,7 @@ use crate::vectors::{DtypeVisitor, Element};
 /// Rows are padded to whole steps of a tile.
 const STRIDE: usize = 4;
 /// Points that tell the mean and the step.
-const SAMPLE: usize = 1 << 14;
+const SAMPLE: usize = 1 << 12;
 /// Deviations of the coordinate that varies most.
 const REACH: f64 = 4.0;
 /// Rows that are asked for before they are summed.
@@ -49,10 +50,8 @@ impl Rounded {
         let parts: Vec<_> = rows.chunks_mut(PART * stride).map(Mutex::new).collect();
         threads::run(threads, monitor, "round", (parts.len(), points.len() as u64), |at, worker| {
             let mut part = parts[at].lock().map_err(|_| Error::Interrupted)?;
-            for (i, to) in part.chunks_exact_mut(stride).enumerate() {
-                let row = at * PART + i;
-                points.rows.dtype().visit(Round { points, row, mean: &mean, step, to });
-            }
+            let (first, mean, to) = (at * PART, &mean[..], &mut part[..]);
+            points.rows.dtype().visit(Round { points, first, mean, step, to, stride });
             worker.advance((part.len() / stride) as u64);
             Ok(())
         })?;
@@ -126,32 +125,44 @@ impl Kernel for Sum<'_> {
     }
 }
 
-/// Writes point `row`.
+/// Writes points `first` and those behind it, `stride` values each.
 struct Round<'a> {
     points: &'a Points<'a>,
-    row: usize,
+    first: usize,
     mean: &'a [f32],
     step: f32,
     to: &'a mut [i8],
+    stride: usize,
 }
 
 impl DtypeVisitor for Round<'_> {
     type Out = ();
     fn visit<E: Element>(self) {
-        let Self { points, row, mean, step, to } = self;
-        let values = points.rows.as_slice::<E>().unwrap_or_default();
-        let values = &values[row * mean.len()..][..mean.len()];
-        let (length, per) = (length(points, values), 1.0 / step);
-        for ((to, v), mean) in to.iter_mut().zip(values).zip(mean) {
-            *to = nearest_byte((v.to_f64() as f32 * length - mean) * per);
+        struct Run<'a, E>(Round<'a>, &'a [E]);
+        impl<E: Element> Kernel for Run<'_, E> {
+            type Out = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) {
+                let Self(Round { points, mean, step, to, stride, .. }, values) = self;
+                let per = 1.0 / step;
+                for (to, values) in to.chunks_exact_mut(stride).zip(values.chunks_exact(mean.len())) {
+                    let length = length(points, values);
+                    for ((to, v), mean) in to.iter_mut().zip(values).zip(mean) {
+                        *to = nearest_byte((v.to_f64() as f32 * length - mean) * per);
+                    }
+                }
+            }
         }
+        let values = self.points.rows.as_slice::<E>().unwrap_or_default();
+        let from = self.first * self.mean.len();
+        Isa::active().run(Run(self, &values[from..]));
     }
 }
 
 /// What makes a row as long as it is to be.
+#[inline(always)]
 fn length<E: Element>(points: &Points, row: &[E]) -> f32 {
-    let norm =
-        if points.metric == Metric::Cosine { crate::kernels::distance::squared_norm(row) } else { 1.0 };
+    let norm = if points.metric == Metric::Cosine { squared_norm(row) } else { 1.0 };
     if norm > 0.0 { (1.0 / norm.sqrt()) as f32 } else { 0.0 }
 }
 

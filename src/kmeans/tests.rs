@@ -36,7 +36,7 @@ fn what_is_remembered_changes_no_label() {
             })
             .collect();
         let rows = Vectors::new(&x, dim).unwrap();
-        let points = Points::new(rows, metric, None);
+        let points = Points::new(rows, metric, None, 1).unwrap();
         let mut centroids: Vec<f32> = x[..k * dim].to_vec();
         let mut assignment = Assignment::new(&points, &centroids, 24, (0, 2, None)).unwrap();
         let mut means = Means::new(&points, k);
