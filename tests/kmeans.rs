@@ -542,3 +542,25 @@ fn odd_data_is_balanced_without_harm() {
         assert!(error.contains("balanced = true"), "{error}");
     }
 }
+
+/// Vectors are checked in parts, by any thread.
+#[test]
+fn of_many_wrong_vectors_the_first_is_named() {
+    const N: usize = 20_000;
+    for threads in [1, 2] {
+        let (usual, mut x) =
+            (KmeansParams { threads: Some(threads), ..KmeansParams::default() }, vec![1.0f32; 2 * N]);
+        for row in [9_000, 9_001, N - 1] {
+            x[2 * row + 1] = f32::NAN;
+        }
+        let found = kmeans(Vectors::new(&x, 2).unwrap(), 3, &usual);
+        assert!(matches!(found, Err(Error::NotFinite { row: 9_000, column: 1, .. })), "{found:?}");
+        x.iter_mut().for_each(|v| *v = v.max(1.0));
+        for row in [8_000, N - 1] {
+            x[2 * row..][..2].fill(0.0);
+        }
+        let found =
+            kmeans(Vectors::new(&x, 2).unwrap(), 3, &KmeansParams { metric: Metric::Cosine, ..usual });
+        assert!(matches!(found, Err(Error::ZeroVector { row: 8_000, .. })), "{found:?}");
+    }
+}

@@ -27,6 +27,8 @@ pub(super) struct Points<'a> {
 }
 
 impl<'a> Points<'a> {
+    /// `rows`, each of which counts what `weights` says, or 1.
+    ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn new(rows: Vectors<'a>, metric: Metric, weights: Option<&[f32]>, threads: usize) -> Result<Self> {

@@ -141,8 +141,8 @@ pub fn low_rank(rng: &mut Rng, n: usize, dim: usize) -> Vec<f64> {
     values
 }
 
-/// n × d values whose deviation falls from one coordinate to the next as the number's `power`: few directions tell the nearest
-/// vectors apart, more are needed for the thousand nearest. On the grid.
+/// n × d values whose deviation falls with the coordinate's number j as j^−`power`: few directions tell the nearest vectors
+/// apart, more are needed for the thousand nearest. On the grid.
 pub fn decaying(rng: &mut Rng, n: usize, dim: usize, power: f64) -> Vec<f64> {
     (0..n * dim).map(|at| on_grid(8.0 * rng.normal() / ((at % dim) as f64 + 1.0).powf(power))).collect()
 }
