@@ -17,7 +17,7 @@ use half::bf16;
 use nalgebra::DMatrix;
 
 use crate::error::Result;
-use crate::kernels::Isa;
+use crate::kernels::{Isa, Kernel, Simd};
 use crate::kernels::distance::squared_norm;
 use crate::kernels::simd::nearest_byte;
 use crate::metric::Metric;
@@ -236,39 +236,27 @@ impl Space {
     }
 
     fn place(&self, isa: Isa, vectors: Vectors, role: Role, values: &mut Vec<f32>, heads: &mut Vec<f32>) {
-        struct Points<'a>(&'a Space, Vectors<'a>, Role, &'a mut Vec<f32>);
-        impl DtypeVisitor for Points<'_> {
-            type Out = ();
-            fn visit<E: Element>(self) {
-                let Self(space, vectors, role, values) = self;
-                let all = vectors.as_slice::<E>().unwrap_or_default();
-                all.chunks_exact(vectors.dim()).for_each(|vector| space.point(vector, role, values));
-            }
-        }
         values.clear();
-        vectors.dtype().visit(Points(self, vectors, role, values));
+        values.resize(vectors.len() * self.projection.mean().len(), 0.0);
+        vectors.dtype().visit(Place { space: self, isa, vectors, role, values });
         heads.clear();
         heads.resize(vectors.len() * self.width(), 0.0);
         self.turn.turn(isa, values, heads, self.width());
     }
 
-    /// Appends where `vector` is in the space, from its centre and in units of the step: numbers that f32 holds whatever
-    /// the size of the data.
-    fn point<E: Element>(&self, vector: &[E], role: Role, values: &mut Vec<f32>) {
-        let reach = || vector.iter().fold(0.0, |reach: f64, v| reach.max(v.to_f64().abs()));
-        let norm = || squared_norm(vector).sqrt();
+    /// Where `vector` is in the space, from its centre and in units of the step: numbers that f32 holds whatever the size of the
+    /// data. Inlined into a kernel, so that its instructions are used.
+    #[inline(always)]
+    fn point<E: Element>(&self, vector: &[E], role: Role, values: &mut [f32]) {
         let scale = match (self.metric, role) {
             // What is so far off that it could overflow is brought nearer: its order of the vectors stays.
-            (Metric::L2, _) => (FARTHEST * self.step / reach()).min(1.0),
-            (Metric::Cosine, _) => 1.0 / norm(),
-            (_, Role::Asked) => self.longest / norm(),
+            (Metric::L2, _) => (FARTHEST * self.step / reach(vector)).min(1.0),
+            (Metric::Cosine, _) => 1.0 / squared_norm(vector).sqrt(),
+            (_, Role::Asked) => self.longest / squared_norm(vector).sqrt(),
             (_, Role::Stored) => 1.0,
         };
         let scale = if scale.is_finite() { scale } else { 1.0 };
         let (mean, unit) = (self.projection.mean(), 1.0 / self.step);
-        let at = values.len();
-        values.resize(at + mean.len(), 0.0);
-        let values = &mut values[at..];
         for ((value, v), &mean) in values.iter_mut().zip(vector).zip(mean) {
             *value = ((v.to_f64() * scale - f64::from(mean)) * unit) as f32;
         }
@@ -283,6 +271,50 @@ impl Space {
             };
             *last = ((rest - f64::from(*mean)) * unit) as f32;
         }
+    }
+}
+
+/// The largest magnitude of a coordinate, NaN left aside.
+#[inline(always)]
+fn reach<E: Element>(vector: &[E]) -> f64 {
+    // Side by side, which registers compare whole.
+    let mut reaches = [0f64; STEP];
+    let (groups, rest) = vector.as_chunks::<STEP>();
+    for group in groups {
+        for (reach, v) in reaches.iter_mut().zip(group) {
+            let v = v.to_f64().abs();
+            *reach = if v > *reach { v } else { *reach };
+        }
+    }
+    reaches.into_iter().chain(rest.iter().map(|v| v.to_f64().abs())).fold(0.0, f64::max)
+}
+
+/// Where vectors are in a space.
+struct Place<'a> {
+    space: &'a Space,
+    isa: Isa,
+    vectors: Vectors<'a>,
+    role: Role,
+    values: &'a mut [f32],
+}
+
+impl DtypeVisitor for Place<'_> {
+    type Out = ();
+    fn visit<E: Element>(self) {
+        struct Points<'a, E>(Place<'a>, &'a [E]);
+        impl<E: Element> Kernel for Points<'_, E> {
+            type Out = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) {
+                let Self(Place { space, vectors, role, values, .. }, all) = self;
+                let dims = space.projection.mean().len();
+                for (vector, values) in all.chunks_exact(vectors.dim()).zip(values.chunks_exact_mut(dims)) {
+                    space.point(vector, role, values);
+                }
+            }
+        }
+        let all = self.vectors.as_slice::<E>().unwrap_or_default();
+        self.isa.run(Points(self, all));
     }
 }
 

@@ -19,10 +19,23 @@ pub const BLOCK: usize = 32;
 /// Coordinates of one byte of each vector, where a nibble is one bit each of four.
 pub const PAIR: usize = 8;
 
+/// All ones where a value of a nibble has the bit.
+const MASKS: [[i16; 16]; 4] = {
+    let mut masks = [[0; 16]; 4];
+    let mut at = 0;
+    while at < 64 {
+        masks[at / 16][at % 16] = -((at % 16 >> (at / 16) & 1) as i16);
+        at += 1;
+    }
+    masks
+};
+
 /// A query's tables.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     pairs: Vec<[[u8; 16]; 2]>,
+    /// The coordinates of a query in units of the entries, on their way to tables.
+    units: Vec<[i16; PAIR]>,
     step: f32,
     /// ⟨x̄,q⟩ where all entries are 0.
     base: f32,
@@ -85,27 +98,29 @@ impl Tables {
         self.step = if widest > 0.0 { widest / f32::from(ENTRY_LIMIT - 1) } else { 1.0 };
         self.base = lowest - sum / 2.0;
         let scale = 256.0 / self.step;
-        self.pairs.clear();
-        for pair in query.chunks_exact(PAIR) {
-            let mut tables = [[0u8; 16]; 2];
-            for (table, q) in tables.iter_mut().zip(pair.as_chunks::<4>().0) {
-                let q = q.map(|v| (v * scale + ROUND).to_bits() as i16);
+        let query = query.as_chunks::<PAIR>().0;
+        self.units.resize(query.len(), [0; PAIR]);
+        for (unit, v) in self.units.as_flattened_mut().iter_mut().zip(query.as_flattened()) {
+            *unit = (v * scale + ROUND).to_bits() as i16;
+        }
+        self.pairs.resize(query.len(), [[0; 16]; 2]);
+        for (tables, units) in self.pairs.iter_mut().zip(&self.units) {
+            for (table, units) in tables.iter_mut().zip(units.as_chunks::<4>().0) {
                 // Wrapping: a query that overflowed has NaN for an estimate, whatever its tables.
                 let mut low = 128i16;
-                for v in q {
-                    low = low.wrapping_sub(v.min(0));
+                for unit in units {
+                    low = low.wrapping_sub((*unit).min(0));
                 }
                 let mut sums = [low; 16];
-                for (bit, v) in q.into_iter().enumerate() {
-                    for (at, sum) in sums.iter_mut().enumerate() {
-                        *sum = sum.wrapping_add(v & -(at as i16 >> bit & 1));
+                for (unit, masks) in units.iter().zip(&MASKS) {
+                    for (sum, mask) in sums.iter_mut().zip(masks) {
+                        *sum = sum.wrapping_add(unit & mask);
                     }
                 }
                 for (entry, sum) in table.iter_mut().zip(sums) {
                     *entry = (sum >> 8) as u8;
                 }
             }
-            self.pairs.push(tables);
         }
     }
 

@@ -22,7 +22,7 @@
 //! Where rows are [bare](Form::Bare), a step asks for the neighbours' own codes, and the next one reads them: their distances take the
 //! place of estimates. They need no mean, and what is in view is as good as what was expanded.
 
-use super::pool::Pool;
+use super::pool::{LANES, Pool, at_most, ends, part};
 use super::rerank::Ahead;
 use super::seen::{Seen, TAKEN};
 use super::stop::{Effort, Stop};
@@ -30,7 +30,7 @@ use crate::graph::{Form, Graph, NONE, Row, View};
 use crate::kernels::Simd;
 use crate::kernels::fastscan::{BLOCK, Chosen, Tables, in_order};
 use crate::kernels::simd::ROUND;
-use crate::keys::{distance_of, key};
+use crate::keys::key;
 use crate::space::{STEP, STRIDE};
 
 /// A graph as walks see it.
@@ -54,8 +54,10 @@ pub(crate) struct Walk {
     unit: f32,
     tables: Tables,
     pool: Pool,
-    /// The nearest of the entry, as [`key`]s.
-    starts: Vec<u64>,
+    /// The nodes of the entry, how far they are by estimate, and the places of the nearest of them.
+    entry: Vec<u32>,
+    told: Vec<[f32; LANES]>,
+    starts: Vec<u32>,
     seen: Seen,
     stop: Stop,
     /// The nodes whose rows were asked for, the one that comes first first, and how far they are by estimate.
@@ -87,8 +89,6 @@ const AHEAD: usize = 2;
 const DEVIATIONS: f64 = 2.0;
 /// Nodes of the entry that a walk begins with: this many or a quarter of `ef`. More of them bring little and cost their sorting in.
 const STARTS: usize = 12;
-/// How many more of them are collected before the farther ones are left out.
-const MANY: usize = 64;
 /// The largest magnitude of a query's code: 512 products with a byte, which is what 8,192 coordinates come to in each of sixteen
 /// lanes, stay below 2³¹.
 const REACH: f32 = 32000.0;
@@ -119,38 +119,41 @@ impl Walk {
         self.aim(s, map)
     }
 
-    /// Puts the nearest `starts` nodes of the entry into the pool.
+    /// Puts the nearest `starts` nodes of the entry into the pool, or a quarter more of them.
     #[inline(always)]
     fn enter<S: Simd>(&mut self, s: S, map: Map, starts: usize, mut ahead: Ahead) {
-        self.starts.clear();
-        let mut bound = f32::MAX;
+        let Self { tables, entry, told, starts: chosen, .. } = self;
+        (entry.clear(), told.clear());
         for row in map.rows.entry() {
-            for (at, ids) in row.ids().as_chunks::<BLOCK>().0.iter().enumerate() {
-                let (estimates, mut near) = near(s, &self.tables, row, at, (0.0, bound), ahead.next());
-                while !near.is_empty() {
-                    let lane = near.take::<S>();
-                    self.starts.push(key(estimates[lane], ids[lane]));
-                }
-                self.stats.estimates += ids.len() as u64;
-            }
-            // Sorting out is put off until it is worth a call.
-            if self.starts.len() >= starts + MANY {
-                let (_, worst, _) = self.starts.select_nth_unstable(starts - 1);
-                bound = distance_of(*worst);
-                self.starts.truncate(starts);
+            entry.extend_from_slice(row.ids());
+            for at in 0..row.ids().len() / BLOCK {
+                let [low, high] = estimates(s, tables, row, at, 0.0, ahead.next());
+                told.extend([s.lanes_f32(low), s.lanes_f32(high)]);
             }
         }
         ahead.ask(s);
-        if self.starts.len() > starts {
-            self.starts.select_nth_unstable(starts - 1);
-            self.starts.truncate(starts);
+        // All of them first, then what parts the nearest from the others: whether one is nearer than the best so far is what no
+        // processor foretells.
+        let all = told.as_flattened();
+        let enough = starts + starts / 4;
+        let (_, far) = part(ends(all), (starts, enough), |limit| at_most(all, limit));
+        let limit = s.splat_f32(far);
+        chosen.resize(all.len() + LANES, 0);
+        let mut len = 0;
+        for (group, estimates) in told.iter().enumerate() {
+            let near = s.not_less_f32(limit, s.load_f32(estimates));
+            let places = chosen[len..].first_chunk_mut().expect("as many more than there are estimates");
+            len += s.places(near, (group * LANES) as u32, places);
         }
-        for &start in &self.starts {
+        for &start in &self.starts[..len.min(enough)] {
+            let (node, estimate) =
+                (self.entry[start as usize], self.told.as_flattened()[start as usize]);
             match map.rows.form() {
-                Form::Coded => see(s, &mut self.seen, &mut self.pool, map, start as u32, distance_of(start)),
-                Form::Bare => ask_code(s, &mut self.asked, &mut self.seen, map, start as u32),
+                Form::Coded => see(s, &mut self.seen, &mut self.pool, map, node, estimate),
+                Form::Bare => ask_code(s, &mut self.asked, &mut self.seen, map, node),
             }
         }
+        self.stats.estimates += self.entry.len() as u64;
     }
 
     /// Does what can be done with what was asked for. False where the walk has ended.
@@ -329,9 +332,15 @@ fn near<S: Simd>(
     (center, bound): (f32, f32),
     ahead: &[u8],
 ) -> ([f32; BLOCK], Chosen) {
-    let (codes, factors) = row.block(at);
-    let estimates = factors.estimates(s, tables.dots(s, codes, 0.0, ahead.as_chunks().0), center);
+    let estimates = estimates(s, tables, row, at, center, ahead);
     (in_order(s, estimates), Chosen::within(s, estimates, s.splat_f32(bound)))
+}
+
+/// The estimates of all of them.
+#[inline(always)]
+fn estimates<S: Simd>(s: S, tables: &Tables, row: Row, at: usize, center: f32, ahead: &[u8]) -> [S::F32; 2] {
+    let (codes, factors) = row.block(at);
+    factors.estimates(s, tables.dots(s, codes, 0.0, ahead.as_chunks().0), center)
 }
 
 /// Asks for whole lines.

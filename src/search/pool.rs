@@ -11,7 +11,7 @@ use crate::kernels::Simd;
 use crate::keys::key;
 
 /// Distances that are compared at a time.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 /// Slots beyond those that are needed, at least: the more, the less often is sorted out, and the more is compared.
 const SLACK: usize = 64;
 /// Halvings of an interval until it parts what counts from what does not, at most.

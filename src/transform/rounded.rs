@@ -89,14 +89,14 @@ impl Kernel for Multiply<'_> {
         // No sum leaves an i32.
         let most = S::BYTE_MAX.min(i32::MAX / (255 * dims as i32)) as f32;
         let together = BLOCK.min(values.len() / dims);
-        let mut quad = Vec::with_capacity(together * parts * quads);
+        let mut quad = vec![[0; 2]; together * parts * quads];
+        let mut steps = vec![0; quads * QUAD];
         let mut coded = Vec::with_capacity(together);
         for (values, out) in values.chunks(BLOCK * dims).zip(out.chunks_mut(BLOCK * stride)) {
-            quad.clear();
             coded.clear();
-            values
-                .chunks_exact(dims)
-                .for_each(|vector| coded.push(code(s, vector, (most, parts), &mut quad)));
+            for (vector, quad) in values.chunks_exact(dims).zip(quad.chunks_exact_mut(parts * quads)) {
+                coded.push(code(s, vector, (most, parts), quad, &mut steps));
+            }
             for (panel, (lines, scales)) in matrix.panels.chunks_exact(quads).zip(&matrix.scales).enumerate()
             {
                 let first = panel * LANES;
@@ -128,11 +128,18 @@ struct Coded {
     sum: f32,
 }
 
-/// Appends the steps of `vector` to `quads`, in `parts` of magnitudes up to `most`.
+/// Writes the steps of `vector` to `quads`, in `parts` of magnitudes up to `most`. `steps` is memory to work in: what is padding there stays 0.
 #[inline(always)]
-fn code<S: Simd>(s: S, vector: &[f32], (most, parts): (f32, usize), quads: &mut Vec<[i32; 2]>) -> Coded {
-    let mut reaches = [0f32; 8];
-    let (groups, rest) = vector.as_chunks::<8>();
+fn code<S: Simd>(
+    s: S,
+    vector: &[f32],
+    (most, parts): (f32, usize),
+    quads: &mut [[i32; 2]],
+    steps: &mut [i16],
+) -> Coded {
+    // Side by side, which registers compare whole.
+    let mut reaches = [0f32; LANES];
+    let (groups, rest) = vector.as_chunks::<LANES>();
     for group in groups {
         for (reach, v) in reaches.iter_mut().zip(group) {
             *reach = if v.abs() > *reach { v.abs() } else { *reach };
@@ -144,16 +151,23 @@ fn code<S: Simd>(s: S, vector: &[f32], (most, parts): (f32, usize), quads: &mut 
     // Whole steps leave at most half a step.
     let rest = 0.5 / most;
     let mut sums = [0, 0];
-    for (part, sum) in sums.iter_mut().enumerate().take(parts) {
-        for values in vector.chunks(QUAD) {
-            let mut quad = [0; QUAD];
-            for (q, v) in quad.iter_mut().zip(values) {
-                let (steps, whole) = (v * scale, (v * scale + ROUND) - ROUND);
-                let steps = if part == 0 { steps } else { (steps - whole) / rest };
-                *q = (steps + ROUND).to_bits() as i16;
-                *sum += i32::from(*q);
+    let lines = quads.len() / parts;
+    for (part, (quads, sum)) in quads.chunks_exact_mut(lines).zip(&mut sums).enumerate() {
+        if part == 0 {
+            for (step, v) in steps.iter_mut().zip(vector) {
+                *step = (v * scale + ROUND).to_bits() as i16;
             }
-            quads.push(s.pack_bytes(quad));
+        } else {
+            for (step, v) in steps.iter_mut().zip(vector) {
+                let left = v * scale - ((v * scale + ROUND) - ROUND);
+                *step = (left / rest + ROUND).to_bits() as i16;
+            }
+        }
+        for step in &*steps {
+            *sum += i32::from(*step);
+        }
+        for (quad, steps) in quads.iter_mut().zip(steps.as_chunks().0) {
+            *quad = s.pack_bytes(*steps);
         }
     }
     Coded { unit, rest, sum: unit * (sums[0] as f32 + rest * sums[1] as f32) }
