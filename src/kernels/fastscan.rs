@@ -19,15 +19,15 @@ pub const BLOCK: usize = 32;
 /// Coordinates of one byte of each vector, where a nibble is one bit each of four.
 pub const PAIR: usize = 8;
 
-/// All ones where a value of a nibble has the bit.
-const MASKS: [[i16; 16]; 4] = {
-    let mut masks = [[0; 16]; 4];
+/// All ones where a value of a nibble does not have the bit: v ^ sign − sign is v with it, −v without.
+const SIGNS: [[i16; 16]; 4] = {
+    let mut signs = [[0; 16]; 4];
     let mut at = 0;
     while at < 64 {
-        masks[at / 16][at % 16] = -((at % 16 >> (at / 16) & 1) as i16);
+        signs[at / 16][at % 16] = (at % 16 >> (at / 16) & 1) as i16 - 1;
         at += 1;
     }
-    masks
+    signs
 };
 
 /// A query's tables.
@@ -106,15 +106,12 @@ impl Tables {
         self.pairs.resize(query.len(), [[0; 16]; 2]);
         for (tables, units) in self.pairs.iter_mut().zip(&self.units) {
             for (table, units) in tables.iter_mut().zip(units.as_chunks::<4>().0) {
-                // Wrapping: a query that overflowed has NaN for an estimate, whatever its tables.
-                let mut low = 128i16;
-                for unit in units {
-                    low = low.wrapping_sub((*unit).min(0));
-                }
-                let mut sums = [low; 16];
-                for (unit, masks) in units.iter().zip(&MASKS) {
-                    for (sum, mask) in sums.iter_mut().zip(masks) {
-                        *sum = sum.wrapping_add(unit & mask);
+                // An entry is what its bits add, less the least of all: of each v it has max(v, 0) where it has the bit, max(−v, 0) where
+                // not. Wrapping: a query that overflowed has NaN for an estimate, whatever its tables.
+                let mut sums = [128i16; 16];
+                for (unit, signs) in units.iter().zip(&SIGNS) {
+                    for (sum, sign) in sums.iter_mut().zip(signs) {
+                        *sum = sum.wrapping_add((unit ^ sign).wrapping_sub(*sign).max(0));
                     }
                 }
                 for (entry, sum) in table.iter_mut().zip(sums) {

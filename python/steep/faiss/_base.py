@@ -44,6 +44,10 @@ UInt8 = 2
 Int8 = 3
 
 
+#: Values that are looked at together: what their answers take stays in a cache.
+_PART = 1 << 16
+
+
 def is_similarity(metric: int) -> bool:
     """Whether larger values of a metric are nearer."""
     return metric in (METRIC_INNER_PRODUCT, METRIC_Jaccard)
@@ -76,6 +80,12 @@ def require(condition: Any, text: str) -> None:
     """Raise what Faiss's C++ raises where a condition does not hold."""
     if not condition:
         raise RuntimeError(f"Error: '{text}' failed")
+
+
+def all_finite(x: Floats) -> bool:
+    """Whether no value is NaN or infinite. Part by part: new memory for all answers is slow."""
+    values = x.reshape(-1)
+    return all(np.isfinite(values[at : at + _PART]).all() for at in range(0, values.size, _PART))
 
 
 def into(given: Any, values: Filled) -> Filled:

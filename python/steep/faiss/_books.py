@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steep import _steep
-from steep.faiss._base import Floats, require
+from steep.faiss._base import Floats, all_finite, require
 from steep.faiss._kmeans import Clustering
 from steep.faiss._simd import threads
 
@@ -30,7 +30,7 @@ def learned(pq: Any, x: Floats) -> Floats:
         x = x.reshape(-1, pq.dsub)
     text = "Number of training points ({}) should be at least as large as number of clusters ({})"
     require(len(x) >= pq.ksub, text.format(len(x), pq.ksub))
-    require(np.isfinite(x).all(), "input contains NaN's or Inf's")
+    require(all_finite(x), "input contains NaN's or Inf's")
     parts = 1 if shared else pq.M
     plain = type(pq.cp)()
     usual = all(getattr(pq.cp, name) == getattr(plain, name) for name in _DECISIVE if hasattr(plain, name))

@@ -26,6 +26,7 @@ from steep.faiss._base import (
     METRIC_Linf,
     METRIC_Lp,
     METRIC_NaNEuclidean,
+    all_finite,
     native_metric,
 )
 from steep.faiss._base import is_similarity as is_similarity_metric
@@ -80,7 +81,7 @@ def knn(xq: Any, xb: Any, k: int, metric: int = METRIC_L2, metric_arg: float = 0
     if k <= 0 or not xq.size or not xb.size:
         shape = (xq.shape[0], k)
         return np.full(shape, nothing, np.float32), np.full(shape, -1, np.int64)
-    if metric in (METRIC_L2, METRIC_INNER_PRODUCT) and not (np.isfinite(xq).all() and np.isfinite(xb).all()):
+    if metric in (METRIC_L2, METRIC_INNER_PRODUCT) and not (all_finite(xq) and all_finite(xb)):
         # Rows that hold NaN or infinity have no distance, and the core refuses them.
         with np.errstate(invalid="ignore", over="ignore"):
             table = pairwise_distances(xq, xb, metric)

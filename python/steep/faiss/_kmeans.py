@@ -24,6 +24,7 @@ from steep.faiss._arrays import (
     copy_array_to_vector,
     pointed,
 )
+from steep.faiss._base import all_finite
 from steep.faiss._distances import METRIC_INNER_PRODUCT, METRIC_L2, normalize_L2
 from steep.faiss._flat import coarse
 from steep.faiss._interrupts import watch
@@ -175,7 +176,7 @@ class Clustering(ClusteringParameters):
             raise RuntimeError(text)
         if index.d != self.d:
             raise RuntimeError(f"Index dimension {index.d} not the same as data dimension {self.d}")
-        if self.check_input_data_for_NaNs and not np.isfinite(x).all():
+        if self.check_input_data_for_NaNs and not all_finite(x):
             raise RuntimeError("input contains NaN's or Inf's")
         x, weights = self._sample(x, weights)
         n = len(x)

@@ -14,7 +14,16 @@ import numpy as np
 
 from steep import _steep
 from steep.faiss._arrays import Float32Vector, Pointer, pointed
-from steep.faiss._base import METRIC_INNER_PRODUCT, METRIC_L2, Codes, Floats, Open, native_metric, require
+from steep.faiss._base import (
+    METRIC_INNER_PRODUCT,
+    METRIC_L2,
+    Codes,
+    Floats,
+    Open,
+    all_finite,
+    native_metric,
+    require,
+)
 from steep.faiss._scalar_types import ScalarTypes
 from steep.faiss._simd import threads
 
@@ -428,7 +437,7 @@ class ScalarQuantizer(ScalarTypes, _Learned):
         if self._needs_no_training():
             return
         require(len(x) > 0, "n > 0")
-        require(np.isfinite(x).all(), "input contains NaN's or Inf's")
+        require(all_finite(x), "input contains NaN's or Inf's")
         require(0 <= self.rangestat <= self.RS_optim, "Invalid rangestat")
         arg = float(self.rangestat_arg)
         self._learns(_steep.faiss_train_scalar(x, self.qtype, self.rangestat, arg, threads()))

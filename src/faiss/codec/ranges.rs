@@ -2,6 +2,7 @@
 
 use super::Layout;
 use crate::error::{Error, Result};
+use crate::kernels::{Isa, Kernel, Simd};
 use crate::threads::{self, Monitor};
 
 /// How a range is found; the argument of each is Faiss's `rangestat_arg`.
@@ -83,13 +84,22 @@ pub fn train_ranges(
 
 /// [`RangeStat::MinMax`] of each coordinate, in one pass.
 fn extremes(x: &[f32], dim: usize, arg: f32) -> (Vec<f32>, Vec<f32>) {
-    let (mut lows, mut highs) = (x[..dim].to_vec(), x[..dim].to_vec());
-    for row in x.chunks_exact(dim) {
-        for ((low, high), &v) in lows.iter_mut().zip(&mut highs).zip(row) {
-            *low = if v < *low { v } else { *low };
-            *high = if v > *high { v } else { *high };
+    struct Rows<'a>(&'a [f32], &'a mut [f32], &'a mut [f32]);
+    impl Kernel for Rows<'_> {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) {
+            let Self(x, lows, highs) = self;
+            for row in x.chunks_exact(lows.len()) {
+                for ((low, high), &v) in lows.iter_mut().zip(&mut *highs).zip(row) {
+                    *low = if v < *low { v } else { *low };
+                    *high = if v > *high { v } else { *high };
+                }
+            }
         }
     }
+    let (mut lows, mut highs) = (x[..dim].to_vec(), x[..dim].to_vec());
+    Isa::active().run(Rows(x, &mut lows, &mut highs));
     for (low, high) in lows.iter_mut().zip(&mut highs) {
         [*low, *high] = widened([*low, *high], arg);
     }

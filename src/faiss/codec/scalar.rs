@@ -8,6 +8,7 @@ use super::lanes::{Bf16, Bits, Coordinates, F16, Lanes, LinearScorer, U8};
 use super::whole::Whole;
 use super::{Codec, Scorer, bits};
 use crate::error::{Error, Result};
+use crate::kernels::simd::ROUND;
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 
@@ -170,7 +171,8 @@ impl Scalar {
         match self.layout {
             Layout::Eight | Layout::EightUniform => {
                 for (code, share) in code.iter_mut().zip(ranges()) {
-                    *code = (255.0 * share) as i32 as u8;
+                    // Rounded down: a conversion that minds what is no number is no vector instruction.
+                    *code = ((255.0 * share).floor() + ROUND).to_bits() as u8;
                 }
             }
             Layout::Four | Layout::FourUniform => {
@@ -322,13 +324,10 @@ fn half(x: f32) -> u16 {
     (magnitude | bits >> 16 & 0x8000) as u16
 }
 
-/// Where in its range a coordinate is, 0 to 1.
+/// Where in its range a coordinate is, 0 to 1; 0 where that is no number. Without a branch.
 #[inline(always)]
 fn share(x: f32, low: f32, width: f32) -> f32 {
-    if width == 0.0 {
-        return 0.0;
-    }
     let share = (x - low) / width;
-    let share = if share < 0.0 { 0.0 } else { share };
-    if share > 1.0 { 1.0 } else { share }
+    let share = if share > 0.0 && width != 0.0 { share } else { 0.0 };
+    if share < 1.0 { share } else { 1.0 }
 }
