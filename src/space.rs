@@ -17,9 +17,9 @@ use half::bf16;
 use nalgebra::DMatrix;
 
 use crate::error::Result;
-use crate::kernels::{Isa, Kernel, Simd};
 use crate::kernels::distance::squared_norm;
 use crate::kernels::simd::nearest_byte;
+use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::storage::filled;
 use crate::threads::{self, Monitor};

@@ -24,7 +24,7 @@ const SIGNS: [[i16; 16]; 4] = {
     let mut signs = [[0; 16]; 4];
     let mut at = 0;
     while at < 64 {
-        signs[at / 16][at % 16] = (at % 16 >> (at / 16) & 1) as i16 - 1;
+        signs[at / 16][at % 16] = ((at % 16) >> (at / 16) & 1) as i16 - 1;
         at += 1;
     }
     signs

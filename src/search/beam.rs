@@ -123,7 +123,8 @@ impl Walk {
     #[inline(always)]
     fn enter<S: Simd>(&mut self, s: S, map: Map, starts: usize, mut ahead: Ahead) {
         let Self { tables, entry, told, starts: chosen, .. } = self;
-        (entry.clear(), told.clear());
+        entry.clear();
+        told.clear();
         for row in map.rows.entry() {
             entry.extend_from_slice(row.ids());
             for at in 0..row.ids().len() / BLOCK {
@@ -146,8 +147,7 @@ impl Walk {
             len += s.places(near, (group * LANES) as u32, places);
         }
         for &start in &self.starts[..len.min(enough)] {
-            let (node, estimate) =
-                (self.entry[start as usize], self.told.as_flattened()[start as usize]);
+            let (node, estimate) = (self.entry[start as usize], self.told.as_flattened()[start as usize]);
             match map.rows.form() {
                 Form::Coded => see(s, &mut self.seen, &mut self.pool, map, node, estimate),
                 Form::Bare => ask_code(s, &mut self.asked, &mut self.seen, map, node),
