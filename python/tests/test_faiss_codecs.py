@@ -268,6 +268,15 @@ def test_what_faiss_throws_at(make: Any, text: str) -> None:
         make()
 
 
+@pytest.mark.parametrize("wild", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [0, 65_536, 149_999])
+def test_one_wild_value_among_many_is_seen_wherever_it_is(wild: float, at: int) -> None:
+    x = np.zeros((50_000, 3), np.float32)
+    x.reshape(-1)[at] = wild
+    with pytest.raises(RuntimeError, match="NaN's or Inf's"):
+        ScalarQuantizer(3, ScalarQuantizer.QT_8bit).train(x)
+
+
 def test_shapes_are_asserted() -> None:
     quantizer = ScalarQuantizer(8, ScalarQuantizer.QT_fp16)
     with pytest.raises(AssertionError):

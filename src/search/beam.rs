@@ -190,8 +190,9 @@ impl Walk {
         let bound = self.pool.worst();
         let mut ahead = self.due.take().map_or(&[][..], |due| map.rows.row(due as usize).bytes());
         for (at, ids) in row.ids().as_chunks::<BLOCK>().0.iter().enumerate() {
-            let (estimates, mut near) =
-                near(s, &self.tables, row, at, (distance, bound), std::mem::take(&mut ahead));
+            let estimates = estimates(s, &self.tables, row, at, distance, std::mem::take(&mut ahead));
+            let mut near = Chosen::within(s, estimates, s.splat_f32(bound));
+            let estimates = in_order(s, estimates);
             while !near.is_empty() {
                 let lane = near.take::<S>();
                 see(s, &mut self.seen, &mut self.pool, map, ids[lane], estimates[lane]);
@@ -321,22 +322,7 @@ impl Walk {
     }
 }
 
-/// The neighbours `at` of `row`, which is `center` away: their estimates, and those that do not exceed `bound`, or are NaN. Asks for the
-/// lines of `ahead`.
-#[inline(always)]
-fn near<S: Simd>(
-    s: S,
-    tables: &Tables,
-    row: Row,
-    at: usize,
-    (center, bound): (f32, f32),
-    ahead: &[u8],
-) -> ([f32; BLOCK], Chosen) {
-    let estimates = estimates(s, tables, row, at, center, ahead);
-    (in_order(s, estimates), Chosen::within(s, estimates, s.splat_f32(bound)))
-}
-
-/// The estimates of all of them.
+/// The estimates of the neighbours 32 · `at` and following of `row`, which is `center` away. Asks for the lines of `ahead`.
 #[inline(always)]
 fn estimates<S: Simd>(s: S, tables: &Tables, row: Row, at: usize, center: f32, ahead: &[u8]) -> [S::F32; 2] {
     let (codes, factors) = row.block(at);

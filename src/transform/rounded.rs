@@ -128,7 +128,8 @@ struct Coded {
     sum: f32,
 }
 
-/// Writes the steps of `vector` to `quads`, in `parts` of magnitudes up to `most`. `steps` is memory to work in: what is padding there stays 0.
+/// Writes the steps of `vector` to `quads`, in `parts` of magnitudes up to `most`. `steps` is memory to work in: what is padding
+/// there stays 0.
 #[inline(always)]
 fn code<S: Simd>(
     s: S,

@@ -189,3 +189,20 @@ fn fewer_vectors_than_centroids_are_enough() {
         assert!(train_books(&x, 6, (4, 4), &params).is_err());
     }
 }
+
+#[test]
+fn eight_bits_take_the_whole_level_below_whatever_comes_and_nothing_of_a_range_of_no_width() {
+    let x: Vec<f32> = (-3..=260)
+        .flat_map(|level| [level as f32, level as f32 + 0.5, (level as f32).next_down()])
+        .chain([f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, -0.0])
+        .collect();
+    for width in [255.0, 100.0, 1e-3, 0.0] {
+        let ranges = [vec![0.0; x.len()], vec![width; x.len()]].concat();
+        let mut codes = vec![7; x.len()];
+        Scalar::new(x.len(), Layout::Eight, &ranges).unwrap().encode(&x, None, &mut codes);
+        for (&x, &code) in x.iter().zip(&codes) {
+            let share = if width == 0.0 { 0.0 } else { (x / width).clamp(0.0, 1.0) };
+            assert_eq!(code, (255.0 * share) as u8, "{x} of {width}");
+        }
+    }
+}
