@@ -26,9 +26,9 @@ const STEP: usize = 8;
 /// Elements of an integer kernel's step.
 const BYTE_STEP: usize = 32;
 
-/// Independent accumulators of each sum. Two of 8 × f64 (four registers of AVX2) keep the additions as far apart as the
-/// widening of the elements does; more would not fit beside cosine's second sum.
-const ACCS: usize = 2;
+/// Independent accumulators of the sums, 8 × f64 each (two registers of AVX2): additions wait for each other. Where there are two sums, each
+/// has half of them.
+const ACCS: usize = 4;
 /// Bytes of rows that are on their way while one is computed.
 const AHEAD: usize = 1024;
 
@@ -213,7 +213,9 @@ trait Operand: Copy {
     fn dot<S: Simd>(s: S, acc: Self::Acc<S>, q: &[Self::Query], x: &[Self::Row]) -> Self::Acc<S>;
     /// acc + Σ x².
     fn norm<S: Simd>(s: S, acc: Self::Acc<S>, x: &[Self::Row]) -> Self::Acc<S>;
-    fn sum<S: Simd>(s: S, accs: [Self::Acc<S>; ACCS]) -> f64;
+    /// a + b.
+    fn join<S: Simd>(s: S, a: Self::Acc<S>, b: Self::Acc<S>) -> Self::Acc<S>;
+    fn sum<S: Simd>(s: S, acc: Self::Acc<S>) -> f64;
 }
 
 /// An f64 query over rows of any type.
@@ -255,8 +257,12 @@ impl<E: Element> Operand for Wider<'_, E> {
         s.mul_add_f64(x, x, acc)
     }
     #[inline(always)]
-    fn sum<S: Simd>(s: S, a: [S::F64; ACCS]) -> f64 {
-        s.sum_f64(s.add_f64(a[0], a[1]))
+    fn join<S: Simd>(s: S, a: S::F64, b: S::F64) -> S::F64 {
+        s.add_f64(a, b)
+    }
+    #[inline(always)]
+    fn sum<S: Simd>(s: S, acc: S::F64) -> f64 {
+        s.sum_f64(acc)
     }
 }
 
@@ -291,9 +297,13 @@ macro_rules! bytes {
                 s.$dot(acc, thirty_two(x), thirty_two(x))
             }
             #[inline(always)]
-            fn sum<S: Simd>(s: S, a: [S::I32; ACCS]) -> f64 {
-                // The lanes of both hold at most 2·255²·65,536/32 < 2²⁸ together: only their sum needs 64 bits.
-                s.sum_i32(s.add_i32(a[0], a[1])) as f64
+            fn join<S: Simd>(s: S, a: S::I32, b: S::I32) -> S::I32 {
+                s.add_i32(a, b)
+            }
+            #[inline(always)]
+            fn sum<S: Simd>(s: S, acc: S::I32) -> f64 {
+                // The lanes of all hold at most 2·255²·65,536/32 < 2²⁸ together: only their sum needs 64 bits.
+                s.sum_i32(acc) as f64
             }
         }
     };
@@ -394,12 +404,26 @@ impl<O: Operand, M: Sums> Kernel for Formula<'_, O, M> {
 /// A row's sums.
 #[inline(always)]
 fn sums<S: Simd, O: Operand, M: Sums>(s: S, query: &[O::Query], row: &[O::Row]) -> [f64; 2] {
-    let mut accs = [[O::zero(s); 2]; ACCS];
-    let stride = O::STEP * ACCS;
+    if M::TWO {
+        sums_by::<S, O, M, { ACCS / 2 }>(s, query, row)
+    } else {
+        sums_by::<S, O, M, ACCS>(s, query, row)
+    }
+}
+
+/// A row's sums, by `N` accumulators each.
+#[inline(always)]
+fn sums_by<S: Simd, O: Operand, M: Sums, const N: usize>(
+    s: S,
+    query: &[O::Query],
+    row: &[O::Row],
+) -> [f64; 2] {
+    let mut accs = [[O::zero(s); 2]; N];
+    let stride = O::STEP * N;
     let mut groups = row.chunks_exact(stride);
     let mut query_groups = query.chunks_exact(stride);
     for (x, q) in (&mut groups).zip(&mut query_groups) {
-        for i in 0..ACCS {
+        for i in 0..N {
             accs[i] = M::step::<S, O>(s, accs[i], &q[i * O::STEP..], &x[i * O::STEP..]);
         }
     }
@@ -415,6 +439,16 @@ fn sums<S: Simd, O: Operand, M: Sums>(s: S, query: &[O::Query], row: &[O::Row]) 
         last[..rest.len()].copy_from_slice(rest);
         accs[0] = M::step::<S, O>(s, accs[0], &query[query.len() - O::STEP..], &last[..O::STEP]);
     }
-    let [a, b] = accs;
-    [O::sum(s, [a[0], b[0]]), if M::TWO { O::sum(s, [a[1], b[1]]) } else { 0.0 }]
+    // In pairs, then pairs of these.
+    let mut len = N;
+    while len > 1 {
+        len /= 2;
+        for i in 0..len {
+            for sum in 0..2 {
+                accs[i][sum] = O::join(s, accs[i][sum], accs[i + len][sum]);
+            }
+        }
+    }
+    let [a, b] = accs[0];
+    [O::sum(s, a), if M::TWO { O::sum(s, b) } else { 0.0 }]
 }

@@ -55,58 +55,6 @@ pub fn distances(
     rows.dtype().visit(Typed(isa, metric, query, rows, list, out));
 }
 
-/// Appends to `near` the numbers of those of `rows` whose sum of |qⱼ − xⱼ| may be at most `limit`: sums in f32, in any order, are off
-/// by less than (d + 8) · 2⁻²⁴ of themselves, for no term is below 0 (Higham 2002, §3.1), and differences below f32's normal numbers are exact.
-pub fn may_be_within(isa: Isa, query: &[f32], rows: &[f32], limit: f32, near: &mut Vec<u32>) {
-    struct Rows<'a>(&'a [f32], &'a [f32], f32, &'a mut Vec<u32>);
-    impl Kernel for Rows<'_> {
-        type Out = ();
-        #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
-            let Self(query, rows, limit, near) = self;
-            for (row, at) in rows.chunks_exact(query.len()).zip(0..) {
-                // A sum that is not finite is not ruled out.
-                let ruled_out = apart(s, query, row) > limit;
-                if !ruled_out {
-                    near.push(at);
-                }
-            }
-        }
-    }
-    let slack = (query.len() + 10) as f64 * 2f64.powi(-24);
-    let limit = (f64::from(limit) * (1.0 + slack)) as f32;
-    isa.run(Rows(query, rows, limit.next_up(), near));
-}
-
-/// Σ |qⱼ − xⱼ| in f32.
-#[inline(always)]
-fn apart<S: Simd>(s: S, query: &[f32], row: &[f32]) -> f32 {
-    const WIDE: usize = 2 * STEP;
-    let (steps, rest) = row.as_chunks::<WIDE>();
-    let (query, query_rest) = query.as_chunks::<WIDE>();
-    let (pairs, single) = steps.as_chunks::<2>();
-    let mut sums = [s.zero_f32(); 2];
-    for (i, x) in pairs.iter().enumerate() {
-        sums[0] = s.add_apart_f32(sums[0], s.load_f32(&query[2 * i]), s.load_f32(&x[0]));
-        sums[1] = s.add_apart_f32(sums[1], s.load_f32(&query[2 * i + 1]), s.load_f32(&x[1]));
-    }
-    for x in single {
-        sums[0] = s.add_apart_f32(sums[0], s.load_f32(&query[2 * pairs.len()]), s.load_f32(x));
-    }
-    if !rest.is_empty() {
-        let (mut q, mut x) = ([0.0; WIDE], [0.0; WIDE]);
-        q[..rest.len()].copy_from_slice(query_rest);
-        x[..rest.len()].copy_from_slice(rest);
-        sums[1] = s.add_apart_f32(sums[1], s.load_f32(&q), s.load_f32(&x));
-    }
-    let (a, b) = (s.lanes_f32(sums[0]), s.lanes_f32(sums[1]));
-    let mut eight = [0.0f32; STEP];
-    for i in 0..STEP {
-        eight[i] = (a[i] + a[STEP + i]) + (b[i] + b[STEP + i]);
-    }
-    ((eight[0] + eight[4]) + (eight[1] + eight[5])) + ((eight[2] + eight[6]) + (eight[3] + eight[7]))
-}
-
 /// A metric's sums and what becomes of them.
 trait Sums: Copy {
     /// What a step adds to the two.

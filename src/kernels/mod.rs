@@ -33,6 +33,7 @@ pub mod squares;
 #[cfg(test)]
 mod tests;
 pub mod tile;
+pub mod within;
 
 use std::sync::OnceLock;
 

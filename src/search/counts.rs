@@ -1,12 +1,13 @@
-//! Which rows are near enough where no products tell? Bits are counted exactly, for one query after the other or for many at once; sums of
-//! |qⱼ − xⱼ| are taken in f32, which is off by little.
+//! Which rows are near enough, without a tile? Bits are counted exactly, for one query after the other or for many at once; the sums of rows
+//! of f32 are taken in f32, which is off by little: under l1 always, under l2, ip and cosine for queries that are too few for a tile.
 
 use std::ops::Range;
 
 use super::screen::{Screened, Screening};
 use crate::kernels::Isa;
-use crate::kernels::formulas::may_be_within;
 use crate::kernels::hamming::{self, LONGEST, Planes};
+use crate::kernels::within::{Sums, Within};
+use crate::metric::Metric;
 use crate::vectors::{DtypeVisitor, Element, Vectors};
 
 /// Rows below which turning a block costs more than it saves.
@@ -80,19 +81,28 @@ impl Screened for BitBlock<'_> {
     }
 }
 
-/// Some queries and the rows of f32 they are screened against under l1.
+/// Some queries and the rows of f32 they are screened against.
 pub(crate) struct SumScreen<'a> {
     isa: Isa,
     dim: usize,
     rows: &'a [f32],
-    /// As f32, which holds the values of every type.
-    queries: Vec<f32>,
-    limits: Vec<f32>,
+    queries: Vec<Within>,
+    distances: Vec<f32>,
+    wanted: usize,
+    sums: Sums,
 }
 
 impl<'a> SumScreen<'a> {
-    /// Nothing where rows are of another type: their exact sums are the faster ones.
-    pub fn new(isa: Isa, rows: Vectors<'a>, queries: Vectors) -> Option<Self> {
+    /// For the `wanted` nearest of each query, where there is such a number. Nothing where rows are of another type: their exact sums are
+    /// the faster ones.
+    pub fn new(
+        isa: Isa,
+        metric: Metric,
+        rows: Vectors<'a>,
+        queries: Vectors,
+        wanted: Option<usize>,
+    ) -> Option<Self> {
+        /// As f32, which holds the values of every type.
         struct Floats<'a>(Vectors<'a>);
         impl DtypeVisitor for Floats<'_> {
             type Out = Vec<f32>;
@@ -101,39 +111,47 @@ impl<'a> SumScreen<'a> {
                 values.iter().map(|v| v.to_f64() as f32).collect()
             }
         }
-        let (dim, limits) = (rows.dim(), vec![f32::INFINITY; queries.len()]);
-        let rows = rows.as_slice()?;
-        Some(Self { isa, dim, rows, queries: queries.dtype().visit(Floats(queries)), limits })
+        let (dim, rows) = (rows.dim(), rows.as_slice()?);
+        let queries: Option<Vec<_>> = (0..queries.len())
+            .map(|query| queries.rows(query..query + 1))
+            .map(|query| Within::new(metric, query.dtype().visit(Floats(query))))
+            .collect();
+        let queries = queries?;
+        let (distances, wanted) = (vec![f32::INFINITY; queries.len()], wanted.unwrap_or(usize::MAX));
+        Some(Self { isa, dim, rows, queries, distances, wanted, sums: Sums::default() })
     }
 }
 
 impl Screening for SumScreen<'_> {
     fn group(&self) -> usize {
-        self.limits.len().max(1)
+        self.queries.len().max(1)
     }
 
     fn block(&mut self, range: Range<usize>) -> impl Screened {
-        let Self { isa, dim, rows, ref queries, ref mut limits } = *self;
-        SumBlock { isa, dim, rows: &rows[range.start * dim..range.end * dim], queries, limits }
+        let rows = &self.rows[range.start * self.dim..range.end * self.dim];
+        SumBlock { count: range.len(), rows, screen: self }
     }
 }
 
-struct SumBlock<'s> {
-    isa: Isa,
-    dim: usize,
-    rows: &'s [f32],
-    queries: &'s [f32],
-    limits: &'s mut [f32],
+struct SumBlock<'s, 'a> {
+    count: usize,
+    rows: &'a [f32],
+    screen: &'s mut SumScreen<'a>,
 }
 
-impl Screened for SumBlock<'_> {
+impl Screened for SumBlock<'_, '_> {
     fn aim(&mut self, query: usize, distance: f32) {
-        self.limits[query] = distance;
+        self.screen.distances[query] = distance;
     }
 
     fn keep(&mut self, _group: usize, lists: &mut [Vec<u32>]) {
-        for ((query, &limit), list) in self.queries.chunks_exact(self.dim).zip(&*self.limits).zip(lists) {
-            may_be_within(self.isa, query, self.rows, limit, list);
+        let Self { count, rows, screen: SumScreen { isa, queries, distances, wanted, sums, .. } } = self;
+        for ((query, &distance), list) in queries.iter().zip(&*distances).zip(lists) {
+            query.measure(*isa, rows, sums);
+            // Nothing is known yet: the k-th is no farther than here.
+            let unknown = distance == f32::INFINITY && (1..=*count).contains(wanted);
+            let distance = if unknown { query.reach(sums, *wanted) } else { distance };
+            query.keep(*isa, sums, distance, list);
         }
     }
 }

@@ -60,6 +60,11 @@ const VISITS: usize = 1 << 20;
 const LONG: usize = 512;
 /// Queries below which packing rows for a tile costs more than it saves.
 const FEW: usize = 8;
+/// The same where rows are f32, whose sums are taken as fast as they arrive from L2.
+const FEW_FLOATS: usize = 64;
+/// Rows of f32, and bytes of them, that stay in L2 and are read as they are by any number of queries sooner than they are packed.
+const SMALL: usize = 1024;
+const SMALL_BYTES: usize = 1 << 20;
 
 /// How to search. `SearchParams::default()` is all cores and no monitor.
 #[derive(Clone, Copy, Default)]
@@ -480,12 +485,10 @@ impl Searched<'_> {
             scan_all(isa, list, &exact, collectors, worker)
         } else if metric == Metric::Hamming {
             scan(isa, &mut BitScreen::new(isa, list.rows, queries, FEW), list, &exact, collectors, worker)
-        } else if metric == Metric::L1 {
-            match SumScreen::new(isa, list.rows, queries) {
-                Some(mut screen) => scan(isa, &mut screen, list, &exact, collectors, worker),
-                None => scan_all(isa, list, &exact, collectors, worker),
-            }
-        } else if queries.len() < FEW {
+        } else if let Some(mut screen) = self.sums(isa, queries, collectors) {
+            // It finds a bound of its own to begin with.
+            scan_aimed(isa, &mut screen, list, &exact, collectors, (Aim::Loose, worker))
+        } else if metric == Metric::L1 || queries.len() < FEW {
             scan_all(isa, list, &exact, collectors, worker)
         } else if let Some(mut screen) = screen::bytes(isa, metric, list.rows, queries) {
             scan(isa, &mut screen, list, &exact, collectors, worker)
@@ -493,6 +496,15 @@ impl Searched<'_> {
             let mut screen = screen::floats(isa, metric, list.rows, queries);
             scan(isa, &mut screen, list, &exact, collectors, worker)
         }
+    }
+
+    /// What rules rows out by sums, where that suits the rows and so many queries.
+    fn sums<C: Collector>(&self, isa: Isa, queries: Vectors, collectors: &[C]) -> Option<SumScreen<'_>> {
+        let rows = self.list.rows;
+        let small = rows.len() <= SMALL && rows.bytes().len() <= SMALL_BYTES;
+        let suits = self.metric == Metric::L1 || queries.len() < FEW_FLOATS || small;
+        let wanted = collectors.first().and_then(C::wanted);
+        suits.then(|| SumScreen::new(isa, self.metric, rows, queries, wanted)).flatten()
     }
 }
 

@@ -15,6 +15,10 @@ pub struct Neighbor {
 pub(crate) trait Collector: Send {
     /// A distance above this need not be offered.
     fn bound(&self) -> f32;
+    /// How many are wanted, where that is what ends them.
+    fn wanted(&self) -> Option<usize> {
+        None
+    }
     /// Offers a vector.
     fn offer(&mut self, distance: f32, id: u64);
     /// Called between blocks of vectors: a chance to lower the bound.
@@ -95,6 +99,10 @@ impl TopK {
 impl Collector for TopK {
     fn bound(&self) -> f32 {
         self.bound
+    }
+
+    fn wanted(&self) -> Option<usize> {
+        Some(self.k)
     }
 
     fn offer(&mut self, distance: f32, id: u64) {

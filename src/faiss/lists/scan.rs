@@ -227,6 +227,7 @@ impl Probes<'_> {
                 bound => bound + slack,
             };
             isa.run(Near { scores, bound, near });
+            isa.run(AskIds { ids, near });
             for &row in near.iter() {
                 let (row, id) = (row as usize, ids[row as usize]);
                 if scores[row] > found.bound() + slack || self.selector.is_some_and(|set| !set.has(id)) {
@@ -258,6 +259,22 @@ impl Kernel for Ask<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         self.0.chunks(64).for_each(|line| s.prefetch(line));
+    }
+}
+
+/// Asks for the ids of some rows, which lie apart from their codes.
+struct AskIds<'a> {
+    ids: &'a [i64],
+    near: &'a [u32],
+}
+
+impl Kernel for AskIds<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for &row in self.near {
+            s.prefetch(bytemuck::bytes_of(&self.ids[row as usize]));
+        }
     }
 }
 

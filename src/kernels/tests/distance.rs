@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{Rng, config, hurried};
 use crate::kernels::distance::{Query, squared_norm};
-use crate::kernels::formulas::may_be_within;
+use crate::kernels::within::{Sums, Within};
 use crate::kernels::{Isa, naive};
 use crate::metric::{Metric, Power};
 use crate::vectors::{Dtype, DtypeVisitor, Element, MAX_DIM, Vectors};
@@ -273,20 +273,52 @@ proptest! {
     }
 
     #[test]
-    fn no_sum_within_the_limit_is_ruled_out(dim in 1usize..200, seed: u64, kind in proptest::sample::select(KINDS.to_vec())) {
-        let (query, rows) = (values::<f32>(kind, seed, 0, dim), values::<f32>(kind, !seed, 0, 5 * dim));
-        let sums: Vec<f32> = rows
-            .chunks_exact(dim)
-            .map(|row| query.iter().zip(row).map(|(&q, &x)| (f64::from(q) - f64::from(x)).abs()).sum::<f64>() as f32)
-            .collect();
+    fn no_row_within_the_limit_is_ruled_out_and_few_are_kept_beyond_and_the_kth_is_within_reach(
+        dim in 1usize..200,
+        seed: u64,
+        kind in proptest::sample::select(KINDS.to_vec()),
+        metric in proptest::sample::select(vec![Metric::L1, Metric::L2, Metric::InnerProduct, Metric::Cosine]),
+        // Squares overflow at the one end, vanish at the other.
+        scale in proptest::sample::select(vec![1e-30f32, 1e-21, 1.0, 1.0, 1.0, 1e18, 1e25]),
+    ) {
+        let scaled = |seed, count| values::<f32>(kind, seed, 0, count).into_iter().map(|v| (v * scale).clamp(f32::MIN, f32::MAX)).collect::<Vec<f32>>();
+        let (query, rows) = (scaled(seed, dim), scaled(!seed, 7 * dim));
+        let [q, x] = [&query, &rows].map(|values| Vectors::new(values, dim).expect("a legal shape"));
+        let mut distances = Vec::new();
+        Query::new(metric, q, 0, Dtype::F32).distances(Isa::active(), x, &[0, 1, 2, 3, 4, 5, 6], &mut distances);
+        let norm = |v: &[f32]| squared_norm(v).sqrt();
+        let within = Within::new(metric, query.clone()).expect("a metric of sums");
         for isa in Isa::available() {
-            for &limit in &sums {
+            let mut sums = Sums::default();
+            within.measure(isa, &rows, &mut sums);
+            for &limit in distances.iter().filter(|limit| !limit.is_nan()) {
                 let mut near = Vec::new();
-                may_be_within(isa, &query, &rows, limit, &mut near);
-                let lost = (0..5u32).find(|&row| sums[row as usize] <= limit && !near.contains(&row));
-                prop_assert_eq!(lost, None, "{} {:?} {}", isa.name(), sums, limit);
-                let kept = near.iter().filter(|&&row| f64::from(sums[row as usize]) > f64::from(limit) * 1.001).count();
-                prop_assert!(kept == 0 || !limit.is_finite() || sums.iter().any(|sum| !sum.is_finite()));
+                within.keep(isa, &sums, limit, &mut near);
+                let lost = (0..7u32).find(|&row| distances[row as usize] <= limit && !near.contains(&row));
+                prop_assert_eq!(lost, None, "{} {} {:?} {}", isa.name(), metric, distances, limit);
+                // Where nothing is too large or too small for f32.
+                let beyond = near.iter().filter(|&&row| {
+                    let row = row as usize;
+                    let unit = match metric {
+                        Metric::L1 | Metric::L2 => f64::from(limit),
+                        Metric::Cosine => 1.0,
+                        _ => norm(&query) * norm(&rows[row * dim..][..dim]) + f64::from(limit).abs(),
+                    };
+                    f64::from(distances[row]) > f64::from(limit) + 0.001 * unit
+                });
+                let ordinary = scale == 1.0 && matches!(kind, Kind::Integers);
+                prop_assert!(!ordinary || beyond.count() == 0, "{} {metric} {distances:?} {limit}: {near:?}", isa.name());
+            }
+            if distances.iter().any(|v| v.is_nan()) {
+                continue;
+            }
+            let mut sorted = distances.clone();
+            sorted.sort_unstable_by(f32::total_cmp);
+            for k in 1..=7 {
+                let reach = within.reach(&sums, k);
+                prop_assert!(sorted[k - 1] <= reach, "{} {metric} {sorted:?} {k}: {reach}", isa.name());
+                let ordinary = scale == 1.0 && matches!(kind, Kind::Integers) && metric != Metric::Cosine;
+                prop_assert!(!ordinary || sorted[k - 1] == 0.0 || reach.is_finite());
             }
         }
     }
