@@ -41,6 +41,11 @@ impl Rows {
         Self { declared, stored, kept, dim, len: 0, values: Buffer::new() }
     }
 
+    /// The same, none yet, for those that are read in order.
+    pub fn in_order(self) -> Self {
+        Self { values: Buffer::in_order(), ..self }
+    }
+
     /// From a file's section, `len` × d values of `stored`, or none.
     pub fn from_parts(
         (dim, len): (usize, usize),

@@ -46,7 +46,7 @@ pub struct Flat {
     codes: Option<HeadCodes>,
     /// How many rows there were when codes were last made, or found not to pay.
     fitted: usize,
-    /// A NaN or an infinity came in: there is nothing to learn from such rows.
+    /// A NaN or an infinity was there when codes were to be made, or came in later: there is nothing to learn from such rows.
     wild: bool,
     /// The vectors as [`Flat::near`] meets them, once many queries asked for that.
     packed: OnceLock<Packed>,
@@ -60,7 +60,7 @@ impl Flat {
     pub fn new(dim: usize, metric: Metric) -> Result<Self> {
         let dtype = if metric == Metric::Hamming { Dtype::B1 } else { Dtype::F32 };
         dtype.check_dim(dim)?;
-        let rows = Rows::new(dim, dtype, Kept::Exact);
+        let rows = Rows::new(dim, dtype, Kept::Exact).in_order();
         Ok(Self { metric, rows, codes: None, fitted: 0, wild: false, packed: OnceLock::new() })
     }
 
@@ -102,9 +102,8 @@ impl Flat {
     pub fn add(&mut self, x: Vectors, monitor: Option<&dyn Monitor>) -> Result<()> {
         let x = self.metric.read(x)?;
         Error::check_dim("vectors", self.rows.declared(), self.dim(), &x)?;
-        self.wild |= x.check_finite("vectors").is_err();
-        if self.wild {
-            self.codes = None;
+        if self.codes.is_some() && x.check_finite("vectors").is_err() {
+            (self.wild, self.codes) = (true, None);
         }
         let before = self.len();
         self.packed.take();
@@ -153,7 +152,9 @@ impl Flat {
     /// # Errors
     /// As [`Flat::add`].
     pub fn fit(&mut self, threads: Option<usize>, monitor: Option<&dyn Monitor>) -> Result<()> {
-        self.codes = flat::fit(&self.rows, self.metric, 0, threads::resolve(threads)?, monitor)?;
+        let threads = threads::resolve(threads)?;
+        self.wild = self.rows.view().check_finite("vectors").is_err();
+        self.codes = if self.wild { None } else { flat::fit(&self.rows, self.metric, 0, threads, monitor)? };
         self.fitted = self.len();
         Ok(())
     }

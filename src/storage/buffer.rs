@@ -30,10 +30,10 @@ struct Line([u8; Buffer::ALIGN]);
 pub struct Buffer(Bytes);
 
 enum Bytes {
-    /// The first `len` bytes of `lines`, which holds no line more than they need.
-    Owned { lines: Vec<Line>, len: usize },
-    /// The first `len` bytes of `pages`: what is large, which searches read at random places.
-    Huge { pages: Pages, len: usize },
+    /// The first `len` bytes of `lines`, which holds no line more than they need. `huge` where the pages that they move to shall be.
+    Owned { lines: Vec<Line>, len: usize, huge: bool },
+    /// The first `len` bytes of `pages`: what is large.
+    Paged { pages: Pages, len: usize },
     /// `range` of `map`, which it lies within.
     Mapped { map: Arc<Mmap>, range: Range<usize> },
 }
@@ -44,7 +44,12 @@ impl Buffer {
 
     /// An empty, owned buffer.
     pub const fn new() -> Self {
-        Self(Bytes::Owned { lines: Vec::new(), len: 0 })
+        Self(Bytes::Owned { lines: Vec::new(), len: 0, huge: true })
+    }
+
+    /// An empty, owned buffer of what is read in order.
+    pub const fn in_order() -> Self {
+        Self(Bytes::Owned { lines: Vec::new(), len: 0, huge: false })
     }
 
     /// An empty, owned buffer with room for `bytes` bytes. `what` names it in the error.
@@ -52,13 +57,17 @@ impl Buffer {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn with_capacity(what: &'static str, bytes: usize) -> Result<Self> {
+        Self::with_room(what, bytes, true)
+    }
+
+    fn with_room(what: &'static str, bytes: usize, huge: bool) -> Result<Self> {
         if bytes >= Pages::SIZE {
-            let pages = Pages::new(bytes).ok_or_else(|| out_of_memory(what, bytes))?;
-            return Ok(Self(Bytes::Huge { pages, len: 0 }));
+            let pages = Pages::new(bytes, huge).ok_or_else(|| out_of_memory(what, bytes))?;
+            return Ok(Self(Bytes::Paged { pages, len: 0 }));
         }
         let mut lines = Vec::new();
         lines.try_reserve_exact(bytes.div_ceil(Self::ALIGN)).map_err(|_| out_of_memory(what, bytes))?;
-        Ok(Self(Bytes::Owned { lines, len: 0 }))
+        Ok(Self(Bytes::Owned { lines, len: 0, huge }))
     }
 
     /// `bytes` zeros, owned. `what` names them in the error.
@@ -68,12 +77,12 @@ impl Buffer {
     pub fn zeroed(what: &'static str, bytes: usize) -> Result<Self> {
         let mut buffer = Self::with_capacity(what, bytes)?;
         match &mut buffer.0 {
-            Bytes::Owned { lines, len } => {
+            Bytes::Owned { lines, len, .. } => {
                 lines.resize(bytes.div_ceil(Self::ALIGN), Line::zeroed());
                 *len = bytes;
             }
             // Nothing was written to its pages yet.
-            Bytes::Huge { len, .. } => *len = bytes,
+            Bytes::Paged { len, .. } => *len = bytes,
             Bytes::Mapped { .. } => unreachable!("made owned above"),
         }
         Ok(buffer)
@@ -95,7 +104,7 @@ impl Buffer {
     /// Length in bytes.
     pub fn len(&self) -> usize {
         match &self.0 {
-            Bytes::Owned { len, .. } | Bytes::Huge { len, .. } => *len,
+            Bytes::Owned { len, .. } | Bytes::Paged { len, .. } => *len,
             Bytes::Mapped { range, .. } => range.len(),
         }
     }
@@ -113,8 +122,8 @@ impl Buffer {
     /// All bytes.
     pub fn bytes(&self) -> &[u8] {
         match &self.0 {
-            Bytes::Owned { lines, len } => &bytemuck::cast_slice(lines)[..*len],
-            Bytes::Huge { pages, len } => &pages.bytes()[..*len],
+            Bytes::Owned { lines, len, .. } => &bytemuck::cast_slice(lines)[..*len],
+            Bytes::Paged { pages, len } => &pages.bytes()[..*len],
             Bytes::Mapped { map, range } => &map[range.clone()],
         }
     }
@@ -136,19 +145,19 @@ impl Buffer {
     /// [`Error::OutOfMemory`]; the buffer is then as it was.
     pub fn extend(&mut self, what: &'static str, mut bytes: &[u8]) -> Result<()> {
         self.own(what, bytes.len())?;
-        if let Bytes::Owned { len, .. } = &self.0
+        if let Bytes::Owned { len, huge, .. } = &self.0
             && len.saturating_add(bytes.len()) >= Pages::SIZE
         {
-            let mut huge = Self::with_capacity(what, len.saturating_add(bytes.len()))?;
-            huge.extend(what, self.bytes())?;
-            *self = huge;
+            let mut paged = Self::with_room(what, len.saturating_add(bytes.len()), *huge)?;
+            paged.extend(what, self.bytes())?;
+            *self = paged;
         }
         let (lines, len) = match &mut self.0 {
-            Bytes::Owned { lines, len } => (lines, len),
-            Bytes::Huge { pages, len } => {
+            Bytes::Owned { lines, len, .. } => (lines, len),
+            Bytes::Paged { pages, len } => {
                 let needed = len.saturating_add(bytes.len());
                 pages.reserve(needed, *len).ok_or_else(|| out_of_memory(what, needed))?;
-                pages.bytes_mut()[*len..needed].copy_from_slice(bytes);
+                pages.write(*len, bytes);
                 *len = needed;
                 return Ok(());
             }
@@ -190,11 +199,11 @@ impl Buffer {
     /// Drops all bytes from `len` on; does nothing where there are not so many.
     pub fn truncate(&mut self, new: usize) {
         match &mut self.0 {
-            Bytes::Owned { lines, len } => {
+            Bytes::Owned { lines, len, .. } => {
                 *len = new.min(*len);
                 lines.truncate(len.div_ceil(Self::ALIGN));
             }
-            Bytes::Huge { len, .. } => *len = new.min(*len),
+            Bytes::Paged { len, .. } => *len = new.min(*len),
             Bytes::Mapped { range, .. } => range.end = range.end.min(range.start.saturating_add(new)),
         }
     }
@@ -207,8 +216,8 @@ impl Buffer {
     pub fn bytes_mut(&mut self, what: &'static str) -> Result<&mut [u8]> {
         self.own(what, 0)?;
         match &mut self.0 {
-            Bytes::Owned { lines, len } => Ok(&mut bytemuck::cast_slice_mut(lines)[..*len]),
-            Bytes::Huge { pages, len } => Ok(&mut pages.bytes_mut()[..*len]),
+            Bytes::Owned { lines, len, .. } => Ok(&mut bytemuck::cast_slice_mut(lines)[..*len]),
+            Bytes::Paged { pages, len } => Ok(&mut pages.bytes_mut()[..*len]),
             Bytes::Mapped { .. } => unreachable!("made owned above"),
         }
     }
@@ -227,13 +236,15 @@ impl Buffer {
 impl Clone for Buffer {
     fn clone(&self) -> Self {
         match &self.0 {
-            Bytes::Owned { lines, len } => Self(Bytes::Owned { lines: lines.clone(), len: *len }),
+            Bytes::Owned { lines, len, huge } => {
+                Self(Bytes::Owned { lines: lines.clone(), len: *len, huge: *huge })
+            }
             Bytes::Mapped { map, range } => Self(Bytes::Mapped { map: map.clone(), range: range.clone() }),
-            Bytes::Huge { pages, len } => {
+            Bytes::Paged { pages, len } => {
                 // As a vector's clone does, this panics where there is no memory.
-                let mut copy = Pages::new((*len).max(1)).expect("memory for a copy");
-                copy.bytes_mut()[..*len].copy_from_slice(&pages.bytes()[..*len]);
-                Self(Bytes::Huge { pages: copy, len: *len })
+                let mut copy = Pages::new((*len).max(1), pages.are_huge()).expect("memory for a copy");
+                copy.write(0, &pages.bytes()[..*len]);
+                Self(Bytes::Paged { pages: copy, len: *len })
             }
         }
     }
@@ -295,12 +306,15 @@ mod tests {
     #[test]
     fn what_outgrows_a_huge_page_stays_what_it_was() {
         let piece: Vec<u8> = (0..700_001).map(|i| (i % 251) as u8).collect();
-        let (mut buffer, mut model) = (Buffer::new(), Vec::new());
+        let (mut buffer, mut small, mut model) = (Buffer::new(), Buffer::in_order(), Vec::new());
         for _ in 0..8 {
             buffer.extend("test", &piece).unwrap();
             model.extend_from_slice(&piece);
-            assert!(buffer.bytes() == model && !buffer.is_mapped());
-            assert!(buffer.bytes().as_ptr().addr().is_multiple_of(Buffer::ALIGN));
+            small.extend("test", &piece).unwrap();
+            for buffer in [&buffer, &small, &small.clone()] {
+                assert!(buffer.bytes() == model && !buffer.is_mapped());
+                assert!(buffer.bytes().as_ptr().addr().is_multiple_of(Buffer::ALIGN));
+            }
         }
         buffer.bytes_mut("test").unwrap()[3_000_000] = 255;
         let copy = buffer.clone();
