@@ -451,6 +451,10 @@ mod tests {
         assert!(!flat.wants_codes(0, 1000) && !flat.wants_codes(999, 1499) && !flat.wants_codes(1000, 0));
         assert!(flat.wants_codes(1000, 1) && flat.wants_codes(0, 1500));
         flat.add(Vectors::new(&[f32::INFINITY; 2], 2).unwrap(), None).unwrap();
-        assert!(!flat.wants_codes(1000, 2000));
+        // That is seen when they are to be made; afterwards nobody asks again.
+        flat.fit(None, None).unwrap();
+        assert!(flat.codes.is_none());
+        flat.add(Vectors::new(&[0.5f32; 80], 2).unwrap(), None).unwrap();
+        assert!(flat.len() >= 4 * flat.fitted && !flat.wants_codes(1000, 2000));
     }
 }

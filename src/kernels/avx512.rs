@@ -58,6 +58,49 @@ fn add_words([even, odd]: [__m512i; 2], v: __m512i) -> [__m512i; 2] {
     unsafe { [_mm512_add_epi16(even, v), _mm512_add_epi16(odd, _mm512_srli_epi16::<8>(v))] }
 }
 
+/// Sixteen bytes of each of 64 codes, the first of all of them together, then the second.
+#[inline(always)]
+fn columns(codes: &[u8], stride: usize) -> [__m512i; 16] {
+    // Of four codes the same bytes together: four bytes of each of sixteen columns.
+    let mut order = [0u8; 64];
+    for (at, place) in order.iter_mut().enumerate() {
+        *place = (at % 4 * 16 + at / 4) as u8;
+    }
+    let code = |i: usize| -> &[u8; 16] { codes[i * stride..].first_chunk().expect("sixteen bytes") };
+    let (mut a, mut b) = ([unsafe { _mm512_setzero_si512() }; 16], [unsafe { _mm512_setzero_si512() }; 16]);
+    unsafe {
+        let order = _mm512_loadu_si512(order.as_ptr().cast());
+        let load = |i: usize| _mm_loadu_si128(code(i).as_ptr().cast());
+        for (four, a) in a.iter_mut().enumerate() {
+            let i = 4 * four;
+            let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(load(i)), load(i + 1));
+            let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(load(i + 2)), load(i + 3));
+            let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+            *a = _mm512_permutexvar_epi8(order, all);
+        }
+        // The square of 16 × 16 such fours turned: within parts of 128 bits, then the parts.
+        for i in (0..16).step_by(2) {
+            b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
+            b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
+        }
+        for i in (0..16).step_by(4) {
+            for j in 0..2 {
+                a[i + 2 * j] = _mm512_unpacklo_epi64(b[i + j], b[i + j + 2]);
+                a[i + 2 * j + 1] = _mm512_unpackhi_epi64(b[i + j], b[i + j + 2]);
+            }
+        }
+        for j in 0..4 {
+            let even = [0, 8].map(|i| _mm512_shuffle_i32x4::<0b10_00_10_00>(a[i + j], a[i + j + 4]));
+            let odd = [0, 8].map(|i| _mm512_shuffle_i32x4::<0b11_01_11_01>(a[i + j], a[i + j + 4]));
+            b[j] = _mm512_shuffle_i32x4::<0b10_00_10_00>(even[0], even[1]);
+            b[j + 4] = _mm512_shuffle_i32x4::<0b10_00_10_00>(odd[0], odd[1]);
+            b[j + 8] = _mm512_shuffle_i32x4::<0b11_01_11_01>(even[0], even[1]);
+            b[j + 12] = _mm512_shuffle_i32x4::<0b11_01_11_01>(odd[0], odd[1]);
+        }
+    }
+    b
+}
+
 impl<const VBMI: bool> Avx512<VBMI> {
     /// Entries of two lines of codes, each with tables of its own, added up.
     #[inline(always)]
@@ -108,6 +151,7 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
     const CODE_QUERIES: usize = 6;
     const FLOAT_QUERIES: usize = 6;
     const LOOK_UP_LINES: usize = 2;
+    const LONG_TABLES: bool = VBMI;
     const PANELS: usize = 4;
     const LANE_OF_BIT: [u8; 32] = IN_ORDER;
     const LANE_BITS: u32 = 1;
@@ -477,6 +521,34 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
             _mm512_castpd_ps(_mm512_insertf64x4::<1>(low, _mm256_castps_pd(v[1])))
         };
         [join(low), join(high)]
+    }
+
+    #[inline(always)]
+    fn look_up_bytes(self, sums: &mut [[u16; 32]; 2], codes: &[u8], stride: usize, tables: &[[u8; 256]]) {
+        if !VBMI {
+            return self.0.look_up_bytes(sums, codes, stride, tables);
+        }
+        let load = |v: &[u16; 32]| unsafe { _mm512_loadu_si512(v.as_ptr().cast()) };
+        let [mut even, mut odd] = [load(&sums[0]), load(&sums[1])];
+        // What is added to the even ones brings the odd ones along, 256 times.
+        let mut more = [unsafe { _mm512_setzero_si512() }; 2];
+        for (table, column) in tables.iter().zip(columns(codes, stride)) {
+            let part =
+                |at: usize| unsafe { _mm512_loadu_si512(table.as_chunks::<64>().0[at].as_ptr().cast()) };
+            let entries = unsafe {
+                // The upper bit of a byte chooses the half of a table.
+                let low = _mm512_permutex2var_epi8(part(0), column, part(1));
+                let high = _mm512_permutex2var_epi8(part(2), column, part(3));
+                _mm512_mask_mov_epi8(low, _mm512_movepi8_mask(column), high)
+            };
+            more = add_words(more, entries);
+        }
+        unsafe {
+            even = _mm512_add_epi16(even, _mm512_sub_epi16(more[0], _mm512_slli_epi16::<8>(more[1])));
+            odd = _mm512_add_epi16(odd, more[1]);
+            _mm512_storeu_si512(sums[0].as_mut_ptr().cast(), even);
+            _mm512_storeu_si512(sums[1].as_mut_ptr().cast(), odd);
+        }
     }
 
     #[inline(always)]

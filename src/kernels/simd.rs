@@ -102,6 +102,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const FLOAT_QUERIES: usize;
     /// Lines of codes that [`Simd::look_up_some`] takes at once: 1 or 2.
     const LOOK_UP_LINES: usize = 1;
+    /// True where [`Simd::look_up_bytes`] takes less time than as many reads of memory.
+    const LONG_TABLES: bool = false;
     /// Panels that pass through the registers together.
     const PANELS: usize;
 
@@ -269,6 +271,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn at_most(self, sums: Self::Sums, limit: u16) -> u32;
     /// The sums in the order of the codes, as floats.
     fn sums_f32(self, sums: Self::Sums) -> [Self::F32; 2];
+
+    /// Adds to the sums of 64 codes what tables say of up to sixteen of their bytes, `tables[j][codes[i · stride + j]]` to that of code i,
+    /// modulo 2¹⁶. The sums of even codes come first, then those of odd ones.
+    fn look_up_bytes(self, sums: &mut [[u16; 32]; 2], codes: &[u8], stride: usize, tables: &[[u8; 256]]) {
+        for i in 0..64 {
+            let codes = codes[i * stride..].iter().zip(tables);
+            let sum = &mut sums[i % 2][i / 2];
+            codes.for_each(|(&code, table)| *sum = sum.wrapping_add(table[usize::from(code)].into()));
+        }
+    }
 
     /// Asks for the cache line that holds the first byte; a hint without effect on results.
     fn prefetch(self, line: &[u8]);

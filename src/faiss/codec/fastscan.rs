@@ -167,7 +167,7 @@ impl Scorer for Scan<'_> {
         DEVIATIONS * self.tables.step() * (self.product.parts() as f32 / 12.0).sqrt()
     }
 
-    fn settle(&mut self, codes: &[u8], row: usize, _: f32) -> f32 {
-        self.sum(codes, row)
+    fn settle(&mut self, codes: &[u8], row: usize) -> Option<f32> {
+        Some(self.sum(codes, row))
     }
 }

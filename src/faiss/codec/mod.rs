@@ -84,13 +84,13 @@ pub trait Scorer {
     fn score(&mut self, codes: &[u8], out: &mut [f32]);
     /// Distances of the codes at `rows` of all `codes`.
     fn gather(&mut self, codes: &[u8], rows: &[u32], out: &mut [f32]);
-    /// How much too large a distance of [`Scorer::score`] may be; only codecs that lie in blocks estimate.
+    /// How far off a distance of the last [`Scorer::score`] may be.
     fn slack(&self) -> f32 {
         0.0
     }
-    /// The distance of the code at `row` of all `codes`, which was estimated to be `score`.
-    fn settle(&mut self, _codes: &[u8], _row: usize, score: f32) -> f32 {
-        score
+    /// The distance of the code at `row` of all `codes`, where the last [`Scorer::score`] only estimated it.
+    fn settle(&mut self, _codes: &[u8], _row: usize) -> Option<f32> {
+        None
     }
 }
 

@@ -55,6 +55,15 @@ fn distances_are_those_of_what_codes_stand_for_in_lists_and_out_of_them() {
                     let coarse = if metric == Metric::L2 { coarse } else { -coarse };
                     scorer.enter(list.map(|_| Residual { center, coarse }));
                     scorer.score(&codes, &mut found);
+                    for (row, found) in found.iter_mut().enumerate() {
+                        if let Some(sum) = scorer.settle(&codes, row) {
+                            assert!(
+                                (sum - *found).abs() <= scorer.slack(),
+                                "{kind} {dim} {metric} {sum} {found}"
+                            );
+                            *found = sum;
+                        }
+                    }
                     let scores = found.clone();
                     if let Some(terms) = list.and_then(|_| codec.terms(metric, center, &|| codes.clone())) {
                         found.iter_mut().zip(terms).for_each(|(found, term)| *found += term);

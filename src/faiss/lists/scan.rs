@@ -212,12 +212,14 @@ impl Probes<'_> {
     ) {
         let isa = Isa::active();
         let (ids, codes) = (&self.lists.ids(list)[..met], self.lists.blocks(list));
-        let (size, block, slack) = (self.lists.code_size(), self.lists.block(), scorer.slack());
+        let (size, block) = (self.lists.code_size(), self.lists.block());
         for (first, ids) in (0..).step_by(PIECE).zip(ids.chunks(PIECE)) {
             let whole = ids.len().next_multiple_of(block);
             scorer.score(&codes[first * size..(first + whole) * size], &mut scores[..whole]);
+            let slack = scorer.slack();
+            let terms = terms.map(|terms| &terms[first..]);
             if let Some(terms) = terms {
-                isa.run(Add { terms: &terms[first..], scores: &mut scores[..ids.len()] });
+                isa.run(Add { terms, scores: &mut scores[..ids.len()] });
             }
             near.clear();
             let scores = &scores[..ids.len()];
@@ -233,7 +235,8 @@ impl Probes<'_> {
                 if scores[row] > found.bound() + slack || self.selector.is_some_and(|set| !set.has(id)) {
                     continue;
                 }
-                let distance = scorer.settle(codes, first + row, scores[row]);
+                let settled = scorer.settle(codes, first + row);
+                let distance = settled.map_or(scores[row], |sum| sum + terms.map_or(0.0, |terms| terms[row]));
                 if distance <= found.bound() {
                     let offered =
                         above.map_or(id as u64, |above| (above as u64) << 32 | (first + row) as u64);

@@ -1,8 +1,9 @@
 //! Look-ups of bytes: against the sums that they choose.
 
 use super::{Rng, config};
+use crate::kernels::Isa;
 use crate::kernels::fastscan::BLOCK;
-use crate::kernels::lookup::{ByteTables, VALUES};
+use crate::kernels::lookup::{ByteTables, RoundedTables, VALUES};
 use proptest::prelude::*;
 
 proptest! {
@@ -25,5 +26,40 @@ proptest! {
             .sum();
         let got = f64::from(tables.dot(&codes, lane, &row));
         prop_assert!((got - want).abs() < 1e-6 * parts as f64, "{} is not {}", got, want);
+    }
+
+    #[test]
+    fn sums_of_rounded_tables_are_off_by_no_more_than_the_slack(
+        seed: u64,
+        parts in prop_oneof![1usize..70, 200usize..300],
+        count in 0usize..200,
+        (scale, shift) in prop::sample::select(vec![(1f32, 0f32), (1e-3, -5.0), (1e6, 3.0), (0.0, 1.0)]),
+        offset in -9f32..9.0,
+    ) {
+        let mut rng = Rng(seed);
+        let codes: Vec<u8> = (0..count * parts).map(|_| rng.next() as u8).collect();
+        let sums: Vec<[f32; VALUES]> =
+            (0..parts).map(|_| std::array::from_fn(|_| rng.unit() as f32 * scale + shift)).collect();
+        for isa in Isa::available() {
+            let mut tables = RoundedTables::default();
+            prop_assert!(tables.set(isa, &sums));
+            let mut got = vec![0.0; count];
+            tables.sums(isa, &codes, offset, &mut got);
+            for (code, got) in codes.chunks_exact(parts).zip(got) {
+                let sum = code.iter().zip(&sums).map(|(&byte, sums)| f64::from(sums[usize::from(byte)]));
+                let want = sum.sum::<f64>() + f64::from(offset);
+                let slack = f64::from(tables.slack(offset));
+                prop_assert!((f64::from(got) - want).abs() <= slack, "{} {got}, not {want}, {slack}", isa.name());
+            }
+        }
+    }
+
+    #[test]
+    fn tables_that_are_no_numbers_are_not_rounded(seed: u64, value in prop::sample::select(vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY])) {
+        let mut rng = Rng(seed);
+        let sums: Vec<[f32; VALUES]> = (0..4).map(|part| std::array::from_fn(|_| if part == 2 { value } else { rng.unit() as f32 })).collect();
+        for isa in Isa::available() {
+            prop_assert!(!RoundedTables::default().set(isa, &sums), "{}", isa.name());
+        }
     }
 }
