@@ -455,6 +455,13 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
         }
     }
     #[inline(always)]
+    fn add_where(self, acc: Self::I32, bits: &[u8; 8], v: &[u8; 64]) -> Self::I32 {
+        unsafe {
+            let kept = _mm512_maskz_loadu_epi8(u64::from_le_bytes(*bits), v.as_ptr().cast());
+            _mm512_add_epi32(acc, _mm512_sad_epu8(kept, _mm512_setzero_si512()))
+        }
+    }
+    #[inline(always)]
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
         unsafe {
             [

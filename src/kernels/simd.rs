@@ -241,6 +241,15 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn dot_bytes_i16(self, acc: Self::I32, x: Self::Bytes, q: &[i16; 32]) -> Self::I32;
     /// acc + the bits in which 32 bytes differ, in any lanes.
     fn add_differing(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32;
+    /// acc + those of 64 bytes whose bit is set, the lowest bit the first one's, in any lanes.
+    #[inline(always)]
+    fn add_where(self, acc: Self::I32, bits: &[u8; 8], v: &[u8; 64]) -> Self::I32 {
+        let mut kept = [[0; 32]; 2];
+        for (i, kept) in kept.as_flattened_mut().iter_mut().enumerate() {
+            *kept = v[i] & 0u8.wrapping_sub(bits[i / 8] >> (i % 8) & 1);
+        }
+        self.dot_u8(self.dot_u8(acc, &kept[0], &[1; 32]), &kept[1], &[1; 32])
+    }
     /// The sum of the lanes of each of the four, modulo 2³².
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4];
 

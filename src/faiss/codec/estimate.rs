@@ -1,11 +1,14 @@
 //! How far is what a [`RaBitQ`] code stands for? By the signs alone, the query as it is or rounded; or by all bits.
 
-use super::lanes::{Bits, Judge, LANES, Lanes, Walk, totals};
+use super::lanes::{ABREAST, Bits, Judge, LANES, Lanes, Walk, totals};
 use super::rabitq::{RaBitQ, factor};
 use super::{Codec, Residual, Scorer};
 use crate::kernels::Simd;
+use crate::kernels::simd::ROUND;
 use crate::metric::Metric;
 
+/// Coordinates whose signs are taken together.
+const WORD: usize = 64;
 /// The range of normal coordinates that rounding to 1 to 8 bits serves best, in deviations.
 const REACH: [f32; 8] = [0.79688, 1.49375, 2.05078, 2.50938, 2.91250, 3.26406, 3.59844, 3.91016];
 
@@ -15,8 +18,8 @@ pub(super) struct Estimate<'a> {
     query: &'a [f32],
     /// q − c, in groups.
     turned: Vec<[f32; LANES]>,
-    /// The bits of the rounded q − c: of each eight bytes of coordinates' signs the lowest bits, then the next …
-    planes: Vec<u64>,
+    /// The levels of the rounded q − c, beside each eight bytes of signs.
+    levels: Vec<[u8; WORD]>,
     terms: Terms,
 }
 
@@ -35,6 +38,9 @@ struct Terms {
     scale: f32,
     count: f32,
     add: f32,
+    /// The sum of all levels, and the highest there is, where they are around zero.
+    total: u32,
+    top: u32,
 }
 
 impl Terms {
@@ -59,10 +65,38 @@ fn at_least_0(v: f32) -> f32 {
     if v < 0.0 { 0.0 } else { v }
 }
 
+/// The sum of squares and the sum.
+fn sums(values: &[f32]) -> [f32; 2] {
+    // Side by side: one sum after the other waits for the one before.
+    let mut lanes = [[0f32; LANES]; 2];
+    let (groups, rest) = values.as_chunks::<LANES>();
+    for group in groups {
+        for i in 0..LANES {
+            lanes[0][i] += group[i] * group[i];
+            lanes[1][i] += group[i];
+        }
+    }
+    let [square, total] = lanes.map(|lanes| lanes.into_iter().sum::<f32>());
+    rest.iter().fold([square, total], |[square, total], v| [square + v * v, total + v])
+}
+
+/// The least and the greatest.
+fn ends(values: &[f32]) -> (f32, f32) {
+    let (mut lows, mut highs) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
+    for group in values.chunks(LANES) {
+        for ((low, high), &v) in lows.iter_mut().zip(&mut highs).zip(group) {
+            *low = if v < *low { v } else { *low };
+            *high = if v > *high { v } else { *high };
+        }
+    }
+    (lows.into_iter().fold(f32::INFINITY, f32::min), highs.into_iter().fold(f32::NEG_INFINITY, f32::max))
+}
+
 impl<'a> Estimate<'a> {
     pub fn new(codec: &'a RaBitQ, query: &'a [f32]) -> Self {
-        let (turned, planes) = (Vec::new(), Vec::new());
-        Self { codec, query, turned, planes, terms: Terms::default() }
+        let (turned, levels) = (Vec::new(), Vec::new());
+        let terms = Terms { norm: sums(query)[0], ..Terms::default() };
+        Self { codec, query, turned, levels, terms }
     }
 
     fn walk(&self, codes: &[u8], list: Option<&[u32]>, out: &mut [f32]) {
@@ -78,21 +112,7 @@ impl<'a> Estimate<'a> {
                 go!(All::<$extra> { turned: &self.turned, from, terms })
             };
         }
-        macro_rules! rounded {
-            ($bits:literal) => {{
-                let (planes, centered) = (self.planes.as_chunks::<$bits>().0, codec.query().centered);
-                go!(Rounded::<$bits> { planes, centered, signs: codec.signs(), terms })
-            }};
-        }
         match (codec.bits() - 1, bits) {
-            (0, 1) => rounded!(1),
-            (0, 2) => rounded!(2),
-            (0, 3) => rounded!(3),
-            (0, 4) => rounded!(4),
-            (0, 5) => rounded!(5),
-            (0, 6) => rounded!(6),
-            (0, 7) => rounded!(7),
-            (0, 8) => rounded!(8),
             (1, _) => all!(1),
             (2, _) => all!(2),
             (3, _) => all!(3),
@@ -101,7 +121,11 @@ impl<'a> Estimate<'a> {
             (6, _) => all!(6),
             (7, _) => all!(7),
             (8, _) => all!(8),
-            _ => go!(Signs { turned: &self.turned, terms }),
+            (_, 0) => go!(Signs { turned: &self.turned, terms }),
+            _ => {
+                let centered = codec.query().centered;
+                go!(Rounded { levels: &self.levels, centered, signs: codec.signs(), terms })
+            }
         }
     }
 
@@ -113,30 +137,31 @@ impl<'a> Estimate<'a> {
             let reach = REACH[query.bits - 1] * (square / dim as f32).sqrt();
             (-reach, reach)
         } else {
-            let ends = (f32::INFINITY, f32::NEG_INFINITY);
-            turned.iter().fold(ends, |(low, high), &v| (low.min(v), high.max(v)))
+            ends(turned)
         };
         let top = (1u32 << query.bits) - 1;
         let step = (high - low) / top as f32;
         let inverse = 1.0 / step;
-        let words = dim.div_ceil(64);
-        self.planes.clear();
-        self.planes.resize(words * query.bits, 0);
-        let (mut total, mut squares) = (0u64, 0i64);
-        for (j, &v) in turned.iter().enumerate() {
-            // A range of no width has no steps: all are at its low end.
-            let level = ((v - low) * inverse).round().clamp(0.0, top as f32) as u32;
-            total += u64::from(level);
-            let odd = 2 * i64::from(level) - i64::from(top);
-            squares += odd * odd;
-            let planes = &mut self.planes[j / 64 * query.bits..][..query.bits];
-            for (bit, plane) in planes.iter_mut().enumerate() {
-                *plane |= u64::from(level >> bit & 1) << (j % 64);
-            }
+        self.levels.clear();
+        self.levels.resize(dim.div_ceil(WORD), [0; WORD]);
+        // A range of no width has no steps: all are at its low end.
+        let turned = if inverse.is_finite() { turned } else { &[] };
+        let highest = top as f32;
+        for (level, v) in self.levels.as_flattened_mut().iter_mut().zip(turned) {
+            let at = (v - low) * inverse;
+            let even = (at + ROUND) - ROUND;
+            // What is in the middle of two belongs to the upper one.
+            let near = if at - even == 0.5 { even + 1.0 } else { even };
+            let near = if near > 0.0 { near } else { 0.0 };
+            *level = (if near < highest { near } else { highest } + ROUND).to_bits() as u8;
         }
+        let levels = &self.levels.as_flattened()[..dim];
+        let total: u32 = levels.iter().map(|&level| u32::from(level)).sum();
         let unit = 1.0 / (dim as f32).sqrt();
         if query.centered {
             // Odd numbers −top … top: each bit of the code that is unlike one of the query's takes twice its worth away.
+            let squares: i64 = levels.iter().map(|&v| (2 * i64::from(v) - i64::from(top)).pow(2)).sum();
+            (self.terms.total, self.terms.top) = (total, top);
             self.terms.scale = (square / (squares * dim as i64) as f32).sqrt();
             self.terms.add = (i64::from(top) * dim as i64) as f32;
             return;
@@ -156,8 +181,7 @@ impl Scorer for Estimate<'_> {
         let turned = &mut self.turned.as_flattened_mut()[..dim];
         turned.copy_from_slice(self.query);
         turned.iter_mut().zip(center).for_each(|(t, c)| *t -= c);
-        let square: f32 = turned.iter().map(|t| t * t).sum();
-        let total: f32 = turned.iter().sum();
+        let [square, total] = sums(turned);
         let (further, len) = codec.further();
         let unit = 1.0 / (dim as f32).sqrt();
         self.terms = Terms {
@@ -165,10 +189,12 @@ impl Scorer for Estimate<'_> {
             factors: codec.signs(),
             further: further + len,
             base: square,
-            norm: self.query.iter().map(|q| q * q).sum(),
+            norm: self.terms.norm,
             scale: 2.0 * unit,
             count: 0.0,
             add: 0.0 - total * unit,
+            total: 0,
+            top: 0,
         };
         if codec.bits() > 1 {
             // Levels stand for what is in their middle: so much less, whatever they are.
@@ -226,49 +252,35 @@ fn part<const B: usize>(bytes: &[u8], at: usize) -> [u8; B] {
     })
 }
 
-/// By the signs, the query rounded to `Q` bits.
-struct Rounded<'a, const Q: usize> {
-    planes: &'a [[u64; Q]],
+/// By the signs, the query rounded.
+struct Rounded<'a> {
+    levels: &'a [[u8; WORD]],
     centered: bool,
     signs: usize,
     terms: Terms,
 }
 
-impl<const Q: usize> Rounded<'_, Q> {
-    /// Σ 2ᵇ · bits of plane b and the code that are both set, or unlike; and bits of the code.
+impl Judge for Rounded<'_> {
     #[inline(always)]
-    fn counts(&self, code: &[u8]) -> (u32, u32) {
-        let (words, rest) = code[..self.signs].as_chunks::<8>();
-        let (planes, last) = self.planes.split_at(words.len());
-        let (mut sums, mut set) = ([0; Q], 0);
-        let mut count = |word: u64, planes: &[u64; Q]| {
-            set += word.count_ones();
-            for bit in 0..Q {
-                let common = if self.centered { planes[bit] ^ word } else { planes[bit] & word };
-                sums[bit] += common.count_ones();
+    fn judge<S: Simd, const N: usize>(&self, s: S, codes: [&[u8]; N]) -> [f32; N] {
+        let Terms { scale, count, add, total, top, .. } = self.terms;
+        let (mut accs, mut set) = ([s.zero_i32(); ABREAST], [0; N]);
+        for (at, levels) in self.levels.iter().enumerate() {
+            for n in 0..N {
+                let signs = part::<{ WORD / 8 }>(&codes[n][..self.signs], at);
+                accs[n] = s.add_where(accs[n], &signs, levels);
+                set[n] += u64::from_le_bytes(signs).count_ones();
             }
-        };
-        for (word, planes) in words.iter().zip(planes) {
-            count(u64::from_le_bytes(*word), planes);
         }
-        if let [planes] = last {
-            count(u64::from_le_bytes(part(rest, 0)), planes);
-        }
-        ((0..Q).map(|bit| sums[bit] << bit).sum(), set)
-    }
-}
-
-impl<const Q: usize> Judge for Rounded<'_, Q> {
-    #[inline(always)]
-    fn judge<S: Simd, const N: usize>(&self, _: S, codes: [&[u8]; N]) -> [f32; N] {
-        let Terms { scale, count, add, .. } = self.terms;
-        let mut out = [0.0; N];
+        let (sums, mut out) = (s.sums_i32(accs), [0.0; N]);
         for n in 0..N {
-            let (sum, set) = self.counts(codes[n]);
+            let sum = sums[n] as u32;
             let dot = if self.centered {
-                (add - 2.0 * sum as f32) * scale
+                // The worth of all bits that are unlike: of the levels where the sign is not set, of what they lack where it is.
+                let unlike = total + top * set[n] - 2 * sum;
+                (add - 2.0 * unlike as f32) * scale
             } else {
-                scale * sum as f32 + count * set as f32 + add
+                scale * sum as f32 + count * set[n] as f32 + add
             };
             out[n] = self.terms.by_signs(codes[n], dot);
         }

@@ -428,6 +428,49 @@ proptest! {
     }
 
     #[test]
+    fn bytes_whose_bits_are_set_are_added(seed: u64, rounds in 0usize..9) {
+        let mut rng = Rng(seed);
+        let (bits, v): ([u8; 8], [u8; 64]) = (from_fn(|_| rng.next() as u8), from_fn(|_| rng.next() as u8));
+        let set = (0..64).filter(|i| bits[i / 8] >> (i % 8) & 1 == 1);
+        let want = set.map(|i| i64::from(v[i])).sum::<i64>() * rounds as i64;
+        for isa in Isa::available() {
+            let got = on!(isa, |s: S, bits: [u8; 8], v: [u8; 64], rounds: usize| -> i64 {
+                let mut acc = s.zero_i32();
+                for _ in 0..rounds {
+                    acc = s.add_where(acc, &bits, &v);
+                }
+                s.sum_i32(acc)
+            });
+            prop_assert_eq!(got, want, "{}", isa.name());
+        }
+    }
+
+    #[test]
+    fn columns_of_codes_are_looked_up_and_added(
+        seed: u64,
+        stride in 1usize..80,
+        tables in 0usize..17,
+    ) {
+        let mut rng = Rng(seed);
+        let all_codes: Vec<u8> = (0..63 * stride + 16).map(|_| rng.next() as u8).collect();
+        let all_tables: Vec<[u8; 256]> = (0..tables).map(|_| from_fn(|_| rng.next() as u8)).collect();
+        let before: [[u16; 32]; 2] = from_fn(|_| from_fn(|_| rng.next() as u16));
+        for isa in Isa::available() {
+            let (codes, tables) = (all_codes.clone(), all_tables.clone());
+            let got = on!(isa, |s: S, before: [[u16; 32]; 2], codes: Vec<u8>, stride: usize, tables: Vec<[u8; 256]>| -> [[u16; 32]; 2] {
+                let mut sums = before;
+                s.look_up_bytes(&mut sums, &codes, stride, &tables);
+                sums
+            });
+            for i in 0..64 {
+                let entries = all_tables.iter().zip(&all_codes[i * stride..]).map(|(table, &code)| u16::from(table[usize::from(code)]));
+                let want = entries.fold(before[i % 2][i / 2], u16::wrapping_add);
+                prop_assert_eq!(got[i % 2][i / 2], want, "{} {}", isa.name(), i);
+            }
+        }
+    }
+
+    #[test]
     fn bits_that_differ_are_added(seed: u64, rounds in 0usize..9) {
         let mut rng = Rng(seed);
         let (a, b): ([u8; 32], [u8; 32]) = (from_fn(|_| rng.next() as u8), from_fn(|_| rng.next() as u8));
