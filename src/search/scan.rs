@@ -148,8 +148,8 @@ pub(crate) fn scan_aimed<S: Screening, C: Collector>(
     let n = list.rows.len();
     let mut foreseen = 0;
     for (block, seen) in blocks(n, screen.code_bytes().unwrap_or(list.rows.row_bytes()), aim) {
-        // Each guess costs a pass over the k best.
-        if seen >= GUESS && seen >= 2 * foreseen {
+        // Each guess costs a pass over the k best, and is one about an even part of all.
+        if aim == Aim::Unknown && seen >= GUESS && seen >= 2 * foreseen {
             foreseen = seen;
             collectors.iter_mut().for_each(|collector| collector.foresee(seen, n));
         }

@@ -7,11 +7,11 @@
 //!                 l2  ‖q − c‖² + (‖r‖² + 2⟨c,r⟩) − 2⟨q,r⟩
 //! ```
 //!
-//! Numbers of eight bits are told apart by a table in bytes first, 64 codes at a time, where the processor can: that is off by little, and what
-//! may be near is summed again.
-//!
 //! What is in brackets is one number for each code, whatever the query ([`Codec::terms`](super::Codec::terms)): four bytes beside a code
 //! spare a table for each list and query.
+//!
+//! Numbers of eight bits are told apart by a table in bytes first, 64 codes at a time, where the processor can: that is off by little, and what
+//! may be near is summed again.
 
 use super::lanes::{Judge, Walk};
 use super::product::{Line, Product, SIDE};
