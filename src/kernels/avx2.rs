@@ -17,22 +17,6 @@ use half::{bf16, f16};
 
 use super::simd::{Kernel, PART_LINES, PART_SUM, Simd, Spread};
 
-/// The features Steep asks for, and whether they are here.
-pub(super) fn features() -> Vec<(&'static str, bool)> {
-    vec![
-        ("avx2", has!("avx2")),
-        ("fma", has!("fma")),
-        ("f16c", has!("f16c")),
-        ("popcnt", has!("popcnt")),
-        ("avx512f", has!("avx512f")),
-        ("avx512bw", has!("avx512bw")),
-        ("avx512vl", has!("avx512vl")),
-        ("avx512vnni", has!("avx512vnni")),
-        ("avx512vbmi", has!("avx512vbmi")),
-        ("avx512vpopcntdq", has!("avx512vpopcntdq")),
-    ]
-}
-
 /// Proof of AVX2, FMA, F16C and POPCNT.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2(());
@@ -503,6 +487,23 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn add_differing(self, acc: Self::I32, a: &[u8; 32], b: &[u8; 32]) -> Self::I32 {
         [unsafe { _mm256_add_epi32(acc[0], count_differing(self, a, b)) }, acc[1]]
+    }
+    #[inline(always)]
+    fn add_where(self, acc: Self::I32, bits: &[u8; 8], v: &[u8; 64]) -> Self::I32 {
+        unsafe {
+            // A byte of its own for each bit: that which holds it, of which it is left.
+            let order =
+                _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
+            let each = _mm256_set1_epi64x(0x8040_2010_0804_0201u64.cast_signed());
+            let (bits, parts) = (bits.as_chunks::<4>().0, v.as_chunks::<32>().0);
+            let sum = |half: usize| {
+                let four = _mm256_set1_epi32(i32::from_le_bytes(bits[half]));
+                let set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(four, order), each), each);
+                let kept = _mm256_and_si256(set, _mm256_loadu_si256(parts[half].as_ptr().cast()));
+                _mm256_add_epi32(acc[half], _mm256_sad_epu8(kept, _mm256_setzero_si256()))
+            };
+            [sum(0), sum(1)]
+        }
     }
     #[inline(always)]
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {

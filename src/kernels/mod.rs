@@ -124,7 +124,19 @@ impl Isa {
 pub fn features() -> Vec<(&'static str, bool)> {
     #[cfg(target_arch = "x86_64")]
     {
-        avx2::features()
+        use std::arch::is_x86_feature_detected as has;
+        vec![
+            ("avx2", has!("avx2")),
+            ("fma", has!("fma")),
+            ("f16c", has!("f16c")),
+            ("popcnt", has!("popcnt")),
+            ("avx512f", has!("avx512f")),
+            ("avx512bw", has!("avx512bw")),
+            ("avx512vl", has!("avx512vl")),
+            ("avx512vnni", has!("avx512vnni")),
+            ("avx512vbmi", has!("avx512vbmi")),
+            ("avx512vpopcntdq", has!("avx512vpopcntdq")),
+        ]
     }
     #[cfg(target_arch = "aarch64")]
     {
