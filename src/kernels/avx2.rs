@@ -496,13 +496,14 @@ impl Simd for Avx2 {
                 _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
             let each = _mm256_set1_epi64x(0x8040_2010_0804_0201u64.cast_signed());
             let (bits, parts) = (bits.as_chunks::<4>().0, v.as_chunks::<32>().0);
-            let sum = |half: usize| {
+            let mut sums = acc;
+            for half in 0..2 {
                 let four = _mm256_set1_epi32(i32::from_le_bytes(bits[half]));
                 let set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(four, order), each), each);
                 let kept = _mm256_and_si256(set, _mm256_loadu_si256(parts[half].as_ptr().cast()));
-                _mm256_add_epi32(acc[half], _mm256_sad_epu8(kept, _mm256_setzero_si256()))
-            };
-            [sum(0), sum(1)]
+                sums[half] = _mm256_add_epi32(acc[half], _mm256_sad_epu8(kept, _mm256_setzero_si256()));
+            }
+            sums
         }
     }
     #[inline(always)]
