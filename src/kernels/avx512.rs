@@ -66,15 +66,18 @@ fn columns(codes: &[u8], stride: usize) -> [__m512i; 16] {
     for (at, place) in order.iter_mut().enumerate() {
         *place = (at % 4 * 16 + at / 4) as u8;
     }
-    let code = |i: usize| -> &[u8; 16] { codes[i * stride..].first_chunk().expect("sixteen bytes") };
     let (mut a, mut b) = ([unsafe { _mm512_setzero_si512() }; 16], [unsafe { _mm512_setzero_si512() }; 16]);
+    // Loops, for closures would not have the processor's features.
     unsafe {
         let order = _mm512_loadu_si512(order.as_ptr().cast());
-        let load = |i: usize| _mm_loadu_si128(code(i).as_ptr().cast());
         for (four, a) in a.iter_mut().enumerate() {
-            let i = 4 * four;
-            let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(load(i)), load(i + 1));
-            let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(load(i + 2)), load(i + 3));
+            let mut lines = [_mm_setzero_si128(); 4];
+            for (i, line) in lines.iter_mut().enumerate() {
+                let code: &[u8; 16] = codes[(4 * four + i) * stride..].first_chunk().expect("sixteen bytes");
+                *line = _mm_loadu_si128(code.as_ptr().cast());
+            }
+            let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(lines[0]), lines[1]);
+            let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(lines[2]), lines[3]);
             let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
             *a = _mm512_permutexvar_epi8(order, all);
         }
@@ -90,8 +93,12 @@ fn columns(codes: &[u8], stride: usize) -> [__m512i; 16] {
             }
         }
         for j in 0..4 {
-            let even = [0, 8].map(|i| _mm512_shuffle_i32x4::<0b10_00_10_00>(a[i + j], a[i + j + 4]));
-            let odd = [0, 8].map(|i| _mm512_shuffle_i32x4::<0b11_01_11_01>(a[i + j], a[i + j + 4]));
+            let (mut even, mut odd) = ([a[j]; 2], [a[j]; 2]);
+            for half in 0..2 {
+                let (x, y) = (a[8 * half + j], a[8 * half + j + 4]);
+                even[half] = _mm512_shuffle_i32x4::<0b10_00_10_00>(x, y);
+                odd[half] = _mm512_shuffle_i32x4::<0b11_01_11_01>(x, y);
+            }
             b[j] = _mm512_shuffle_i32x4::<0b10_00_10_00>(even[0], even[1]);
             b[j + 4] = _mm512_shuffle_i32x4::<0b10_00_10_00>(odd[0], odd[1]);
             b[j + 8] = _mm512_shuffle_i32x4::<0b11_01_11_01>(even[0], even[1]);
@@ -535,26 +542,27 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
         if !VBMI {
             return self.0.look_up_bytes(sums, codes, stride, tables);
         }
-        let load = |v: &[u16; 32]| unsafe { _mm512_loadu_si512(v.as_ptr().cast()) };
-        let [mut even, mut odd] = [load(&sums[0]), load(&sums[1])];
         // What is added to the even ones brings the odd ones along, 256 times.
         let mut more = [unsafe { _mm512_setzero_si512() }; 2];
         for (table, column) in tables.iter().zip(columns(codes, stride)) {
-            let part =
-                |at: usize| unsafe { _mm512_loadu_si512(table.as_chunks::<64>().0[at].as_ptr().cast()) };
+            let mut parts = [column; 4];
+            for (part, bytes) in parts.iter_mut().zip(table.as_chunks::<64>().0) {
+                *part = unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
+            }
             let entries = unsafe {
                 // The upper bit of a byte chooses the half of a table.
-                let low = _mm512_permutex2var_epi8(part(0), column, part(1));
-                let high = _mm512_permutex2var_epi8(part(2), column, part(3));
+                let low = _mm512_permutex2var_epi8(parts[0], column, parts[1]);
+                let high = _mm512_permutex2var_epi8(parts[2], column, parts[3]);
                 _mm512_mask_mov_epi8(low, _mm512_movepi8_mask(column), high)
             };
             more = add_words(more, entries);
         }
         unsafe {
-            even = _mm512_add_epi16(even, _mm512_sub_epi16(more[0], _mm512_slli_epi16::<8>(more[1])));
-            odd = _mm512_add_epi16(odd, more[1]);
-            _mm512_storeu_si512(sums[0].as_mut_ptr().cast(), even);
-            _mm512_storeu_si512(sums[1].as_mut_ptr().cast(), odd);
+            more[0] = _mm512_sub_epi16(more[0], _mm512_slli_epi16::<8>(more[1]));
+            for (sums, more) in sums.iter_mut().zip(more) {
+                let before = _mm512_loadu_si512(sums.as_ptr().cast());
+                _mm512_storeu_si512(sums.as_mut_ptr().cast(), _mm512_add_epi16(before, more));
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 //! sums, what its centroid adds to ⟨x̄,q⟩: too many for a table in registers, so that each is read from memory.
 
 use super::fastscan::BLOCK;
-use super::simd::ROUND;
+use super::simd::{ROUND, ends};
 use super::{Isa, Kernel, Simd};
 
 /// What a byte stands for.
@@ -94,13 +94,16 @@ impl RoundedTables {
                 (*step, *base) = (if widest > 0.0 { widest / most } else { 1.0 }, lowest);
                 tables.resize(sums.len(), [0; VALUES]);
                 let scale = 1.0 / *step;
+                // A code of one NaN must not seem near.
+                let mut numbers = most >= 1.0 && scale.is_normal() && lowest.is_finite();
                 for (table, sums) in tables.iter_mut().zip(sums) {
                     let (least, _) = ends(sums);
                     for (entry, v) in table.iter_mut().zip(sums) {
+                        numbers &= !v.is_nan();
                         *entry = ((v - least) * scale + ROUND).to_bits() as u8;
                     }
                 }
-                most >= 1.0 && scale.is_normal() && lowest.is_finite()
+                numbers
             }
         }
         isa.run(Set(self, sums))
@@ -117,20 +120,6 @@ impl RoundedTables {
     pub fn sums(&mut self, isa: Isa, codes: &[u8], offset: f32, out: &mut [f32]) {
         isa.run(Sums { tables: self, codes, offset, out });
     }
-}
-
-/// The least and the greatest.
-#[inline(always)]
-fn ends(sums: &[f32; VALUES]) -> (f32, f32) {
-    // Side by side, which registers compare whole.
-    let (mut lows, mut highs) = ([f32::INFINITY; COLUMNS], [f32::NEG_INFINITY; COLUMNS]);
-    for group in sums.as_chunks::<COLUMNS>().0 {
-        for i in 0..COLUMNS {
-            lows[i] = if group[i] < lows[i] { group[i] } else { lows[i] };
-            highs[i] = if group[i] > highs[i] { group[i] } else { highs[i] };
-        }
-    }
-    (lows.into_iter().fold(f32::INFINITY, f32::min), highs.into_iter().fold(f32::NEG_INFINITY, f32::max))
 }
 
 struct Sums<'a> {

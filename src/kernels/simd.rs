@@ -18,6 +18,20 @@ pub const ENTRY_LIMIT: u8 = 127;
 /// Added to a number below 2²², it leaves the nearest whole one in the lowest bits: conversions that mind NaN are no vector instructions.
 pub const ROUND: f32 = 1.5 * (1u32 << 23) as f32;
 
+/// The least and the greatest of `values`, but for NaN: infinities the other way round where there is none.
+#[inline(always)]
+pub fn ends(values: &[f32]) -> (f32, f32) {
+    // Side by side, which registers compare whole.
+    let (mut lows, mut highs) = ([f32::INFINITY; 16], [f32::NEG_INFINITY; 16]);
+    for group in values.chunks(16) {
+        for ((low, high), &v) in lows.iter_mut().zip(&mut highs).zip(group) {
+            *low = if v < *low { v } else { *low };
+            *high = if v > *high { v } else { *high };
+        }
+    }
+    (lows.into_iter().fold(f32::INFINITY, f32::min), highs.into_iter().fold(f32::NEG_INFINITY, f32::max))
+}
+
 /// The nearest signed byte, but for -128; no call for each value, as `round` is.
 #[inline(always)]
 pub fn nearest_byte(value: f32) -> i8 {

@@ -31,7 +31,7 @@ impl Pages {
     pub fn reserve(&mut self, bytes: usize, len: usize) -> Option<()> {
         if bytes > self.map.len() {
             let mut more = Self::new(bytes.saturating_add(bytes / 2), self.huge)?;
-            more.map[..len].copy_from_slice(&self.map[..len]);
+            more.write(0, &self.map[..len]);
             *self = more;
         }
         Some(())

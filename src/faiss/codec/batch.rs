@@ -8,8 +8,7 @@ use crate::metric::Metric;
 use crate::threads::{self, Monitor};
 
 /// Codes whose distances are asked for at a time: whole blocks.
-const SOME: usize = 1024;
-
+const TOGETHER: usize = 1024;
 /// Bytes of vectors that a thread takes at a time.
 const PIECE: usize = 1 << 18;
 
@@ -84,12 +83,12 @@ pub fn distances(
     let mut out = zeros(rows.saturating_mul(count), "distances")?;
     if !out.is_empty() {
         // By their rows: a score may be an estimate.
-        let some: Vec<u32> = (0..SOME as u32).collect();
+        let places: Vec<u32> = (0..TOGETHER as u32).collect();
         in_pieces(out.chunks_mut(count), (threads, monitor), "distances", |at, out| {
             let mut scorer = codec.scorer(metric, &queries[at * dim..][..dim]);
             scorer.enter(None);
-            for (codes, out) in codes.chunks(SOME * size).zip(out.chunks_mut(SOME)) {
-                scorer.gather(codes, &some[..out.len()], out);
+            for (codes, out) in codes.chunks(TOGETHER * size).zip(out.chunks_mut(TOGETHER)) {
+                scorer.gather(codes, &places[..out.len()], out);
             }
         })?;
     }

@@ -4,7 +4,7 @@ use super::lanes::{ABREAST, Bits, Judge, LANES, Lanes, Walk, totals};
 use super::rabitq::{RaBitQ, factor};
 use super::{Codec, Residual, Scorer};
 use crate::kernels::Simd;
-use crate::kernels::simd::ROUND;
+use crate::kernels::simd::{ROUND, ends};
 use crate::metric::Metric;
 
 /// Coordinates whose signs are taken together.
@@ -78,18 +78,6 @@ fn sums(values: &[f32]) -> [f32; 2] {
     }
     let [square, total] = lanes.map(|lanes| lanes.into_iter().sum::<f32>());
     rest.iter().fold([square, total], |[square, total], v| [square + v * v, total + v])
-}
-
-/// The least and the greatest.
-fn ends(values: &[f32]) -> (f32, f32) {
-    let (mut lows, mut highs) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
-    for group in values.chunks(LANES) {
-        for ((low, high), &v) in lows.iter_mut().zip(&mut highs).zip(group) {
-            *low = if v < *low { v } else { *low };
-            *high = if v > *high { v } else { *high };
-        }
-    }
-    (lows.into_iter().fold(f32::INFINITY, f32::min), highs.into_iter().fold(f32::NEG_INFINITY, f32::max))
 }
 
 impl<'a> Estimate<'a> {
