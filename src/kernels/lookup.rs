@@ -116,8 +116,9 @@ impl RoundedTables {
         count * (0.501 * self.step + f32::EPSILON * reach)
     }
 
-    /// About what the bytes of each of `codes` come to, and `offset`.
-    pub fn sums(&mut self, isa: Isa, codes: &[u8], offset: f32, out: &mut [f32]) {
+    /// What the sums of each of `codes`, and `offset`, are not below.
+    pub fn least(&mut self, isa: Isa, codes: &[u8], offset: f32, out: &mut [f32]) {
+        let offset = offset - self.slack(offset);
         isa.run(Sums { tables: self, codes, offset, out });
     }
 }

@@ -1,7 +1,7 @@
 //! Product codes of four bits, 32 together: Faiss's fast scan (André, Kermarrec, Le Scouarnec 2015) by the crate's own kernel.
 //!
 //! Tables are rounded to bytes for the look-up, which may be off by √(M/12) of their step in the mean square. What could be near
-//! enough is then added up from the tables as they are: distances are those of the codes.
+//! enough by three such deviations is then added up from the tables as they are: distances are those of the codes.
 
 use std::sync::Arc;
 
@@ -154,17 +154,14 @@ impl Scorer for Scan<'_> {
                 }
             }
         }
-        Isa::active().run(Blocks(&self.tables, codes, self.product.code_size(), self.offset, out));
+        let off = DEVIATIONS * self.tables.step() * (self.product.parts() as f32 / 12.0).sqrt();
+        Isa::active().run(Blocks(&self.tables, codes, self.product.code_size(), self.offset - off, out));
     }
 
     fn gather(&mut self, codes: &[u8], rows: &[u32], out: &mut [f32]) {
         for (out, &row) in out.iter_mut().zip(rows) {
             *out = self.sum(codes, row as usize);
         }
-    }
-
-    fn slack(&self) -> f32 {
-        DEVIATIONS * self.tables.step() * (self.product.parts() as f32 / 12.0).sqrt()
     }
 
     fn settle(&mut self, codes: &[u8], row: usize) -> Option<f32> {

@@ -36,8 +36,8 @@ impl Codec for Flat {
         }
     }
 
-    fn verbatim<'a>(&self, x: &'a [f32]) -> Option<&'a [u8]> {
-        cfg!(target_endian = "little").then(|| bytemuck::cast_slice(x))
+    fn is_plain(&self) -> bool {
+        cfg!(target_endian = "little")
     }
 
     fn decode(&self, codes: &[u8], x: &mut [f32]) {

@@ -77,17 +77,13 @@ impl Scorer for Lookup<'_> {
             self.rounds = if rounded { Rounds::Yes } else { Rounds::No };
         }
         if self.rounds == Rounds::Yes {
-            return self.rounded.sums(isa, codes, self.offset, out);
+            return self.rounded.least(isa, codes, self.offset, out);
         }
         sums(self.product, &self.table, self.offset, codes, None, out);
     }
 
     fn gather(&mut self, codes: &[u8], rows: &[u32], out: &mut [f32]) {
         sums(self.product, &self.table, self.offset, codes, Some(rows), out);
-    }
-
-    fn slack(&self) -> f32 {
-        if self.rounds == Rounds::Yes { self.rounded.slack(self.offset) } else { 0.0 }
     }
 
     fn settle(&mut self, codes: &[u8], row: usize) -> Option<f32> {

@@ -47,9 +47,9 @@ pub trait Codec: Send + Sync {
     /// Codes `x`, which are whole rows, on the calling thread. `centers` are taken off by the caller; those codecs that need
     /// them besides (RaBitQ's factors are about residuals *and* their centre) get one a row.
     fn encode(&self, x: &[f32], centers: Option<&[f32]>, codes: &mut [u8]);
-    /// The codes of `x`, where they are its bytes as they lie.
-    fn verbatim<'a>(&self, _x: &'a [f32]) -> Option<&'a [u8]> {
-        None
+    /// True where codes are vectors as they lie in memory.
+    fn is_plain(&self) -> bool {
+        false
     }
     /// The vectors (or residuals) that codes stand for.
     fn decode(&self, codes: &[u8], x: &mut [f32]);
@@ -80,15 +80,12 @@ pub struct Residual<'a> {
 pub trait Scorer {
     /// The codes that follow lie in this list; `None` where they are of whole vectors. Told before anything is asked.
     fn enter(&mut self, list: Option<Residual>);
-    /// Distances of codes that lie one after the other: `out.len()` of them.
+    /// What distances are not below, of codes that lie one after the other: `out.len()` of them. The distances themselves where
+    /// [`Scorer::settle`] tells none.
     fn score(&mut self, codes: &[u8], out: &mut [f32]);
     /// Distances of the codes at `rows` of all `codes`.
     fn gather(&mut self, codes: &[u8], rows: &[u32], out: &mut [f32]);
-    /// How far off a distance of the last [`Scorer::score`] may be.
-    fn slack(&self) -> f32 {
-        0.0
-    }
-    /// The distance of the code at `row` of all `codes`, where the last [`Scorer::score`] only estimated it.
+    /// The distance of the code at `row` of all `codes`, where the last [`Scorer::score`] told what it is not below.
     fn settle(&mut self, _codes: &[u8], _row: usize) -> Option<f32> {
         None
     }

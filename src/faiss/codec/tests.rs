@@ -57,10 +57,7 @@ fn distances_are_those_of_what_codes_stand_for_in_lists_and_out_of_them() {
                     scorer.score(&codes, &mut found);
                     for (row, found) in found.iter_mut().enumerate() {
                         if let Some(sum) = scorer.settle(&codes, row) {
-                            assert!(
-                                (sum - *found).abs() <= scorer.slack(),
-                                "{kind} {dim} {metric} {sum} {found}"
-                            );
+                            assert!(sum >= *found, "{kind} {dim} {metric} {sum} {found}");
                             *found = sum;
                         }
                     }

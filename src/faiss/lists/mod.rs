@@ -1,10 +1,14 @@
 //! Which codes are in which list? Inverted lists as Faiss has them: codes and ids, appended, removed, moved.
 
+mod kept;
 mod scan;
+mod sketch;
 mod terms;
 
 pub use scan::{Found, Probes, Within};
 
+use kept::Kept;
+use sketch::Sketched;
 use terms::Terms;
 
 use super::codec::Codec;
@@ -30,13 +34,15 @@ struct List {
     ids: Vec<i64>,
     /// Whole blocks; what is beyond the last id is zeros.
     codes: Vec<u8>,
-    terms: Terms,
+    terms: Kept<Terms>,
+    sketched: Sketched,
 }
 
 impl List {
     /// Its ids and codes, to be changed.
     fn change(&mut self) -> (&mut Vec<i64>, &mut Vec<u8>) {
         self.terms.forget();
+        self.sketched.forget();
         (&mut self.ids, &mut self.codes)
     }
 }
@@ -149,7 +155,9 @@ impl Lists {
 
     /// Memory, in bytes.
     pub fn bytes(&self) -> u64 {
-        let bytes = |list: &List| (list.codes.len() + list.ids.len() * 8) as u64 + list.terms.bytes();
+        let bytes = |list: &List| {
+            (list.codes.len() + list.ids.len() * 8) as u64 + list.terms.bytes() + list.sketched.bytes()
+        };
         self.lists.iter().map(bytes).sum()
     }
 
@@ -170,7 +178,8 @@ impl Lists {
     /// Appends ids and their codes to a list that there is.
     fn extend<'a>(&mut self, list: usize, new: impl ExactSizeIterator<Item = (i64, &'a [u8])>) -> Result<()> {
         let (size, block, len) = (self.code_size, self.block, new.len());
-        let (ids, codes) = self.lists[list].change();
+        let List { ids, codes, terms, sketched } = &mut self.lists[list];
+        terms.forget();
         let before = ids.len();
         let more = ((before + len).next_multiple_of(block) * size).saturating_sub(codes.len());
         let room = codes.try_reserve(more).and(ids.try_reserve(len));
@@ -180,6 +189,7 @@ impl Lists {
                 ids.push(id);
                 codes.extend_from_slice(code);
             }
+            sketched.extend(&codes[before * size..]);
             return Ok(());
         }
         codes.resize(codes.len() + more, 0);
@@ -218,12 +228,9 @@ impl Lists {
         if let Some(&key) = keys.iter().find(|&&key| key >= count as i64) {
             return Err(Error::argument("list", key, "the number of a list, counted from 0"));
         }
-        let own = codec.verbatim(x).filter(|_| centers.is_none());
-        let coded = match own {
-            Some(_) => Vec::new(),
-            None => encode(codec, x, keys, centers, (threads, monitor))?,
-        };
-        let codes = own.unwrap_or(&coded);
+        let plain = codec.is_plain() && centers.is_none();
+        let coded = if plain { Vec::new() } else { encode(codec, x, keys, centers, (threads, monitor))? };
+        let codes = if plain { bytemuck::cast_slice(x) } else { &coded[..] };
         let mut order: Vec<u32> = (0..keys.len() as u32).filter(|&row| keys[row as usize] >= 0).collect();
         order.sort_by_key(|&row| keys[row as usize]);
         let size = self.code_size;

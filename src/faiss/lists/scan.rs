@@ -3,7 +3,7 @@
 //! ```text
 //! for each batch of queries                                (a scorer and a collector each)
 //!   its nearest list of each, then the others in the order of lists:
-//!     scores of a piece of the list → what is within the bound is settled → collected
+//!     what distances in a piece of the list are not below → what is within the bound is settled → collected
 //! ```
 //!
 //! The nearest lists come first because the bound that they leave spares most of the work in the others. What is found does not
@@ -12,6 +12,7 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
+use super::sketch::{Look, Sketch};
 use super::{Centers, Lists};
 use crate::error::{Error, Result};
 use crate::faiss::codec::{Codec, Residual, Scorer};
@@ -168,10 +169,13 @@ impl Probes<'_> {
         mut found: Vec<C>,
     ) -> Vec<C> {
         let queries = queries.chunks_exact(self.codec.dim());
-        let mut scorers: Vec<_> = queries.map(|query| self.codec.scorer(self.metric, query)).collect();
+        let mut scorers: Vec<_> =
+            queries.clone().map(|query| self.codec.scorer(self.metric, query)).collect();
         if self.centers.is_none() {
             scorers.iter_mut().for_each(|scorer| scorer.enter(None));
         }
+        let plain = self.codec.is_plain() && self.centers.is_none();
+        let looks: Vec<_> = queries.filter(|_| plain).map(|query| Look::new(self.metric, query)).collect();
         // Whether it is not a query's nearest, the list, the query, the key, codes.
         let mut visits = Vec::new();
         for (at, query) in rows.enumerate() {
@@ -181,71 +185,131 @@ impl Probes<'_> {
         }
         visits.sort_unstable();
         let (mut scores, mut near) = (vec![0f32; PIECE], Vec::with_capacity(PIECE));
+        let dim = self.codec.dim();
         for (turn, &(_, list, at, key, met)) in visits.iter().enumerate() {
             if let Some(&(_, next, ..)) = visits.get(turn + 1).filter(|next| next.1 != list) {
-                let codes = self.lists.blocks(next);
+                let sketch = if plain { self.lists.known_sketch(next) } else { None };
+                let codes = sketch.as_deref().map_or(self.lists.blocks(next), Sketch::codes);
                 Isa::active().run(Ask(&codes[..codes.len().min(EARLY)]));
             }
-            let mut terms = None;
+            let (mut terms, mut sketch) = (None, None);
             if let Some(centers) = self.centers {
                 scorers[at].enter(Some(Residual { center: centers.center(list), coarse: self.coarse[key] }));
                 terms = self.lists.terms(list, self.codec, centers);
+            } else if plain {
+                sketch = self.lists.sketch(list, dim);
             }
-            // All within a radius are offered by where the query meets them; what the nearest are, ids decide among equals.
-            let above = match k {
-                usize::MAX => Some(key % width),
-                _ => self.places.then_some(list),
+            let look = Visit {
+                list,
+                met,
+                terms: terms.as_deref().map(|terms| &terms.values[..]),
+                sketch: looks.get(at).zip(sketch.as_deref()),
+                // All within a radius are offered by where the query meets them; what the nearest are, ids decide among equals.
+                above: match k {
+                    usize::MAX => Some(key % width),
+                    _ => self.places.then_some(list),
+                },
             };
-            let offered = (&mut found[at], k, above);
-            self.list(&mut *scorers[at], (list, met, terms.as_deref()), offered, (&mut scores, &mut near));
+            self.list(&mut *scorers[at], look, (&mut found[at], k), (&mut scores, &mut near));
         }
         found
     }
 
-    /// Offers the first `met` codes of `list`: by `above` · 2³² + offset where that is given, by their ids otherwise.
+    /// Offers the codes of a list.
     fn list<C: Collector>(
         &self,
         scorer: &mut dyn Scorer,
-        (list, met, terms): (usize, usize, Option<&[f32]>),
-        (found, k, above): (&mut C, usize, Option<usize>),
+        visit: Visit,
+        (found, k): (&mut C, usize),
         (scores, near): (&mut [f32], &mut Vec<u32>),
     ) {
         let isa = Isa::active();
-        let (ids, codes) = (&self.lists.ids(list)[..met], self.lists.blocks(list));
+        let (ids, codes) = (&self.lists.ids(visit.list)[..visit.met], self.lists.blocks(visit.list));
         let (size, block) = (self.lists.code_size(), self.lists.block());
         for (first, ids) in (0..).step_by(PIECE).zip(ids.chunks(PIECE)) {
             let whole = ids.len().next_multiple_of(block);
-            scorer.score(&codes[first * size..(first + whole) * size], &mut scores[..whole]);
-            let slack = scorer.slack();
-            let terms = terms.map(|terms| &terms[first..]);
+            match visit.sketch {
+                Some((look, sketch)) => look.score(isa, sketch, first, &mut scores[..whole]),
+                None => scorer.score(&codes[first * size..(first + whole) * size], &mut scores[..whole]),
+            }
+            let terms = visit.terms.map(|terms| &terms[first..]);
             if let Some(terms) = terms {
                 isa.run(Add { terms, scores: &mut scores[..ids.len()] });
             }
-            near.clear();
-            let scores = &scores[..ids.len()];
-            let bound = match found.bound() {
-                // Nothing is known yet: the k-th best score here is off by the slack at most, and so is what is to be found.
-                f32::INFINITY if self.selector.is_none() && k < scores.len() => kth(scores, k) + 2.0 * slack,
-                bound => bound + slack,
-            };
-            isa.run(Near { scores, bound, near });
-            isa.run(AskIds { ids, near });
-            for &row in near.iter() {
-                let (row, id) = (row as usize, ids[row as usize]);
-                if scores[row] > found.bound() + slack || self.selector.is_some_and(|set| !set.has(id)) {
-                    continue;
-                }
-                let settled = scorer.settle(codes, first + row);
-                let distance = settled.map_or(scores[row], |sum| sum + terms.map_or(0.0, |terms| terms[row]));
-                if distance <= found.bound() {
-                    let offered =
-                        above.map_or(id as u64, |above| (above as u64) << 32 | (first + row) as u64);
-                    found.offer(distance, offered);
-                }
+            let piece = Piece { first, ids, codes, scores: &scores[..ids.len()], terms };
+            let mut done = None;
+            if found.bound() == f32::INFINITY && k < ids.len() {
+                // Nothing is known yet: the best scores tell which are settled first, and these leave a bound for the others.
+                let best = kth(piece.scores, k);
+                self.offer(scorer, (&visit, &piece), (best, None), found, near);
+                done = Some(best);
             }
+            self.offer(scorer, (&visit, &piece), (found.bound(), done), found, near);
             found.settle();
         }
     }
+
+    /// Offers the codes of a piece whose score does not exceed `bound`, but for those that do not exceed `done` either.
+    fn offer<C: Collector>(
+        &self,
+        scorer: &mut dyn Scorer,
+        (visit, piece): (&Visit, &Piece),
+        (bound, done): (f32, Option<f32>),
+        found: &mut C,
+        near: &mut Vec<u32>,
+    ) {
+        let (isa, size) = (Isa::active(), self.lists.code_size());
+        let &Piece { first, ids, codes, scores, terms } = piece;
+        near.clear();
+        isa.run(Near { scores, bound, near });
+        if let Some(done) = done {
+            near.retain(|&row| scores[row as usize] > done);
+        }
+        let rows = visit.sketch.map_or(&[][..], |_| &codes[first * size..]);
+        isa.run(AskRows { ids, rows, size, near });
+        for &row in near.iter() {
+            let (row, id) = (row as usize, ids[row as usize]);
+            if scores[row] > found.bound() || self.selector.is_some_and(|set| !set.has(id)) {
+                continue;
+            }
+            let place = first + row;
+            let settled = match visit.sketch {
+                Some(_) => {
+                    let mut distance = [0.0];
+                    scorer.gather(codes, &[place as u32], &mut distance);
+                    Some(distance[0])
+                }
+                None => scorer.settle(codes, place),
+            };
+            let distance = settled.map_or(scores[row], |sum| sum + terms.map_or(0.0, |terms| terms[row]));
+            if distance <= found.bound() {
+                let offered = visit.above.map_or(id as u64, |above| (above as u64) << 32 | place as u64);
+                found.offer(distance, offered);
+            }
+        }
+    }
+}
+
+/// A query's visit to a list.
+struct Visit<'a> {
+    list: usize,
+    /// How many codes it meets.
+    met: usize,
+    terms: Option<&'a [f32]>,
+    /// The query, and the sketch that it looks at before codes.
+    sketch: Option<(&'a Look<'a>, &'a Sketch)>,
+    /// What is offered is this · 2³² + offset where it is given, an id otherwise.
+    above: Option<usize>,
+}
+
+/// Some codes of a list.
+struct Piece<'a> {
+    first: usize,
+    ids: &'a [i64],
+    /// All of the list.
+    codes: &'a [u8],
+    scores: &'a [f32],
+    terms: Option<&'a [f32]>,
 }
 
 /// The `k`-th least of more than `k` scores; NaN counts as the largest.
@@ -265,18 +329,23 @@ impl Kernel for Ask<'_> {
     }
 }
 
-/// Asks for the ids of some rows, which lie apart from their codes.
-struct AskIds<'a> {
+/// Asks for the ids of some rows, which lie apart from their codes, and for codes of `size` bytes where there are any.
+struct AskRows<'a> {
     ids: &'a [i64],
+    rows: &'a [u8],
+    size: usize,
     near: &'a [u32],
 }
 
-impl Kernel for AskIds<'_> {
+impl Kernel for AskRows<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         for &row in self.near {
             s.prefetch(bytemuck::bytes_of(&self.ids[row as usize]));
+            if let Some(rows) = self.rows.get(row as usize * self.size..) {
+                s.prefetch_row(&rows[..rows.len().min(self.size)]);
+            }
         }
     }
 }
@@ -319,7 +388,7 @@ impl Kernel for Near<'_> {
             }
         }
         for (at, score) in rest.iter().enumerate() {
-            if *score <= self.bound {
+            if *score <= self.bound || score.is_nan() || self.bound.is_nan() {
                 self.near.push((whole.len() * 16 + at) as u32);
             }
         }

@@ -1,9 +1,10 @@
 //! What a list's centre and a code add to the distance whatever the query: learned when a list is first looked at, and kept until its codes
 //! change or its centre does.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
+use super::kept::Kept;
 use super::{Centers, Lists};
 use crate::faiss::codec::Codec;
 
@@ -13,54 +14,35 @@ pub(super) fn number() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A number for each code of a list, and whose they are: those of so many codes, by the centres of this number.
-#[derive(Debug, Default)]
-pub(super) struct Terms(Mutex<Option<Known>>);
-
-type Known = (u64, Arc<[f32]>);
-
-/// A copy learns its own.
-impl Clone for Terms {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
+/// A number for each code of a list, by the centres of this number.
+#[derive(Debug)]
+pub(super) struct Terms {
+    centers: u64,
+    pub values: Vec<f32>,
 }
 
-impl Terms {
-    pub fn forget(&mut self) {
-        *self = Self::default();
-    }
-
-    /// What is known, which is whole or nothing, whatever became of a thread that held it; `None` while another one does, for which nobody
-    /// waits: in a forked child it may not be there.
-    fn known(&self) -> Option<MutexGuard<'_, Option<Known>>> {
-        match self.0.try_lock() {
-            Ok(known) => Some(known),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
+impl Kept<Terms> {
     /// Memory, in bytes.
     pub fn bytes(&self) -> u64 {
         let known = self.known().and_then(|known| known.clone());
-        known.map_or(0, |(_, terms)| size_of_val(&*terms) as u64)
+        known.map_or(0, |terms| size_of_val(&*terms.values) as u64)
     }
 }
 
 impl Lists {
     /// The terms of the codes of `list`; none where the codec has none.
-    pub(super) fn terms(&self, list: usize, codec: &dyn Codec, centers: &Centers) -> Option<Arc<[f32]>> {
+    pub(super) fn terms(&self, list: usize, codec: &dyn Codec, centers: &Centers) -> Option<Arc<Terms>> {
         let mut known = self.lists[list].terms.known();
-        if let Some(Some((number, terms))) = known.as_deref()
-            && *number == centers.number
+        if let Some(Some(terms)) = known.as_deref()
+            && terms.centers == centers.number
         {
             return Some(terms.clone());
         }
         let codes = || self.codes(list, 0, self.len(list));
-        let terms: Arc<[f32]> = codec.terms(centers.metric, centers.center(list), &codes)?.into();
+        let values = codec.terms(centers.metric, centers.center(list), &codes)?;
+        let terms = Arc::new(Terms { centers: centers.number, values });
         if let Some(known) = &mut known {
-            **known = Some((centers.number, terms.clone()));
+            **known = Some(terms.clone());
         }
         Some(terms)
     }

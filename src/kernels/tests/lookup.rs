@@ -29,7 +29,7 @@ proptest! {
     }
 
     #[test]
-    fn sums_of_rounded_tables_are_off_by_no_more_than_the_slack(
+    fn sums_are_not_below_those_of_rounded_tables_nor_above_by_more_than_twice_the_slack(
         seed: u64,
         parts in prop_oneof![1usize..70, 200usize..300],
         count in 0usize..200,
@@ -44,12 +44,13 @@ proptest! {
             let mut tables = RoundedTables::default();
             prop_assert!(tables.set(isa, &sums));
             let mut got = vec![0.0; count];
-            tables.sums(isa, &codes, offset, &mut got);
+            tables.least(isa, &codes, offset, &mut got);
             for (code, got) in codes.chunks_exact(parts).zip(got) {
                 let sum = code.iter().zip(&sums).map(|(&byte, sums)| f64::from(sums[usize::from(byte)]));
                 let want = sum.sum::<f64>() + f64::from(offset);
                 let slack = f64::from(tables.slack(offset));
-                prop_assert!((f64::from(got) - want).abs() <= slack, "{} {got}, not {want}, {slack}", isa.name());
+                let above = want - f64::from(got);
+                prop_assert!((0.0..=2.0 * slack).contains(&above), "{} {got}, not {want}, {slack}", isa.name());
             }
         }
     }

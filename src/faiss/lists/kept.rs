@@ -1,0 +1,45 @@
+//! What is learned of a list when it is looked at, and kept until it changes.
+
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+
+/// Something learned, or nothing yet.
+#[derive(Debug)]
+pub(super) struct Kept<T>(Mutex<Option<Arc<T>>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+/// A copy learns its own.
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl<T> Kept<T> {
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What is known, which is whole or nothing, whatever became of a thread that held it; `None` while another one does, for which nobody
+    /// waits: in a forked child it may not be there.
+    pub fn known(&self) -> Option<MutexGuard<'_, Option<Arc<T>>>> {
+        match self.0.try_lock() {
+            Ok(known) => Some(known),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn known_mut(&mut self) -> Option<&mut T> {
+        let known = match self.0.get_mut() {
+            Ok(known) => known,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        known.as_mut().and_then(Arc::get_mut)
+    }
+}
