@@ -164,7 +164,7 @@ impl Scorer for Scan<'_> {
         }
     }
 
-    fn settle(&mut self, codes: &[u8], row: usize) -> Option<f32> {
-        Some(self.sum(codes, row))
+    fn is_below(&self) -> bool {
+        true
     }
 }

@@ -86,14 +86,8 @@ impl Scorer for Lookup<'_> {
         sums(self.product, &self.table, self.offset, codes, Some(rows), out);
     }
 
-    fn settle(&mut self, codes: &[u8], row: usize) -> Option<f32> {
-        (self.rounds == Rounds::Yes).then(|| {
-            let mut sum = [0.0];
-            let size = self.product.code_size();
-            let code = &codes[row * size..][..size];
-            sums(self.product, &self.table, self.offset, code, None, &mut sum);
-            sum[0]
-        })
+    fn is_below(&self) -> bool {
+        self.rounds == Rounds::Yes
     }
 }
 

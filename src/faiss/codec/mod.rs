@@ -81,13 +81,13 @@ pub trait Scorer {
     /// The codes that follow lie in this list; `None` where they are of whole vectors. Told before anything is asked.
     fn enter(&mut self, list: Option<Residual>);
     /// What distances are not below, of codes that lie one after the other: `out.len()` of them. The distances themselves where
-    /// [`Scorer::settle`] tells none.
+    /// [`Scorer::is_below`] is false.
     fn score(&mut self, codes: &[u8], out: &mut [f32]);
     /// Distances of the codes at `rows` of all `codes`.
     fn gather(&mut self, codes: &[u8], rows: &[u32], out: &mut [f32]);
-    /// The distance of the code at `row` of all `codes`, where the last [`Scorer::score`] told what it is not below.
-    fn settle(&mut self, _codes: &[u8], _row: usize) -> Option<f32> {
-        None
+    /// Whether the last [`Scorer::score`] told only what distances are not below.
+    fn is_below(&self) -> bool {
+        false
     }
 }
 

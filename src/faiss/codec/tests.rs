@@ -48,17 +48,18 @@ fn distances_are_those_of_what_codes_stand_for_in_lists_and_out_of_them() {
             codec.decode(&codes, &mut x);
             for metric in [Metric::L2, Metric::InnerProduct] {
                 let mut scorer = codec.scorer(metric, &query);
-                let mut found = vec![0.0; count];
+                let (mut found, every) = (vec![0.0; count], (0..count as u32).collect::<Vec<_>>());
                 for list in [None, Some(1), Some(0), Some(1), None] {
                     let center = list.map_or(&zeros[..], |at| &centers[at * dim..][..dim]);
                     let coarse = far(metric, &query, center, &zeros) as f32;
                     let coarse = if metric == Metric::L2 { coarse } else { -coarse };
                     scorer.enter(list.map(|_| Residual { center, coarse }));
                     scorer.score(&codes, &mut found);
-                    for (row, found) in found.iter_mut().enumerate() {
-                        if let Some(sum) = scorer.settle(&codes, row) {
-                            assert!(sum >= *found, "{kind} {dim} {metric} {sum} {found}");
-                            *found = sum;
+                    if scorer.is_below() {
+                        let least = found.clone();
+                        scorer.gather(&codes, &every, &mut found);
+                        for (least, sum) in least.iter().zip(&found) {
+                            assert!(sum >= least, "{kind} {dim} {metric} {sum} {least}");
                         }
                     }
                     let scores = found.clone();

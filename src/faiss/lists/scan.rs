@@ -29,6 +29,8 @@ const TABLES: usize = 256 << 10;
 /// Codes that are scored at a time: whole blocks.
 pub(super) const PIECE: usize = 512;
 
+/// Codes whose distances are told together.
+const SOME: usize = 4;
 /// Bytes of a list that are asked for while the one before it is looked at.
 const EARLY: usize = 2048;
 
@@ -267,24 +269,32 @@ impl Probes<'_> {
         }
         let rows = visit.sketch.map_or(&[][..], |_| &codes[first * size..]);
         isa.run(AskRows { ids, rows, size, near });
-        for &row in near.iter() {
-            let (row, id) = (row as usize, ids[row as usize]);
-            if scores[row] > found.bound() || self.selector.is_some_and(|set| !set.has(id)) {
-                continue;
-            }
-            let place = first + row;
-            let settled = match visit.sketch {
-                Some(_) => {
-                    let mut distance = [0.0];
-                    scorer.gather(codes, &[place as u32], &mut distance);
-                    Some(distance[0])
+        let below = visit.sketch.is_some() || scorer.is_below();
+        let (mut some, mut distances) = ([0; SOME], [0.0; SOME]);
+        let mut near = near.iter().map(|&row| row as usize).peekable();
+        while near.peek().is_some() {
+            let mut count = 0;
+            while let Some(row) = near.next_if(|_| count < SOME) {
+                if scores[row] > found.bound() || self.selector.is_some_and(|set| !set.has(ids[row])) {
+                    continue;
                 }
-                None => scorer.settle(codes, place),
-            };
-            let distance = settled.map_or(scores[row], |sum| sum + terms.map_or(0.0, |terms| terms[row]));
-            if distance <= found.bound() {
-                let offered = visit.above.map_or(id as u64, |above| (above as u64) << 32 | place as u64);
-                found.offer(distance, offered);
+                (some[count], distances[count]) = ((first + row) as u32, scores[row]);
+                count += 1;
+            }
+            if below {
+                scorer.gather(codes, &some[..count], &mut distances[..count]);
+                for (distance, &place) in distances.iter_mut().zip(&some[..count]) {
+                    *distance += terms.map_or(0.0, |terms| terms[place as usize - first]);
+                }
+            }
+            for (&place, &distance) in some[..count].iter().zip(&distances) {
+                if distance <= found.bound() {
+                    let id = ids[place as usize - first] as u64;
+                    found.offer(
+                        distance,
+                        visit.above.map_or(id, |above| (above as u64) << 32 | u64::from(place)),
+                    );
+                }
             }
         }
     }
