@@ -470,14 +470,13 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
     }
     #[inline(always)]
     fn sums_i32(self, a: [Self::I32; 4]) -> [i32; 4] {
-        unsafe {
-            [
-                _mm512_reduce_add_epi32(a[0]),
-                _mm512_reduce_add_epi32(a[1]),
-                _mm512_reduce_add_epi32(a[2]),
-                _mm512_reduce_add_epi32(a[3]),
-            ]
+        let mut halves = [self.0.zero_i32(); 4];
+        for i in 0..4 {
+            unsafe {
+                halves[i] = [_mm512_castsi512_si256(a[i]), _mm512_extracti64x4_epi64::<1>(a[i])];
+            }
         }
+        self.0.sums_i32(halves)
     }
 
     #[inline(always)]

@@ -43,7 +43,7 @@ struct Terms {
     /// ‖q‖², under ip.
     norm: f32,
     /// By all bits: ‖q − c‖² or ⟨q,c⟩, and what is added to what they come to.
-    whole: f32,
+    all: f32,
     below: f32,
     /// What a code's own error is multiplied with; 0 where an estimate is what is asked for.
     error: f32,
@@ -51,9 +51,12 @@ struct Terms {
     scale: f32,
     count: f32,
     add: f32,
-    /// The sum of all levels, and the highest there is, where they are around zero.
-    total: u32,
-    top: u32,
+    /// What the sum of the levels whose sign is set is multiplied with, what the number of signs is, and what is added, before that.
+    whole: [i32; 3],
+    /// Under l2 1, 0 and 0, under ip ½, ‖q‖² and −∞: what an estimate is multiplied with, what it is less, and what it is not below.
+    share: f32,
+    less: f32,
+    least: f32,
 }
 
 impl Terms {
@@ -62,22 +65,19 @@ impl Terms {
     fn by_signs(&self, code: &[u8], dot: f32) -> f32 {
         let square = factor(code, self.factors);
         let far = square + self.base - 2.0 * factor(code, self.factors + 4) * dot;
-        let far = if self.ip { 0.5 * (far - self.norm) } else { at_least_0(far) };
+        let far = self.share * (far - self.less);
+        // NaN stays: nothing is near a query that has one.
+        let far = if far < self.least { self.least } else { far };
         if self.error == 0.0 { far } else { far - self.error * factor(code, self.factors + 8) }
     }
 
     #[inline(always)]
     fn by_all(&self, code: &[u8], dot: f32) -> f32 {
         let dot = dot + self.below;
-        let far = self.whole + factor(code, self.further) + factor(code, self.further + 4) * dot;
-        if self.ip { 0.0 - far } else { at_least_0(far) }
+        let far = self.all + factor(code, self.further) + factor(code, self.further + 4) * dot;
+        let far = if self.ip { 0.0 - far } else { far };
+        if far < self.least { self.least } else { far }
     }
-}
-
-/// NaN stays: nothing is near a query that has one.
-#[inline(always)]
-fn at_least_0(v: f32) -> f32 {
-    if v < 0.0 { 0.0 } else { v }
 }
 
 /// ⟨a,b⟩ and the sum of `a`.
@@ -107,8 +107,7 @@ impl<'a> Estimate<'a> {
             let judge = Signs { turned: &self.turned, terms };
             return Walk { judge: &judge, codes, size, list, out }.go();
         }
-        let centered = self.rounding().centered;
-        let judge = Rounded { levels: &self.levels, centered, signs: codec.signs(), terms };
+        let judge = Rounded { levels: &self.levels, signs: codec.signs(), terms };
         Walk { judge: &judge, codes, size, list, out }.go();
     }
 
@@ -166,9 +165,10 @@ impl<'a> Estimate<'a> {
         if query.centered {
             // Odd numbers −top … top: each bit of the code that is unlike one of the query's takes twice its worth away.
             let squares: i64 = levels.iter().map(|&v| (2 * i64::from(v) - i64::from(top)).pow(2)).sum();
-            (self.terms.total, self.terms.top) = (total, top);
+            let all = i64::from(top) * dim as i64 - 2 * i64::from(total);
+            self.terms.whole = [4, -2 * top as i32, all as i32];
             self.terms.scale = (square / (squares * dim as i64) as f32).sqrt();
-            self.terms.add = (i64::from(top) * dim as i64) as f32;
+            self.terms.add = 0.0;
             return;
         }
         self.terms.scale = 2.0 * step * unit;
@@ -189,22 +189,27 @@ impl Scorer for Estimate<'_> {
         let [square, total] = sums(turned, turned);
         let (further, len) = codec.further();
         let unit = 1.0 / (dim as f32).sqrt();
+        let (ip, norm) = (codec.metric() != Metric::L2, self.terms.norm);
         self.terms = Terms {
-            ip: codec.metric() != Metric::L2,
+            ip,
             factors: codec.signs(),
             further: further + len,
             base: square,
-            norm: self.terms.norm,
+            norm,
             scale: 2.0 * unit,
             add: 0.0 - total * unit,
+            whole: [1, 0, 0],
+            share: if ip { 0.5 } else { 1.0 },
+            less: if ip { norm } else { 0.0 },
+            least: if ip { f32::NEG_INFINITY } else { 0.0 },
             ..Terms::default()
         };
         if codec.bits() > 1 {
             // Levels stand for what is in their middle: so much less, whatever they are.
             self.terms.below = total * (0.5 - (1u32 << (codec.bits() - 1)) as f32);
-            self.terms.whole = square;
+            self.terms.all = square;
             if self.terms.ip {
-                self.terms.whole = sums(self.query, center)[0];
+                self.terms.all = sums(self.query, center)[0];
             }
             self.terms.error = WIDER * square.sqrt();
         }
@@ -265,7 +270,6 @@ fn part<const B: usize>(bytes: &[u8], at: usize) -> [u8; B] {
 /// By the signs, the query rounded.
 struct Rounded<'a> {
     levels: &'a [[u8; WORD]],
-    centered: bool,
     signs: usize,
     terms: Terms,
 }
@@ -273,26 +277,31 @@ struct Rounded<'a> {
 impl Judge for Rounded<'_> {
     #[inline(always)]
     fn judge<S: Simd, const N: usize>(&self, s: S, codes: [&[u8]; N]) -> [f32; N] {
-        let Terms { scale, count, add, total, top, .. } = self.terms;
+        let Terms { scale, count, add, whole: [each, one, all], .. } = self.terms;
         let (mut accs, mut set) = ([s.zero_i32(); ABREAST], [0; N]);
-        for (at, levels) in self.levels.iter().enumerate() {
+        let whole = self.signs / (WORD / 8);
+        let mut rows: [&[[u8; WORD / 8]]; N] = [&[]; N];
+        for n in 0..N {
+            rows[n] = &codes[n][..self.signs].as_chunks().0[..whole];
+        }
+        for (at, levels) in self.levels[..whole].iter().enumerate() {
             for n in 0..N {
-                let signs = part::<{ WORD / 8 }>(&codes[n][..self.signs], at);
+                accs[n] = s.add_where(accs[n], &rows[n][at], levels);
+                set[n] += u64::from_le_bytes(rows[n][at]).count_ones();
+            }
+        }
+        if let Some(levels) = self.levels.get(whole) {
+            for n in 0..N {
+                let signs = part(&codes[n][..self.signs], whole);
                 accs[n] = s.add_where(accs[n], &signs, levels);
                 set[n] += u64::from_le_bytes(signs).count_ones();
             }
         }
         let (sums, mut out) = (s.sums_i32(accs), [0.0; N]);
         for n in 0..N {
-            let sum = sums[n] as u32;
-            let dot = if self.centered {
-                // The worth of all bits that are unlike: of the levels where the sign is not set, of what they lack where it is.
-                let unlike = total + top * set[n] - 2 * sum;
-                (add - 2.0 * unlike as f32) * scale
-            } else {
-                scale * sum as f32 + count * set[n] as f32 + add
-            };
-            out[n] = self.terms.by_signs(codes[n], dot);
+            let set = set[n] as i32;
+            let sum = each * sums[n] + one * set + all;
+            out[n] = self.terms.by_signs(codes[n], scale * sum as f32 + count * set as f32 + add);
         }
         out
     }
