@@ -1,13 +1,13 @@
 //! How far is what a [`RaBitQ`] code stands for? By the signs alone, the query as it is or rounded; or by all bits.
 //!
 //! Of several bits, the signs are looked at first: a code has what an estimate by them is off at most, by 1.9 deviations
-//! (Gao and others 2025), of which half as many again are taken. All bits are read of what may be near by that.
+//! (Gao and others 2025). All bits are read of what may be near by that.
 
 use super::lanes::{ABREAST, Bits, Judge, LANES, Lanes, Walk, totals};
 use super::rabitq::{RaBitQ, RaBitQuery, factor};
 use super::{Codec, Residual, Scorer};
-use crate::kernels::Simd;
 use crate::kernels::simd::{ROUND, ends};
+use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 
 /// Coordinates whose signs are taken together.
@@ -15,8 +15,6 @@ const WORD: usize = 64;
 /// The range of normal coordinates that rounding to 1 to 8 bits serves best, in deviations.
 const REACH: [f32; 8] = [0.79688, 1.49375, 2.05078, 2.50938, 2.91250, 3.26406, 3.59844, 3.91016];
 
-/// What a code's own error is multiplied with.
-const WIDER: f32 = 1.5;
 /// How a query is rounded for the signs of codes of several bits.
 const FINE: RaBitQuery = RaBitQuery { bits: 8, centered: false };
 
@@ -81,6 +79,7 @@ impl Terms {
 }
 
 /// ⟨a,b⟩ and the sum of `a`.
+#[inline(always)]
 fn sums(a: &[f32], b: &[f32]) -> [f32; 2] {
     // Side by side: one sum after the other waits for the one before.
     let mut lanes = [[0f32; LANES]; 2];
@@ -134,6 +133,7 @@ impl<'a> Estimate<'a> {
     }
 
     /// Rounds q − c, whose squared length is `square`.
+    #[inline(always)]
     fn round(&mut self, square: f32) {
         let (dim, query) = (self.query.len(), self.rounding());
         let turned = &self.turned.as_flattened()[..dim];
@@ -160,7 +160,10 @@ impl<'a> Estimate<'a> {
             *level = (if near < highest { near } else { highest } + ROUND).to_bits() as u8;
         }
         let levels = &self.levels.as_flattened()[..dim];
-        let total: u32 = levels.iter().map(|&level| u32::from(level)).sum();
+        let mut total = 0;
+        for &level in levels {
+            total += u32::from(level);
+        }
         let unit = 1.0 / (dim as f32).sqrt();
         if query.centered {
             // Odd numbers −top … top: each bit of the code that is unlike one of the query's takes twice its worth away.
@@ -177,15 +180,18 @@ impl<'a> Estimate<'a> {
     }
 }
 
-impl Scorer for Estimate<'_> {
-    fn enter(&mut self, list: Option<Residual>) {
+impl Estimate<'_> {
+    #[inline(always)]
+    fn set(&mut self, list: Option<Residual>) {
         let (codec, dim) = (self.codec, self.query.len());
         let center = list.map_or(codec.center(), |list| list.center);
         self.turned.clear();
         self.turned.resize(dim.div_ceil(LANES), [0.0; LANES]);
         let turned = &mut self.turned.as_flattened_mut()[..dim];
         turned.copy_from_slice(self.query);
-        turned.iter_mut().zip(center).for_each(|(t, c)| *t -= c);
+        for (turned, center) in turned.iter_mut().zip(center) {
+            *turned -= center;
+        }
         let [square, total] = sums(turned, turned);
         let (further, len) = codec.further();
         let unit = 1.0 / (dim as f32).sqrt();
@@ -211,11 +217,25 @@ impl Scorer for Estimate<'_> {
             if self.terms.ip {
                 self.terms.all = sums(self.query, center)[0];
             }
-            self.terms.error = WIDER * square.sqrt();
+            self.terms.error = square.sqrt();
         }
         if self.rounding().bits > 0 {
             self.round(square);
         }
+    }
+}
+
+impl Scorer for Estimate<'_> {
+    fn enter(&mut self, list: Option<Residual>) {
+        struct Set<'a, 'b>(&'a mut Estimate<'b>, Option<Residual<'a>>);
+        impl Kernel for Set<'_, '_> {
+            type Out = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) {
+                self.0.set(self.1);
+            }
+        }
+        Isa::active().run(Set(self, list));
     }
 
     fn score(&mut self, codes: &[u8], out: &mut [f32]) {
