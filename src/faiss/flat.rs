@@ -6,13 +6,14 @@ use std::cell::RefCell;
 use std::sync::{Mutex, OnceLock};
 
 use super::linear::{self, Packed};
+use super::near::{Least, Near};
 use super::selector::Selector;
+use super::sketch::Sketched;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::index::flat;
+use crate::kernels::Isa;
 use crate::kernels::distance::Query;
-use crate::kernels::{Isa, Kernel, Simd};
-use crate::keys::key;
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
 use crate::rows::{Kept, Rows};
@@ -30,8 +31,8 @@ const TABLE: usize = 1 << 16;
 const TOGETHER: (usize, usize) = (48, 6);
 /// Distances for which a thread keeps the memory.
 const KEPT: usize = 1 << 20;
-/// Distances that are compared at a time.
-const LINE: usize = 16;
+/// Queries that come one by one before the vectors are worth a sketch.
+const LOOKS: u32 = 32;
 
 thread_local! {
     static DISTANCES: RefCell<Vec<f32>> = RefCell::default();
@@ -50,6 +51,8 @@ pub struct Flat {
     wild: bool,
     /// The vectors as [`Flat::near`] meets them, once many queries asked for that.
     packed: OnceLock<Packed>,
+    /// What [`Flat::near`] looks at first where queries come one by one.
+    sketched: Sketched,
 }
 
 impl Flat {
@@ -61,7 +64,15 @@ impl Flat {
         let dtype = if metric == Metric::Hamming { Dtype::B1 } else { Dtype::F32 };
         dtype.check_dim(dim)?;
         let rows = Rows::new(dim, dtype, Kept::Exact).in_order();
-        Ok(Self { metric, rows, codes: None, fitted: 0, wild: false, packed: OnceLock::new() })
+        Ok(Self {
+            metric,
+            rows,
+            codes: None,
+            fitted: 0,
+            wild: false,
+            packed: OnceLock::new(),
+            sketched: Sketched::default(),
+        })
     }
 
     /// What is near.
@@ -93,6 +104,7 @@ impl Flat {
     pub fn bytes(&self) -> u64 {
         let packed = self.packed.get().map_or(0, Packed::bytes);
         (self.rows.buffer().len() + self.codes.as_ref().map_or(0, HeadCodes::bytes) + packed) as u64
+            + self.sketched.bytes()
     }
 
     /// Appends vectors.
@@ -107,6 +119,7 @@ impl Flat {
         }
         let before = self.len();
         self.packed.take();
+        self.sketched.forget();
         let undo = self.rows.extend(x)?;
         if let Some(codes) = &mut self.codes {
             let new = self.rows.view().rows(before..self.rows.len());
@@ -232,6 +245,19 @@ impl Flat {
         };
         if few {
             let rows = view.as_slice::<f32>().unwrap_or_default();
+            let worth = n <= TABLE && k <= n / 4;
+            let asked = || self.sketched.asked(dim, bytemuck::cast_slice(rows), LOOKS);
+            if let Some(sketch) = worth.then(asked).flatten() {
+                let results = hits.ids.chunks_exact_mut(k).zip(hits.distances.chunks_exact_mut(k));
+                for (query, (ids, distances)) in q.chunks_exact(dim).zip(results) {
+                    let (sketch, results) = (&sketch, (ids, distances));
+                    match squares {
+                        true => isa.run(Near::<true> { sketch, query, rows, results }),
+                        false => isa.run(Near::<false> { sketch, query, rows, results }),
+                    }
+                }
+                return Ok(hits);
+            }
             let (mut table, call) = (vec![0f32; queries.len() * n], (params.threads, params.monitor));
             match squares {
                 true => linear::squares(q, rows, dim, &mut table, call)?,
@@ -351,98 +377,52 @@ impl Flat {
         self.rows = Rows::from_parts(sizes, self.rows.declared(), self.rows.stored(), Kept::Exact, values);
         (self.codes, self.fitted) = (None, 0);
         self.packed.take();
+        self.sketched.forget();
         Ok(())
-    }
-}
-
-/// The least of each row of distances, or the greatest of inner products, and where they are.
-struct Least<'a> {
-    table: &'a mut [f32],
-    n: usize,
-    squares: bool,
-    results: (usize, &'a mut [i64], &'a mut [f32]),
-}
-
-impl Kernel for Least<'_> {
-    type Out = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let (k, ids, distances) = self.results;
-        // Rounding may leave less than nothing of a square.
-        let floor = if self.squares { 0.0 } else { f32::NEG_INFINITY };
-        let results = ids.chunks_mut(k).zip(distances.chunks_mut(k));
-        for (row, (ids, distances)) in self.table.chunks_exact_mut(self.n).zip(results) {
-            if !self.squares {
-                row.iter_mut().for_each(|v| *v = -*v);
-            }
-            match (ids, distances) {
-                ([id], [distance]) => {
-                    if let Some(place) = first_of(row) {
-                        (*id, *distance) = (place as i64, row[place].max(floor));
-                    }
-                }
-                (ids, distances) => least_of(row, floor, ids, distances),
-            }
-        }
-    }
-}
-
-/// Where the least value of `row` first is; nothing where all are NaN.
-#[inline(always)]
-fn first_of(row: &[f32]) -> Option<usize> {
-    let (lines, rest) = row.as_chunks::<LINE>();
-    let mut least = [f32::INFINITY; LINE];
-    for line in lines {
-        for (least, &value) in least.iter_mut().zip(line) {
-            *least = if value < *least { value } else { *least };
-        }
-    }
-    let least = least.iter().chain(rest).fold(f32::INFINITY, |least, &value| least.min(value));
-    let line = lines.iter().position(|line| line.iter().fold(false, |any, &value| any | (value <= least)));
-    let from = line.unwrap_or(lines.len()) * LINE;
-    row[from..].iter().position(|&value| value <= least).map(|at| from + at)
-}
-
-/// The least values of `row` and where they are, ascending, ties by the lower place; none is told below `floor`.
-#[inline(always)]
-fn least_of(row: &[f32], floor: f32, ids: &mut [i64], values: &mut [f32]) {
-    // A value and its place as one number of the same order.
-    let key = |(place, value): (usize, &f32)| key(value.max(floor), place as u32);
-    let k = ids.len().min(row.len());
-    // The k-th of what is least in each of some groups is no nearer than the k-th of all: most values are ruled out by it. A group is
-    // every so many-th value, so that registers take values of as many groups as they hold.
-    let mut bound = f32::INFINITY;
-    let groups = (4 * k).next_multiple_of(LINE).max(4 * LINE);
-    if k > 0 && 2 * groups <= row.len() {
-        let mut least = vec![f32::INFINITY; groups];
-        for values in row.chunks_exact(groups) {
-            for (least, &value) in least.iter_mut().zip(values) {
-                *least = if value < *least { value } else { *least };
-            }
-        }
-        bound = least.select_nth_unstable_by(k - 1, f32::total_cmp).1.max(floor);
-    }
-    let mut keys: Vec<u64> = Vec::with_capacity(2 * k + LINE);
-    for (line, values) in row.chunks(LINE).enumerate() {
-        if values.iter().fold(false, |any, &value| any | (value <= bound)) {
-            let near = values.iter().enumerate().filter(|(_, value)| **value <= bound);
-            keys.extend(near.map(|(at, value)| key((line * LINE + at, value))));
-        }
-    }
-    if k < keys.len() {
-        keys.select_nth_unstable(k);
-        keys.truncate(k);
-    }
-    keys.sort_unstable();
-    for ((id, value), key) in ids.iter_mut().zip(values).zip(keys) {
-        let place = key as u32 as usize;
-        (*id, *value) = (place as i64, row[place].max(floor));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
+
+    #[test]
+    fn queries_one_by_one_are_told_the_same_once_there_is_a_sketch() {
+        let mut random = Random(3);
+        for (n, dim, k) in [(200, 40, 7), (64, 128, 16), (1000, 33, 1), (100, 64, 25)] {
+            for kind in 0..3 {
+                let mut value = || match kind {
+                    0 => random.unit() as f32 - 0.3,
+                    1 => (random.unit() * 256.0).floor() as f32,
+                    _ => [0.0, 1e19, -1.0][(random.unit() * 3.0) as usize],
+                };
+                let x: Vec<f32> = (0..n * dim).map(|_| value()).collect();
+                let queries: Vec<f32> = (0..3 * dim).map(|_| value()).chain(x[..dim].to_vec()).collect();
+                let queries = Vectors::new(&queries[..], dim).unwrap();
+                for metric in [Metric::L2, Metric::InnerProduct] {
+                    let mut flat = Flat::new(dim, metric).unwrap();
+                    flat.add(Vectors::new(&x, dim).unwrap(), None).unwrap();
+                    let near = || flat.near(queries, k, &SearchParams::default()).unwrap();
+                    let (first, bytes) = (near(), flat.bytes());
+                    for _ in 0..LOOKS {
+                        near();
+                    }
+                    let last = near();
+                    assert_eq!(
+                        flat.bytes() > bytes,
+                        dim != 33 && kind != 1,
+                        "what bytes hold, and short rows, have no sketch"
+                    );
+                    assert_eq!(
+                        (first.ids, first.distances),
+                        (last.ids, last.distances),
+                        "{n} {dim} {metric} {kind}"
+                    );
+                }
+            }
+        }
+    }
 
     #[test]
     fn codes_are_wanted_after_many_queries_or_for_many_at_once_and_never_of_infinities() {

@@ -1,18 +1,16 @@
 //! Which codes are in which list? Inverted lists as Faiss has them: codes and ids, appended, removed, moved.
 
-mod kept;
 mod scan;
-mod sketch;
 mod terms;
 
 pub use scan::{Found, Probes, Within};
 
-use kept::Kept;
-use sketch::Sketched;
 use terms::Terms;
 
 use super::codec::Codec;
+use super::kept::Kept;
 use super::selector::Selector;
+use super::sketch::Sketched;
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::threads::{self, Monitor};
@@ -137,6 +135,11 @@ impl Lists {
     /// The codes of `list` as they lie: whole blocks.
     pub fn blocks(&self, list: usize) -> &[u8] {
         &self.lists[list].codes
+    }
+
+    /// The sketch of `list`.
+    fn sketched(&self, list: usize) -> &Sketched {
+        &self.lists[list].sketched
     }
 
     /// The codes of `list`, one after the other, from the one at `from` to before `to`.

@@ -12,11 +12,11 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use super::sketch::{Look, Sketch};
 use super::{Centers, Lists};
 use crate::error::{Error, Result};
 use crate::faiss::codec::{Codec, Residual, Scorer};
 use crate::faiss::selector::Selector;
+use crate::faiss::sketch::{Look, Sketch};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::search::{Collector, InRange, Neighbor, TopK};
@@ -29,6 +29,8 @@ const TABLES: usize = 256 << 10;
 /// Codes that are scored at a time: whole blocks.
 pub(super) const PIECE: usize = 512;
 
+/// Looks at a list before it is worth a sketch: one look costs a tenth of making it, or more.
+const LOOKS: u32 = 8;
 /// Codes whose distances are told together.
 const SOME: usize = 4;
 /// Bytes of a list that are asked for while the one before it is looked at.
@@ -190,7 +192,7 @@ impl Probes<'_> {
         let dim = self.codec.dim();
         for (turn, &(_, list, at, key, met)) in visits.iter().enumerate() {
             if let Some(&(_, next, ..)) = visits.get(turn + 1).filter(|next| next.1 != list) {
-                let sketch = if plain { self.lists.known_sketch(next) } else { None };
+                let sketch = if plain { self.lists.sketched(next).known() } else { None };
                 let codes = sketch.as_deref().map_or(self.lists.blocks(next), Sketch::codes);
                 Isa::active().run(Ask(&codes[..codes.len().min(EARLY)]));
             }
@@ -199,7 +201,7 @@ impl Probes<'_> {
                 scorers[at].enter(Some(Residual { center: centers.center(list), coarse: self.coarse[key] }));
                 terms = self.lists.terms(list, self.codec, centers);
             } else if plain {
-                sketch = self.lists.sketch(list, dim);
+                sketch = self.lists.sketched(list).asked(dim, self.lists.blocks(list), LOOKS);
             }
             let look = Visit {
                 list,

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::kept::Kept;
 use super::{Centers, Lists};
 use crate::faiss::codec::Codec;
+use crate::faiss::kept::Kept;
 
 /// A number that nothing else has.
 pub(super) fn number() -> u64 {

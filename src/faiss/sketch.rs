@@ -1,8 +1,8 @@
-//! Vectors of a list in a byte a coordinate, to tell which of them a query need not look at: a quarter of the bytes, and results are the same.
+//! Vectors in a byte a coordinate, to tell which of them a query need not look at: a quarter of the bytes, and results are the same.
 //!
 //! ```text
-//! x ≈ x̂ = m + s·c          m the mean of the list; c = round((x − m) / s), s = max |x − m| / 127: each vector its own
-//! q ≈ u·k                  k of 16 bits, once for all lists
+//! x ≈ x̂ = m + s·c          m the mean of all; c = round((x − m) / s), s = max |x − m| / 127: each vector its own
+//! q ≈ u·k                  k of 16 bits, once for all sketches
 //!
 //! l2   ‖q − x‖ ≥ ‖q − x̂‖ − e,   ‖q − x̂‖² = ‖q − m‖² + t − 2s⟨q,c⟩,   t = ‖sc‖² + 2s⟨m,c⟩
 //! ip   −⟨q,x⟩ ≥ −⟨q,m⟩ − s⟨q,c⟩ − ‖q‖e
@@ -16,7 +16,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::Lists;
 use super::kept::Kept;
 use crate::kernels::simd::ROUND;
 use crate::kernels::{Isa, Kernel, Simd};
@@ -35,15 +34,13 @@ const QUERY_MAX: f64 = 32_767.0;
 const TINY: f32 = 1e-36;
 /// No code is longer than this times √d.
 const LONGEST: f64 = 128.0;
-/// Queries that look at a list before it is worth a sketch: that is read from the vectors, and takes as long as some looks at them.
-const VISITS: u32 = 8;
-/// Rows of a list that is.
+/// Vectors that are worth one.
 const FEW: usize = 16;
 
-/// The sketch of a list, and what leads to it.
+/// The sketch of some vectors, and what leads to it.
 #[derive(Debug, Default)]
 pub(super) struct Sketched {
-    visits: AtomicU32,
+    looks: AtomicU32,
     sketch: Kept<Sketch>,
 }
 
@@ -69,31 +66,28 @@ impl Sketched {
         }
     }
 
+    /// The sketch, if there is one.
+    pub fn known(&self) -> Option<Arc<Sketch>> {
+        self.sketch.known()?.clone()
+    }
+
+    /// The sketch of `rows`, vectors of `dim` coordinates as they lie in memory: made once it was asked for more than `looks` times, for it is
+    /// read from the vectors, which takes as long as some looks at them.
+    pub fn asked(&self, dim: usize, rows: &[u8], looks: u32) -> Option<Arc<Sketch>> {
+        if rows.len() < FEW * 4 * dim || Sketch::row_bytes(dim) > 2 * dim {
+            return None;
+        }
+        let mut known = self.sketch.known()?;
+        if known.is_none() && self.looks.fetch_add(1, Ordering::Relaxed) >= looks {
+            *known = Some(Arc::new(Sketch::new(dim, rows)));
+        }
+        known.clone()
+    }
+
     /// Memory, in bytes.
     pub fn bytes(&self) -> u64 {
         let known = self.sketch.known().and_then(|known| known.clone());
         known.map_or(0, |sketch| sketch.bytes())
-    }
-}
-
-impl Lists {
-    /// The sketch of `list`, if it has one.
-    pub(super) fn known_sketch(&self, list: usize) -> Option<Arc<Sketch>> {
-        self.lists[list].sketched.sketch.known()?.clone()
-    }
-
-    /// The sketch of `list`, whose codes are vectors of `dim` coordinates: `None` until it pays.
-    pub(super) fn sketch(&self, list: usize, dim: usize) -> Option<Arc<Sketch>> {
-        let list = &self.lists[list];
-        let Sketched { visits, sketch } = &list.sketched;
-        if list.ids.len() < FEW || Sketch::row_bytes(dim) > 2 * dim {
-            return None;
-        }
-        let mut known = sketch.known()?;
-        if known.is_none() && visits.fetch_add(1, Ordering::Relaxed) >= VISITS {
-            *known = Some(Arc::new(Sketch::new(dim, &list.codes)));
-        }
-        known.clone()
     }
 }
 
@@ -407,7 +401,7 @@ fn against(query: &[f32], mean: &[f32]) -> [f32; 3] {
 mod tests {
     use super::*;
     use crate::faiss::codec::{Codec, Flat};
-    use crate::faiss::lists::{Probes, Within};
+    use crate::faiss::lists::{Lists, Probes, Within};
     use crate::faiss::selector::Selector;
     use crate::random::Random;
 
@@ -521,11 +515,13 @@ mod tests {
                 }
                 for within in [Within::Nearest(10), Within::Radius(radius), Within::Nearest(700)] {
                     let before = look(&lists.clone(), within);
-                    for _ in 0..VISITS {
+                    for _ in 0..8 {
                         look(&lists, within);
                     }
-                    let sketched = (0..2).all(|list| lists.known_sketch(list).is_some());
-                    assert!(sketched, "{kind} {change}");
+                    assert!(
+                        lists.bytes() > (lists.len(0) + lists.len(1)) as u64 * (5 * DIM as u64 + 8),
+                        "{kind} {change}"
+                    );
                     assert_eq!(look(&lists, within), before, "{kind} {change}");
                 }
             }
