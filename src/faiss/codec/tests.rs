@@ -102,12 +102,17 @@ fn rabitq_estimates_the_same_about_a_list_s_centre_as_about_its_own() {
                         x.iter().zip(center.iter().cycle()).map(|(x, c)| x - c).collect();
                     other.encode(&residuals, Some(&center.repeat(7)), &mut second);
                     let (mut by_own, mut by_list) = ([0.0; 7], [0.0; 7]);
+                    let rows = [0, 1, 2, 3, 4, 5, 6];
                     let mut scorer = own.scorer(metric, &query);
                     scorer.enter(None);
-                    scorer.score(&first, &mut by_own);
+                    scorer.gather(&first, &rows, &mut by_own);
+                    let mut least = [0.0; 7];
+                    scorer.score(&first, &mut least);
                     let mut scorer = other.scorer(metric, &query);
                     scorer.enter(Some(Residual { center: &center, coarse: f32::NAN }));
-                    scorer.score(&second, &mut by_list);
+                    scorer.gather(&second, &rows, &mut by_list);
+                    assert_eq!(scorer.is_below(), bits > 1);
+                    assert!(bits > 1 || least == by_own, "{dim} {metric} {least:?} {by_own:?}");
                     for (a, b) in by_own.iter().zip(by_list) {
                         assert!((a - b).abs() < 1e-3 * (1.0 + a.abs()), "{dim} {metric} {bits}: {a} {b}");
                     }
@@ -210,6 +215,33 @@ fn eight_bits_take_the_whole_level_below_whatever_comes_and_nothing_of_a_range_o
         for (&x, &code) in x.iter().zip(&codes) {
             let share = if width == 0.0 { 0.0 } else { (x / width).clamp(0.0, 1.0) };
             assert_eq!(code, (255.0 * share) as u8, "{x} of {width}");
+        }
+    }
+}
+
+#[test]
+fn signs_of_rabitq_seldom_tell_too_much_and_rule_most_codes_out() {
+    const DIM: usize = 96;
+    let (x, queries) = (values(5, 500 * DIM), values(6, 20 * DIM));
+    for metric in [Metric::L2, Metric::InnerProduct] {
+        for bits in 2..=9 {
+            let codec = RaBitQ::new(DIM, metric, bits, RaBitQuery::default(), None).unwrap();
+            let mut codes = vec![0; 500 * codec.code_size()];
+            codec.encode(&x, None, &mut codes);
+            let (mut above, mut left) = (0, 0);
+            for query in queries.chunks_exact(DIM) {
+                let mut scorer = codec.scorer(metric, query);
+                scorer.enter(None);
+                let (mut least, mut all) = (vec![0.0; 500], vec![0.0; 500]);
+                scorer.score(&codes, &mut least);
+                scorer.gather(&codes, &(0..500).collect::<Vec<_>>(), &mut all);
+                above += least.iter().zip(&all).filter(|(least, all)| least > all).count();
+                let mut sorted = all.clone();
+                sorted.sort_by(f32::total_cmp);
+                left += least.iter().filter(|least| **least <= sorted[9]).count();
+            }
+            assert!(above < 150, "{metric} {bits}: {above} of 10,000");
+            assert!(left < 6000, "{metric} {bits}: {left} of 10,000");
         }
     }
 }
