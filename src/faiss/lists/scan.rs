@@ -246,6 +246,7 @@ impl Probes<'_> {
                 // Nothing is known yet: the best scores tell which are settled first, and these leave a bound for the others.
                 let best = kth(piece.scores, k);
                 self.offer(scorer, (&visit, &piece), (best, None), found, near);
+                found.settle();
                 done = Some(best);
             }
             self.offer(scorer, (&visit, &piece), (found.bound(), done), found, near);
