@@ -36,6 +36,8 @@ const TINY: f32 = 1e-36;
 const LONGEST: f64 = 128.0;
 /// Vectors that are worth one.
 const FEW: usize = 16;
+/// Bytes of vectors that have one, at most: a query does not wait long for it.
+const MOST: usize = 1 << 28;
 
 /// The sketch of some vectors, and what leads to it.
 #[derive(Debug, Default)]
@@ -54,7 +56,7 @@ impl Clone for Sketched {
 impl Sketched {
     /// The vectors are others now.
     pub fn forget(&mut self) {
-        self.sketch.forget();
+        *self = Self::default();
     }
 
     /// `rows` are after the others now.
@@ -74,12 +76,12 @@ impl Sketched {
     /// The sketch of `rows`, vectors of `dim` coordinates as they lie in memory: made once it was asked for more than `looks` times, for it is
     /// read from the vectors, which takes as long as some looks at them.
     pub fn asked(&self, dim: usize, rows: &[u8], looks: u32) -> Option<Arc<Sketch>> {
-        if rows.len() < FEW * 4 * dim || Sketch::row_bytes(dim) > 2 * dim {
+        if !(FEW * 4 * dim..MOST).contains(&rows.len()) || Sketch::row_bytes(dim) > 2 * dim {
             return None;
         }
         let mut known = self.sketch.known()?;
         if known.is_none() && self.looks.fetch_add(1, Ordering::Relaxed) >= looks {
-            *known = Some(Arc::new(Sketch::new(dim, rows)));
+            *known = Sketch::new(dim, rows).map(Arc::new);
         }
         known.clone()
     }
@@ -113,7 +115,8 @@ impl Sketch {
         dim.next_multiple_of(STEP) + 3 * size_of::<f32>()
     }
 
-    fn new(dim: usize, rows: &[u8]) -> Self {
+    /// `None` where there is no memory for it.
+    fn new(dim: usize, rows: &[u8]) -> Option<Self> {
         let whole = Isa::active().run(Whole(rows));
         let mut mean = vec![0.0; dim.next_multiple_of(STEP)];
         if whole {
@@ -123,17 +126,12 @@ impl Sketch {
         }
         let (codes, steps, terms, errors) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut sketch = Self { dim, mean, whole, codes, steps, terms, errors };
-        sketch.encode(rows);
-        sketch
+        sketch.encode(rows).then_some(sketch)
     }
 
-    /// Appends `rows`; false where they do not fit the others.
+    /// Appends `rows`; false where they do not fit the others, or the memory.
     fn extend(&mut self, rows: &[u8]) -> bool {
-        let fit = !self.whole || Isa::active().run(Whole(rows));
-        if fit {
-            self.encode(rows);
-        }
-        fit
+        (!self.whole || Isa::active().run(Whole(rows))) && self.encode(rows)
     }
 
     fn bytes(&self) -> u64 {
@@ -145,8 +143,17 @@ impl Sketch {
         bytemuck::cast_slice(&self.codes)
     }
 
-    fn encode(&mut self, rows: &[u8]) {
-        Isa::active().run(Encode(self, rows));
+    /// False where there is no memory; nothing is then appended.
+    fn encode(&mut self, rows: &[u8]) -> bool {
+        let (count, stride) = (rows.len() / (4 * self.dim), self.mean.len());
+        let factors = [&mut self.steps, &mut self.terms, &mut self.errors];
+        let room = self.codes.try_reserve(count * stride).is_ok()
+            && factors.into_iter().all(|factor| factor.try_reserve(count).is_ok());
+        if room {
+            self.codes.resize(self.codes.len() + count * stride, 0);
+            Isa::active().run(Encode(self, rows));
+        }
+        room
     }
 
     #[inline(always)]
@@ -191,7 +198,7 @@ fn read(row: &[u8], lines: &mut [Line]) {
     }
 }
 
-/// Adds vectors to a sketch.
+/// Adds vectors to a sketch, which has room for them.
 struct Encode<'a>(&'a mut Sketch, &'a [u8]);
 
 impl Kernel for Encode<'_> {
@@ -199,10 +206,9 @@ impl Kernel for Encode<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
         let Self(sketch, rows) = self;
-        let (dim, stride, first) = (sketch.dim, sketch.mean.len(), sketch.codes.len());
+        let (dim, stride, first) = (sketch.dim, sketch.mean.len(), sketch.steps.len() * sketch.mean.len());
         let mut lines = vec![[0.0; LANES]; stride / LANES];
         let mut codes = std::mem::take(&mut sketch.codes);
-        codes.resize(first + rows.len() / (4 * dim) * stride, 0);
         for (row, codes) in rows.chunks_exact(4 * dim).zip(codes[first..].chunks_exact_mut(stride)) {
             read(row, &mut lines);
             sketch.push(&lines, codes.as_chunks_mut().0);
@@ -251,7 +257,7 @@ fn is_whole(bytes: &[u8]) -> bool {
     whole
 }
 
-/// A query, ready for the sketches of any lists.
+/// A query, ready for any sketches.
 pub(super) struct Look<'a> {
     metric: Metric,
     query: &'a [f32],
@@ -435,7 +441,7 @@ mod tests {
             for kind in 0..8 {
                 let rows = values(&mut random, 21 * dim, kind);
                 let codes: &[u8] = bytemuck::cast_slice(&rows);
-                let mut sketch = Sketch::new(dim, &codes[..13 * 4 * dim]);
+                let mut sketch = Sketch::new(dim, &codes[..13 * 4 * dim]).unwrap();
                 assert!(sketch.extend(&codes[13 * 4 * dim..]), "{dim} {kind}");
                 let codec = Flat::new(dim).unwrap();
                 for query in [values(&mut random, dim, kind), rows[5 * dim..6 * dim].to_vec(), vec![0.0; dim]]
