@@ -8,7 +8,7 @@ pub mod convert;
 pub mod file;
 pub mod flat;
 pub mod hnsw;
-mod kept;
+mod learned;
 pub mod linear;
 pub mod lists;
 mod near;

@@ -16,7 +16,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::kept::Kept;
+use super::learned::Learned;
 use crate::kernels::simd::ROUND;
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
@@ -43,7 +43,7 @@ const MOST: usize = 1 << 28;
 #[derive(Debug, Default)]
 pub(super) struct Sketched {
     looks: AtomicU32,
-    sketch: Kept<Sketch>,
+    sketch: Learned<Sketch>,
 }
 
 /// A copy makes its own.

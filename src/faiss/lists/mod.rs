@@ -8,7 +8,7 @@ pub use scan::{Found, Probes, Within};
 use terms::Terms;
 
 use super::codec::Codec;
-use super::kept::Kept;
+use super::learned::Learned;
 use super::selector::Selector;
 use super::sketch::Sketched;
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ struct List {
     ids: Vec<i64>,
     /// Whole blocks; what is beyond the last id is zeros.
     codes: Vec<u8>,
-    terms: Kept<Terms>,
+    terms: Learned<Terms>,
     sketched: Sketched,
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Centers, Lists};
 use crate::faiss::codec::Codec;
-use crate::faiss::kept::Kept;
+use crate::faiss::learned::Learned;
 
 /// A number that nothing else has.
 pub(super) fn number() -> u64 {
@@ -21,7 +21,7 @@ pub(super) struct Terms {
     pub values: Vec<f32>,
 }
 
-impl Kept<Terms> {
+impl Learned<Terms> {
     /// Memory, in bytes.
     pub fn bytes(&self) -> u64 {
         let known = self.known().and_then(|known| known.clone());

@@ -1,25 +1,25 @@
-//! What is learned of a list when it is looked at, and kept until it changes.
+//! What is learned of codes or vectors when they are looked at, and kept until they change.
 
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 /// Something learned, or nothing yet.
 #[derive(Debug)]
-pub(super) struct Kept<T>(Mutex<Option<Arc<T>>>);
+pub(super) struct Learned<T>(Mutex<Option<Arc<T>>>);
 
-impl<T> Default for Kept<T> {
+impl<T> Default for Learned<T> {
     fn default() -> Self {
         Self(Mutex::new(None))
     }
 }
 
 /// A copy learns its own.
-impl<T> Clone for Kept<T> {
+impl<T> Clone for Learned<T> {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-impl<T> Kept<T> {
+impl<T> Learned<T> {
     pub fn forget(&mut self) {
         *self = Self::default();
     }
