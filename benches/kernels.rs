@@ -17,7 +17,8 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use peak::Operation;
 use steep::kernels::Isa;
 use steep::kernels::distance::Query;
-use steep::kernels::tile::{self, Bytes, Codes, Floats, Line, Operand, PANEL, Panels, QueryTile, Test};
+use steep::kernels::product;
+use steep::kernels::tile::{self, Bytes, Codes, Line, Operand, PANEL, Panels, QueryTile, Test};
 use steep::vectors::{DtypeVisitor, Element};
 use steep::{Dtype, Metric, Vectors};
 
@@ -43,6 +44,21 @@ fn time(group: &mut BenchmarkGroup<WallTime>, id: &str, macs: usize, mut work: i
     (best < f64::MAX).then_some(best)
 }
 
+/// Says how far `macs` in so many seconds are from what the processor can do, which is measured once.
+fn show(
+    what: &str,
+    macs: usize,
+    seconds: Option<f64>,
+    (isa, operation): (Isa, Operation),
+    peak: &mut Option<f64>,
+) {
+    let Some(seconds) = seconds else { return };
+    let peak = *peak.get_or_insert_with(|| peak::gmacs(isa, operation));
+    let rate = macs as f64 / seconds / 1e9;
+    let share = 100.0 * rate / peak;
+    println!("{what:32}{rate:8.1} GMAC/s at best, {share:3.0} % of the peak of {peak:.1}\n");
+}
+
 /// The tile over one operand, with a test that keeps one vector in a thousand.
 fn tiles<O: Operand>(
     c: &mut Criterion,
@@ -57,22 +73,15 @@ fn tiles<O: Operand>(
             let steps = dim / O::WIDTH;
             let mut seed = 1;
             let mut next = || random(&mut seed);
-            let stride = steps * size_of::<O::Step>() / size_of::<Line>();
-            let lines: Vec<Line> = (0..PANELS * stride).map(|_| line(&mut next)).collect();
+            let lines: Vec<Line> = (0..PANELS * steps).map(|_| line(&mut next)).collect();
             let factors = vec![[O::Factor::zeroed(); PANEL]; PANELS];
-            let panels = Panels { lines: &lines, stride, a: &factors, t: &factors };
+            let panels = Panels { lines: &lines, stride: steps, a: &factors, t: &factors };
             let items: Vec<O::Query> = (0..QUERIES * steps).map(|_| item(isa, next())).collect();
             let mut queries =
                 QueryTile::<O>::new(isa, QUERIES, steps, |query, step| items[query * steps + step]);
             let mut best = vec![(f32::NEG_INFINITY, u32::MAX); QUERIES];
             let macs = PANELS * PANEL * QUERIES * dim;
-            let mut show = |what: &str, seconds: Option<f64>| {
-                let Some(seconds) = seconds else { return };
-                let peak = *peak.get_or_insert_with(|| peak::gmacs(isa, operation));
-                let rate = macs as f64 / seconds / 1e9;
-                let share = 100.0 * rate / peak;
-                println!("{what:32}{rate:8.1} GMAC/s at best, {share:3.0} % of the peak of {peak:.1}\n");
-            };
+            let mut show = |what: &str, seconds| show(what, macs, seconds, (isa, operation), &mut peak);
             let id = format!("{}/arg_max/d={dim}", isa.name());
             let seconds = time(&mut group, &id, macs, || {
                 best.fill((f32::NEG_INFINITY, u32::MAX));
@@ -118,13 +127,27 @@ fn bytes(c: &mut Criterion) {
     });
 }
 
+/// Products of f32, written as a table.
 fn floats(c: &mut Criterion) {
-    let unit = |bits: u64| (bits & 0xFFFF) as f32 / 32768.0 - 1.0;
-    let line = |next: &mut dyn FnMut() -> u64| {
-        let values: [f32; 16] = from_fn(|_| unit(next()));
-        Line(bytemuck::must_cast(values))
-    };
-    tiles::<Floats>(c, Operation::Floats, line, |_, bits| unit(bits));
+    let mut group = c.benchmark_group(Operation::Floats.name());
+    for isa in peak::sets() {
+        let mut peak = None;
+        for dim in [32, 64, 128, 192, 384] {
+            let (mut seed, count) = (1, PANELS * PANEL);
+            let mut values = |n: usize| -> Vec<f32> {
+                (0..n * dim).map(|_| (random(&mut seed) & 0xFFFF) as f32 / 32768.0 - 1.0).collect()
+            };
+            let panels = product::Panels::new(&values(count), dim);
+            let (rows, mut out) = (values(QUERIES), vec![0f32; count * QUERIES]);
+            let (id, macs) = (format!("{}/d={dim}", isa.name()), count * QUERIES * dim);
+            let seconds = time(&mut group, &id, macs, || {
+                isa.run(product::Products { rows: &rows, panels: &panels, out: &mut out });
+                black_box(&out);
+            });
+            show(&id, macs, seconds, (isa, Operation::Floats), &mut peak);
+        }
+    }
+    group.finish();
 }
 
 /// Exact distances from one query to a list of rows.

@@ -74,7 +74,6 @@ impl Simd for Neon {
     // Of 32 registers, 16 are accumulators and 8 hold the panel's step; for codes and f32, 24 and 4.
     const BYTE_QUERIES: usize = 4;
     const CODE_QUERIES: usize = 3;
-    const FLOAT_QUERIES: usize = 6;
     const PANELS: usize = 1;
     const LANE_OF_BIT: [u8; 32] = IN_ORDER;
     const LANE_BITS: u32 = 1;

@@ -97,7 +97,6 @@ impl Simd for Avx2 {
     const CODE_SUM: i32 = PART_SUM;
     const BYTE_QUERIES: usize = 4;
     const CODE_QUERIES: usize = 6;
-    const FLOAT_QUERIES: usize = 6;
     const PANELS: usize = 1;
     /// One pack and one VPMOVMSKB: two bits a lane, in the order that the pack leaves.
     const LANE_OF_BIT: [u8; 32] = [

@@ -156,7 +156,6 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
     // 24 accumulators hide VPDPBUSD's latency of 5 at two a cycle and leave registers for the panels.
     const BYTE_QUERIES: usize = 6;
     const CODE_QUERIES: usize = 6;
-    const FLOAT_QUERIES: usize = 6;
     const LOOK_UP_LINES: usize = 2;
     const LONG_TABLES: bool = VBMI;
     const PANELS: usize = 4;

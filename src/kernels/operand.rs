@@ -1,4 +1,4 @@
-//! What can a tile multiply? Bytes, codes of seven bits, floats: how each meets a query, and what its sums are.
+//! What can a tile multiply? Bytes, and codes of seven bits: how each meets a query, and what its sums are.
 
 use bytemuck::Pod;
 use half::bf16;
@@ -8,8 +8,6 @@ use super::tile::{Line, PANEL};
 
 /// What a tile multiplies.
 pub trait Operand: Copy + Send + Sync + 'static {
-    /// The lines of a panel that one step reads.
-    type Step: Pod;
     /// The coordinates of a query that meet one step.
     type Query: Copy + Send + Sync + Default;
     /// A vector's factor `a` or `t`.
@@ -29,7 +27,7 @@ pub trait Operand: Copy + Send + Sync + 'static {
     /// Sums of nothing.
     fn zero<S: Simd>(s: S) -> Self::Part<S>;
     /// part + x·q.
-    fn step<S: Simd>(s: S, part: Self::Part<S>, x: &Self::Step, q: &Self::Query) -> Self::Part<S>;
+    fn step<S: Simd>(s: S, part: Self::Part<S>, x: &Line, q: &Self::Query) -> Self::Part<S>;
     /// A part as the first of the sums.
     fn first<S: Simd>(s: S, part: Self::Part<S>) -> Self::Acc<S>;
     /// acc + a part more.
@@ -66,12 +64,7 @@ pub struct Bytes;
 #[derive(Clone, Copy, Debug)]
 pub struct Codes;
 
-/// f32 against f32; sums in f32.
-#[derive(Clone, Copy, Debug)]
-pub struct Floats;
-
 impl Operand for Bytes {
-    type Step = Line;
     type Factor = f32;
     type Query = [i32; 2];
     type Part<S: Simd> = S::I32;
@@ -103,7 +96,6 @@ impl Operand for Bytes {
 }
 
 impl Operand for Codes {
-    type Step = Line;
     type Factor = bf16;
     type Query = i32;
     type Part<S: Simd> = S::CodeSums;
@@ -135,37 +127,5 @@ impl Operand for Codes {
     #[inline(always)]
     fn finish<S: Simd>(s: S, acc: S::I32) -> S::F32 {
         s.to_f32(acc)
-    }
-}
-
-impl Operand for Floats {
-    type Step = Line;
-    type Factor = f32;
-    type Query = f32;
-    type Part<S: Simd> = S::F32;
-    type Acc<S: Simd> = S::F32;
-    const WIDTH: usize = 1;
-    fn queries<S: Simd>() -> usize {
-        S::FLOAT_QUERIES
-    }
-    #[inline(always)]
-    fn zero<S: Simd>(s: S) -> S::F32 {
-        s.zero_f32()
-    }
-    #[inline(always)]
-    fn step<S: Simd>(s: S, acc: S::F32, x: &Line, q: &f32) -> S::F32 {
-        s.mul_add_f32(s.load_f32(bytemuck::must_cast_ref(x)), s.splat_f32(*q), acc)
-    }
-    #[inline(always)]
-    fn first<S: Simd>(_: S, part: S::F32) -> S::F32 {
-        part
-    }
-    #[inline(always)]
-    fn add<S: Simd>(s: S, acc: S::F32, part: S::F32) -> S::F32 {
-        s.mul_add_f32(part, s.splat_f32(1.0), acc)
-    }
-    #[inline(always)]
-    fn finish<S: Simd>(_: S, acc: S::F32) -> S::F32 {
-        acc
     }
 }

@@ -26,7 +26,6 @@ impl Simd for Scalar {
     const CODE_SUM: i32 = i32::MAX;
     const BYTE_QUERIES: usize = 4;
     const CODE_QUERIES: usize = 4;
-    const FLOAT_QUERIES: usize = 4;
     const PANELS: usize = 1;
     const LANE_OF_BIT: [u8; 32] = IN_ORDER;
     const LANE_BITS: u32 = 1;

@@ -112,8 +112,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const BYTE_QUERIES: usize;
     /// The same for codes.
     const CODE_QUERIES: usize;
-    /// The same for f32.
-    const FLOAT_QUERIES: usize;
     /// Lines of codes that [`Simd::look_up_some`] takes at once: 1 or 2.
     const LOOK_UP_LINES: usize = 1;
     /// True where [`Simd::look_up_bytes`] takes less time than as many reads of memory.

@@ -11,8 +11,8 @@
 //! test is enough for every use: an exact distance or a bound of one, in any metric (see
 //! `search/screen`). A NaN on either side keeps the lane, so that overflow never loses a vector.
 //!
-//! 1. A *panel* holds 16 vectors coordinate by coordinate, 64 bytes a step: four bytes of each vector, or one
-//!    f32 of each. A lane's sum then needs no horizontal addition.
+//! 1. A *panel* holds 16 vectors coordinate by coordinate, 64 bytes a step: four bytes of each
+//!    vector. A lane's sum then needs no horizontal addition.
 //! 2. Queries are broadcast from memory, which costs no arithmetic port.
 //! 3. Bytes are u8 against signed bytes of the query: one VPDPBUSD does 64 products; AVX2 splits the former into even
 //!    and odd bytes once per panel step and pays one VPMADDWD for each half and query.
@@ -23,7 +23,7 @@ use std::marker::PhantomData;
 
 use bytemuck::{Pod, Zeroable};
 
-pub use super::operand::{Bytes, Codes, Factor, Floats, Operand};
+pub use super::operand::{Bytes, Codes, Factor, Operand};
 use super::{Isa, Kernel, Simd};
 
 /// Vectors in a panel.
@@ -352,8 +352,7 @@ pub(super) fn groups<S: Simd, O: Operand, R: Reduce<S>>(
     reduce: &mut R,
 ) {
     let panels_len = panels.len();
-    let lines: &[O::Step] = bytemuck::cast_slice(panels.lines);
-    let stride = panels.stride * size_of::<Line>() / size_of::<O::Step>();
+    let (lines, stride) = (panels.lines, panels.stride);
     assert!(lines.len() >= panels_len * stride && queries.steps <= stride, "panels as long as the queries");
     assert_eq!(panels.t.len(), panels_len, "one factor of each kind a vector");
     for group in groups {
@@ -373,7 +372,7 @@ fn passes<S: Simd, O: Operand, R: Reduce<S>, const P: usize, const Q: usize>(
     s: S,
     queries: &QueryTile<O>,
     group: usize,
-    (lines, stride): (&[O::Step], usize),
+    (lines, stride): (&[Line], usize),
     panels: Panels<O::Factor>,
     reduce: &mut R,
 ) {
@@ -396,7 +395,7 @@ fn passes<S: Simd, O: Operand, R: Reduce<S>, const P: usize, const Q: usize>(
 fn sums<S: Simd, O: Operand, const P: usize, const Q: usize>(
     s: S,
     items: &[[O::Query; Q]],
-    lines: &[O::Step],
+    lines: &[Line],
     stride: usize,
 ) -> [[O::Acc<S>; Q]; P] {
     let (first, rest) = items.split_at(items.len().min(O::steps::<S>()));
@@ -425,10 +424,10 @@ fn sums<S: Simd, O: Operand, const P: usize, const Q: usize>(
 fn part<S: Simd, O: Operand, const P: usize, const Q: usize>(
     s: S,
     items: &[[O::Query; Q]],
-    lines: &[O::Step],
+    lines: &[Line],
     stride: usize,
 ) -> [[O::Part<S>; Q]; P] {
-    let lines: [&[O::Step]; P] = std::array::from_fn(|p| &lines[p * stride..][..items.len()]);
+    let lines: [&[Line]; P] = std::array::from_fn(|p| &lines[p * stride..][..items.len()]);
     let mut parts = [[O::zero(s); Q]; P];
     for (step, q) in items.iter().enumerate() {
         for p in 0..P {

@@ -7,7 +7,7 @@ use super::bounds::{at_least, at_most, within};
 use crate::error::Result;
 use crate::kernels::Isa;
 use crate::kernels::distance::Query;
-use crate::search::{Aim, Collector, InRange, List, TopK, scan_aimed, scan_all, screen};
+use crate::search::{Aim, Collector, InRange, List, TopK, rounded, scan_aimed, scan_all, screen};
 use crate::storage::Buffer;
 use crate::threads::Worker;
 use crate::vectors::{Dtype, Vectors};
@@ -205,7 +205,7 @@ impl Scanned {
                 some.extend("points", &rows.bytes()[(first + i as usize) * row..][..row])?;
             }
             let some = Vectors::from_bytes(some.bytes(), rows.dtype(), rows.dim())?;
-            let mut screen = screen::floats(isa, task.points.metric, list.rows, some);
+            let mut screen = rounded(isa, task.points.metric, list.rows, some);
             scan_aimed(isa, &mut screen, list, queries, collected, (aim, worker));
         }
         Ok(collectors)

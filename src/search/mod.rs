@@ -8,6 +8,7 @@ mod errors;
 mod pool;
 mod probe;
 mod rerank;
+mod rounded;
 mod scan;
 pub(crate) mod screen;
 mod seen;
@@ -36,6 +37,7 @@ use rerank::Rerank;
 use walks::Walks;
 
 pub use beam::Stats;
+pub(crate) use rounded::rounded;
 pub(crate) use scan::{Aim, List, scan, scan_aimed, scan_all};
 pub(crate) use stop::Effort;
 pub use topk::Neighbor;
@@ -60,8 +62,10 @@ const VISITS: usize = 1 << 20;
 const LONG: usize = 512;
 /// Queries below which packing rows for a tile costs more than it saves.
 const FEW: usize = 8;
-/// The same where rows are f32, whose sums are taken as fast as they arrive from L2.
-const FEW_FLOATS: usize = 64;
+/// The same where rows are f32, whose sums are taken as fast as they arrive from L2: of many rows, and of fewer than [`SEVERAL`], of
+/// which a larger part is near.
+const FEW_FLOATS: [usize; 2] = [24, 64];
+const SEVERAL: usize = 4096;
 /// Rows of f32, and bytes of them, that stay in L2 and are read as they are by any number of queries sooner than they are packed.
 const SMALL: usize = 1024;
 const SMALL_BYTES: usize = 1 << 20;
@@ -493,7 +497,7 @@ impl Searched<'_> {
         } else if let Some(mut screen) = screen::bytes(isa, metric, list.rows, queries) {
             scan(isa, &mut screen, list, &exact, collectors, worker)
         } else {
-            let mut screen = screen::floats(isa, metric, list.rows, queries);
+            let mut screen = rounded(isa, metric, list.rows, queries);
             scan(isa, &mut screen, list, &exact, collectors, worker)
         }
     }
@@ -502,7 +506,8 @@ impl Searched<'_> {
     fn sums<C: Collector>(&self, isa: Isa, queries: Vectors, collectors: &[C]) -> Option<SumScreen<'_>> {
         let rows = self.list.rows;
         let small = rows.len() <= SMALL && rows.bytes().len() <= SMALL_BYTES;
-        let suits = self.metric == Metric::L1 || queries.len() < FEW_FLOATS || small;
+        let few = FEW_FLOATS[usize::from(rows.len() < SEVERAL)];
+        let suits = self.metric == Metric::L1 || queries.len() < few || small;
         let wanted = collectors.first().and_then(C::wanted);
         suits.then(|| SumScreen::new(isa, self.metric, rows, queries, wanted)).flatten()
     }

@@ -4,19 +4,18 @@
 //!
 //! * [`HeadCodes`]: stored codes, a fraction of the bytes; an upper bound of the inner product.
 //! * [`ByteRows`]: rows of u8 or i8 against integer queries, packed as they are met; the test is exact.
-//! * [`FloatRows`]: rows of any type as f32, packed as they are met; exact up to the rounding of f32.
+//! * [`RoundedRows`](super::rounded::RoundedRows): rows of any type, rounded to a byte a coordinate as they are met; an upper bound.
 
 use std::ops::Range;
 
 use half::bf16;
 
-use crate::kernels::distance::squared_norm;
+use crate::kernels::Isa;
 use crate::kernels::fine::FineQuery;
-use crate::kernels::tile::{self, Bound, Bytes, Codes, Floats, Hit, Line, Operand, PANEL, Panels, QueryTile};
-use crate::kernels::{Isa, Kernel, Simd};
+use crate::kernels::tile::{self, Bound, Bytes, Codes, Hit, Line, Operand, PANEL, Panels, QueryTile};
 use crate::metric::Metric;
 use crate::quantizer::{HeadCodes, HeadQueries};
-use crate::transform::{columns, sample};
+use crate::transform::columns;
 use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
 
 /// Where panels come from.
@@ -67,6 +66,13 @@ pub(crate) struct Screen<'a, S: Source> {
 struct Second<'a> {
     codes: &'a HeadCodes,
     queries: Vec<&'a FineQuery>,
+}
+
+impl<S: Source> Screen<'_, S> {
+    /// Screens by `source` the queries of `tile`, each with its bound.
+    pub fn new(isa: Isa, source: S, tile: QueryTile<S::Operand>, bounds: Vec<Bound>) -> Self {
+        Self { isa, source, tile, bounds, second: None, hits: Vec::new() }
+    }
 }
 
 impl<S: Source> Screening for Screen<'_, S> {
@@ -149,15 +155,15 @@ pub(crate) fn codes<'a>(
 
 /// Buffers that panels are packed into, block after block.
 #[derive(Default)]
-struct Packed {
-    lines: Vec<Line>,
-    a: Vec<[f32; PANEL]>,
-    t: Vec<[f32; PANEL]>,
+pub(super) struct Packed {
+    pub lines: Vec<Line>,
+    pub a: Vec<[f32; PANEL]>,
+    pub t: Vec<[f32; PANEL]>,
 }
 
 impl Packed {
     /// Room for `vectors` of `lines` lines a panel, zeroed.
-    fn clear(&mut self, vectors: usize, lines: usize) {
+    pub fn clear(&mut self, vectors: usize, lines: usize) {
         let panels = vectors.div_ceil(PANEL);
         self.lines.clear();
         self.lines.resize(panels * lines, Line([0; 64]));
@@ -167,7 +173,7 @@ impl Packed {
         }
     }
 
-    fn panels(&self) -> Panels<'_, f32> {
+    pub fn panels(&self) -> Panels<'_, f32> {
         let stride = self.lines.len() / self.a.len().max(1);
         Panels { lines: &self.lines, stride, a: &self.a, t: &self.t }
     }
@@ -221,14 +227,7 @@ pub(crate) fn bytes<'a>(
         }
     });
     let bounds = bounds.collect();
-    Some(Screen {
-        isa,
-        source: ByteRows { rows, packed: Packed::default() },
-        tile,
-        bounds,
-        second: None,
-        hits: Vec::new(),
-    })
+    Some(Screen::new(isa, ByteRows { rows, packed: Packed::default() }, tile, bounds))
 }
 
 impl Source for ByteRows<'_> {
@@ -263,166 +262,5 @@ impl Source for ByteRows<'_> {
         let rows = self.rows.rows(range);
         rows.dtype().visit(Pack(rows, &mut self.packed));
         self.packed.panels()
-    }
-}
-
-/// Sums of products of vectors shorter than this do not overflow f32.
-const LARGEST: f64 = 1e15;
-
-/// Rows of any type as f32: centred under l2, of unit length under cosine, scaled to the size of 1.
-///
-/// A sum of d products in f32 is off by at most γ‖q‖‖x‖, γ = (d+8)·2⁻²⁴ (Higham 2002, §3.1; the 8 pays for the rounding
-/// of the coordinates and of the test): t = ‖x‖ and τ = γ‖q‖. A row so long that a
-/// sum could overflow has t = ∞ and is always kept; so long a query keeps everything.
-pub(crate) struct FloatRows<'a> {
-    rows: Vectors<'a>,
-    metric: Metric,
-    isa: Isa,
-    center: Vec<f64>,
-    scale: f64,
-    packed: Packed,
-    values: Vec<f32>,
-}
-
-/// Screens rows of any type under any metric.
-pub(crate) fn floats<'a>(
-    isa: Isa,
-    metric: Metric,
-    rows: Vectors<'a>,
-    queries: Vectors,
-) -> Screen<'a, FloatRows<'a>> {
-    let dim = rows.dim();
-    // Any centre and any scale give a valid bound; a few rows tell good ones.
-    let few = sample(rows, 64, metric);
-    let center: Vec<f64> = match metric {
-        Metric::L2 => few.column_mean().iter().copied().collect(),
-        _ => vec![0.0; dim],
-    };
-    let reach = few
-        .column_iter()
-        .flat_map(|x| x.into_iter().zip(&center))
-        .fold(0.0, |m: f64, (v, c)| m.max((v - c).abs()));
-    let scale = if reach > 0.0 { 2f64.powi(-reach.log2().ceil() as i32) } else { 1.0 };
-    let mut columns = columns(queries, 0..queries.len(), metric);
-    for mut q in columns.column_iter_mut() {
-        for (v, c) in q.iter_mut().zip(&center) {
-            *v = (*v - c) * scale;
-        }
-    }
-    let gamma = (dim as f64 + 8.0) * 2f64.powi(-24);
-    let bounds = columns.column_iter().map(|q| {
-        let norm = q.norm();
-        let tau = gamma * norm;
-        // Products below the smallest f32 vanish; that each of d may have done so costs less than this.
-        let lost = -(dim as f64) * 2f64.powi(-120) * (1.0 + norm);
-        let origin = if norm < LARGEST { lost } else { f64::NAN };
-        match metric {
-            Metric::L2 => {
-                let origin = origin + norm * norm / 2.0 * (1.0 - gamma);
-                Bound { beta: -(1.0 - gamma), tau, origin, slope: scale * scale / 2.0 * (1.0 + gamma) }
-            }
-            Metric::Cosine => {
-                let unit = scale * scale;
-                Bound { beta: 0.0, tau, origin: origin + unit * (1.0 - gamma), slope: unit }
-            }
-            _ => Bound { beta: 0.0, tau, origin, slope: scale * scale },
-        }
-    });
-    let bounds = bounds.collect();
-    let tile = QueryTile::new(isa, queries.len(), dim, |query, j| columns[(j, query)] as f32);
-    Screen {
-        isa,
-        source: FloatRows { isa, rows, metric, center, scale, packed: Packed::default(), values: Vec::new() },
-        tile,
-        bounds,
-        second: None,
-        hits: Vec::new(),
-    }
-}
-
-impl Source for FloatRows<'_> {
-    type Operand = Floats;
-    fn panels(&mut self, range: Range<usize>) -> Panels<'_, f32> {
-        struct Pack<'a>(Isa, Vectors<'a>, PackFloats<'a>);
-        impl DtypeVisitor for Pack<'_> {
-            type Out = ();
-            fn visit<E: Element>(self) {
-                let Self(isa, rows, mut pack) = self;
-                let (dim, values) = (rows.dim(), rows.as_slice::<E>().unwrap_or_default());
-                pack.packed.clear(rows.len(), dim);
-                for (panel, rows) in values.chunks(PANEL * dim).enumerate() {
-                    isa.run(PackPanel { pack: &mut pack, panel, rows });
-                }
-            }
-        }
-        let Self { isa, rows, metric, center, scale, packed, values } = self;
-        let rows = rows.rows(range);
-        values.resize(PANEL * rows.dim(), 0.0);
-        let pack = PackFloats { metric: *metric, center, scale: *scale, packed, values };
-        rows.dtype().visit(Pack(*isa, rows, pack));
-        self.packed.panels()
-    }
-}
-
-/// What it takes to pack rows as [`FloatRows`].
-struct PackFloats<'a> {
-    metric: Metric,
-    center: &'a [f64],
-    scale: f64,
-    packed: &'a mut Packed,
-    /// The coordinates of one panel, row after row.
-    values: &'a mut [f32],
-}
-
-/// Packs `rows`, which are those of one panel.
-struct PackPanel<'a, 'p, E> {
-    pack: &'a mut PackFloats<'p>,
-    panel: usize,
-    rows: &'a [E],
-}
-
-impl<E: Element> Kernel for PackPanel<'_, '_, E> {
-    type Out = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        const LANES: usize = 8;
-        let Self { pack: PackFloats { metric, center, scale, packed, values }, panel, rows } = self;
-        let dim = center.len();
-        for (lane, (row, values)) in rows.chunks_exact(dim).zip(values.chunks_exact_mut(dim)).enumerate() {
-            let norm = if *metric == Metric::Cosine { squared_norm(row).sqrt() } else { 1.0 };
-            let scale = if norm > 0.0 { *scale / norm } else { *scale };
-            let mut sums = [0.0; LANES];
-            let parts = row.chunks(LANES).zip(center.chunks(LANES)).zip(values.chunks_mut(LANES));
-            for ((row, center), values) in parts {
-                let place = |v: E, c: f64| (v.to_f64() - c) * scale;
-                // A whole part is what a register holds.
-                if let (Some(row), Some(center), Some(values)) = (
-                    row.first_chunk::<LANES>(),
-                    center.first_chunk::<LANES>(),
-                    values.first_chunk_mut::<LANES>(),
-                ) {
-                    for i in 0..LANES {
-                        let v = place(row[i], center[i]);
-                        values[i] = v as f32;
-                        sums[i] += v * v;
-                    }
-                } else {
-                    for ((&v, &c), value) in row.iter().zip(center).zip(values) {
-                        let v = place(v, c);
-                        *value = v as f32;
-                        sums[0] += v * v;
-                    }
-                }
-            }
-            let norm = sums.into_iter().sum::<f64>();
-            packed.a[panel][lane] = (norm / 2.0) as f32;
-            packed.t[panel][lane] = if norm.sqrt() < LARGEST { norm.sqrt() as f32 } else { f32::INFINITY };
-        }
-        // What comes after the last row stays zero.
-        values[rows.len()..].fill(0.0);
-        let rows: [&[f32]; PANEL] = std::array::from_fn(|lane| &values[lane * dim..][..dim]);
-        for (j, line) in packed.lines[panel * dim..][..dim].iter_mut().enumerate() {
-            *line = bytemuck::must_cast(rows.map(|row| row[j]));
-        }
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{Rng, config};
 use crate::kernels::simd::{CODE_LIMIT, Kernel, Simd};
 use crate::kernels::tile::{
-    self, Bound, Bytes, Codes, Factor, Floats, Line, Operand, PANEL, Panels, QueryTile, Test, pack_bytes,
+    self, Bound, Bytes, Codes, Factor, Line, Operand, PANEL, Panels, QueryTile, Test, pack_bytes,
 };
 use crate::kernels::{Isa, naive};
 
@@ -95,24 +95,6 @@ impl Filled for Codes {
     }
 }
 
-impl Filled for Floats {
-    fn vector(rng: &mut Rng, extreme: bool) -> f64 {
-        f64::from((rng.unit() * if extreme { 1e15 } else { 1.0 }) as f32)
-    }
-    fn query(rng: &mut Rng, extreme: bool) -> f64 {
-        Self::vector(rng, extreme)
-    }
-    fn item(_: Isa, q: &[f64]) -> f32 {
-        q[0] as f32
-    }
-    fn put(lines: &mut [Line], lane: usize, j: usize, value: f64) {
-        lines[j].0[4 * lane..][..4].copy_from_slice(&(value as f32).to_ne_bytes());
-    }
-    fn factor(value: f32) -> (f32, f32) {
-        (value, value)
-    }
-}
-
 /// Queries and vectors of any operand, in both shapes: as the tile reads them and as the oracle does.
 struct World<O: Filled> {
     isa: Isa,
@@ -138,8 +120,7 @@ impl<O: Filled> World<O> {
         let item = |q: usize, step: usize| O::item(isa, &queries[q][step * O::WIDTH..][..O::WIDTH]);
         let tile = QueryTile::new(isa, queries.len(), steps, item);
         // Half of the panels are longer than the queries: what follows must not be read.
-        let stride =
-            (steps + [0, 0, 1, 3][rng.next() as usize % 4]) * size_of::<O::Step>() / size_of::<Line>();
+        let stride = steps + [0, 0, 1, 3][rng.next() as usize % 4];
         let mut lines = vec![Line([93; 64]); panels * stride];
         for (i, vector) in vectors.iter().enumerate() {
             let lines = &mut lines[i / PANEL * stride..][..stride];
@@ -270,7 +251,6 @@ proptest! {
     ) {
         kept_as_the_oracle_says::<Bytes>(seed, queries, panels, steps, extreme);
         kept_as_the_oracle_says::<Codes>(seed, queries, panels, steps, extreme);
-        kept_as_the_oracle_says::<Floats>(seed, queries, panels, steps, extreme);
     }
 
     #[test]
@@ -279,7 +259,6 @@ proptest! {
     ) {
         first_of_the_largest::<Bytes>(seed, queries, panels, steps, few);
         first_of_the_largest::<Codes>(seed, queries, panels, steps, few);
-        first_of_the_largest::<Floats>(seed, queries, panels, steps, few);
     }
 }
 
@@ -339,7 +318,6 @@ fn for_every_operand(check: impl Fn(&mut dyn AnyWorld, &str)) {
             let rng = &mut Rng(queries as u64);
             check(&mut World::<Bytes>::new(isa, rng, queries, 5, 3, false), isa.name());
             check(&mut World::<Codes>::new(isa, rng, queries, 5, 3, false), isa.name());
-            check(&mut World::<Floats>::new(isa, rng, queries, 5, 3, false), isa.name());
         }
     }
 }
@@ -411,7 +389,7 @@ fn arg_max_takes_a_nan_only_where_there_is_nothing_else() {
     ];
     for isa in Isa::available() {
         for ((numbers, want), queries) in cases.iter().flat_map(|case| [(case, 1), (case, 7)]) {
-            let mut world = World::<Floats>::new(isa, &mut Rng(1), queries, 3, 0, false);
+            let mut world = World::<Bytes>::new(isa, &mut Rng(1), queries, 3, 0, false);
             let mut factors = vec![[f32::NAN, 0.0]; 3 * PANEL];
             numbers.iter().for_each(|&(at, value)| factors[at][0] = value);
             world.set_factors(&factors);
@@ -434,21 +412,6 @@ fn arg_max_takes_a_nan_only_where_there_is_nothing_else() {
                     assert!(value.is_nan() == numbers.is_empty(), "{} {value}", isa.name());
                 }
             }
-        }
-    }
-}
-
-#[test]
-fn a_nan_coordinate_or_an_overflow_keeps_its_vector() {
-    for isa in Isa::available() {
-        for (value, threshold) in [(f64::NAN, f32::MAX), (f64::INFINITY, f32::MAX)] {
-            let mut world = World::<Floats>::new(isa, &mut Rng(1), 7, 3, 4, false);
-            world.queries.iter_mut().for_each(|q| q.fill(1.0));
-            world.tile = QueryTile::new(isa, 7, 4, |_, _| 1.0);
-            let stride = world.stride;
-            Floats::put(&mut world.lines[stride..], 5, 2, value);
-            let kept = world.kept(&[Test { threshold, ..PLAIN }; 7]);
-            assert!(kept.iter().all(|kept| *kept == [21]), "{} {value}", isa.name());
         }
     }
 }
