@@ -12,8 +12,8 @@ use super::sketch::Sketched;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::index::flat;
-use crate::kernels::Isa;
 use crate::kernels::distance::Query;
+use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
 use crate::rows::{Kept, Rows};
@@ -22,8 +22,16 @@ use crate::storage::Buffer;
 use crate::threads::{self, Monitor};
 use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
 
-/// Queries whose work, without codes, is about as much as making them, or less.
-const MANY: u64 = 1000;
+/// Passes over the vectors, without codes, that take about as long as making codes, which spare most of it; and how many passes over one
+/// vector what is learned before the first code takes.
+const MANY: u64 = 100;
+const LEARNING: u64 = 3_000_000;
+/// What queries that share a pass cost more than one that has it for itself: vectors are rounded for them.
+const SHARED: u64 = 2;
+/// Queries that share one, and how many of them codes spare as much more as a pass is: where a tile over bytes takes longer than one over
+/// codes, and where it does not.
+const TOGETHER_AT_MOST: u64 = 1024;
+const SPARED: [u64; 2] = [25, 500];
 
 /// Distances that are told before the least of them are taken, about: few enough for a cache; and of how many queries, at most and at
 /// least, as they go through registers.
@@ -152,10 +160,25 @@ impl Flat {
         }
     }
 
-    /// True where codes are worth making: `asked` queries came before, or those that ask `now` save more than that takes.
-    pub fn wants_codes(&self, asked: u64, now: usize) -> bool {
+    /// What codes would spare so many queries of one call, in passes over the vectors.
+    pub fn passes(queries: usize) -> u64 {
+        struct AsCodes;
+        impl Kernel for AsCodes {
+            type Out = bool;
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) -> bool {
+                S::BYTES_AS_CODES
+            }
+        }
+        let (queries, as_codes) = (queries as u64, Isa::active().run(AsCodes));
+        queries.min(SHARED) * queries.div_ceil(TOGETHER_AT_MOST) + queries / SPARED[usize::from(as_codes)]
+    }
+
+    /// True where codes are worth making: they would have spared `before` passes until now, or spare `now`.
+    pub fn wants_codes(&self, before: u64, now: u64) -> bool {
+        let many = MANY + LEARNING / (self.len() as u64).max(1);
         now > 0
-            && (asked >= MANY || now as u64 >= MANY * 3 / 2)
+            && (before >= many || now >= many * 3 / 2)
             && !self.wild
             && self.len() >= 4 * self.fitted.max(1)
     }
@@ -428,13 +451,15 @@ mod tests {
     fn codes_are_wanted_after_many_queries_or_for_many_at_once_and_never_of_infinities() {
         let mut flat = Flat::new(2, Metric::L2).unwrap();
         flat.add(Vectors::new(&[0.5f32; 8], 2).unwrap(), None).unwrap();
-        assert!(!flat.wants_codes(0, 1000) && !flat.wants_codes(999, 1499) && !flat.wants_codes(1000, 0));
-        assert!(flat.wants_codes(1000, 1) && flat.wants_codes(0, 1500));
+        let many = MANY + LEARNING / flat.len() as u64;
+        let more = many * 3 / 2;
+        assert!(!flat.wants_codes(many - 1, more - 1) && !flat.wants_codes(many, 0));
+        assert!(flat.wants_codes(many, 1) && flat.wants_codes(0, more));
         flat.add(Vectors::new(&[f32::INFINITY; 2], 2).unwrap(), None).unwrap();
         // That is seen when they are to be made; afterwards nobody asks again.
         flat.fit(None, None).unwrap();
         assert!(flat.codes.is_none());
         flat.add(Vectors::new(&[0.5f32; 80], 2).unwrap(), None).unwrap();
-        assert!(flat.len() >= 4 * flat.fitted && !flat.wants_codes(1000, 2000));
+        assert!(flat.len() >= 4 * flat.fitted && !flat.wants_codes(many, more));
     }
 }

@@ -158,6 +158,7 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
     const CODE_QUERIES: usize = 6;
     const LOOK_UP_LINES: usize = 2;
     const LONG_TABLES: bool = VBMI;
+    const BYTES_AS_CODES: bool = true;
     const PANELS: usize = 4;
     const LANE_OF_BIT: [u8; 32] = IN_ORDER;
     const LANE_BITS: u32 = 1;

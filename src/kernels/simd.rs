@@ -116,6 +116,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const LOOK_UP_LINES: usize = 1;
     /// True where [`Simd::look_up_bytes`] takes less time than as many reads of memory.
     const LONG_TABLES: bool = false;
+    /// True where [`Simd::dot_bytes`] takes no longer than [`Simd::dot_codes`].
+    const BYTES_AS_CODES: bool = false;
     /// Panels that pass through the registers together.
     const PANELS: usize;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod beam;
 mod best;
+mod bytes;
 mod coarse;
 mod counts;
 mod errors;
@@ -494,7 +495,7 @@ impl Searched<'_> {
             scan_aimed(isa, &mut screen, list, &exact, collectors, (Aim::Loose, worker))
         } else if metric == Metric::L1 || queries.len() < FEW {
             scan_all(isa, list, &exact, collectors, worker)
-        } else if let Some(mut screen) = screen::bytes(isa, metric, list.rows, queries) {
+        } else if let Some(mut screen) = bytes::bytes(isa, metric, list.rows, queries) {
             scan(isa, &mut screen, list, &exact, collectors, worker)
         } else {
             let mut screen = rounded(isa, metric, list.rows, queries);

@@ -15,7 +15,8 @@
 
 use std::ops::Range;
 
-use super::screen::{Packed, Screen, Source};
+use super::bytes::{Packed, interleave};
+use super::screen::{Screen, Source};
 use crate::kernels::distance::squared_norm;
 use crate::kernels::tile::{self, Bound, Bytes, Line, Operand, PANEL, Panels, QueryTile};
 use crate::kernels::{Isa, Kernel, Simd};
@@ -37,10 +38,10 @@ const LARGEST: f32 = 1e30;
 const TINY: f32 = 1e-9;
 /// Added to a number between −2²² and 2²², it leaves the nearest whole one in its last bits.
 const ROUND: f32 = 12_582_912.0;
-/// What a row's length has in t, a little more than 1 in [`PART`]: its coordinates are rounded before they are told.
-const OF_LENGTH: f32 = 0.007_812_5 + 2.4e-7;
 /// Coordinates of a register.
 const LANES: usize = 16;
+/// What a row's length has in t, a little more than 1 in [`PART`]: its coordinates are rounded before they are told.
+const OF_LENGTH: f32 = 0.007_812_5 + 2.4e-7;
 
 /// Rows and what they are rounded by.
 pub(crate) struct RoundedRows<'a> {
@@ -237,14 +238,7 @@ impl<E: Element> Kernel for Panel<'_, E> {
             a[lane] = if fits { square * 0.5 * (1.0 - *gamma) } else { 0.0 };
             t[lane] = if fits { told } else { f32::INFINITY };
         }
-        let codes: &[u32] = bytemuck::cast_slice(codes);
-        let width = registers * LANES / Bytes::WIDTH;
-        for (step, line) in lines.iter_mut().enumerate() {
-            let words: &mut [u32; PANEL] = bytemuck::must_cast_mut(line);
-            for lane in 0..PANEL {
-                words[lane] = codes[lane * width + step];
-            }
-        }
+        interleave(codes.as_flattened(), lines);
     }
 }
 

@@ -22,8 +22,8 @@ type Distances<'py> = Bound<'py, PyArray1<f32>>;
 #[pyclass(frozen, module = "steep._steep")]
 pub struct Flat {
     pub(super) core: Shared<Core>,
-    /// Queries since it was made.
-    asked: AtomicU64,
+    /// What codes would have spared since it was made.
+    passes: AtomicU64,
 }
 
 impl Flat {
@@ -50,7 +50,7 @@ impl Flat {
     #[new]
     fn new(dim: &Any, metric: &str) -> Result<Self> {
         let core = Shared::new(Core::new(count("dim", dim)?, metric.parse()?)?);
-        Ok(Self { core, asked: AtomicU64::new(0) })
+        Ok(Self { core, passes: AtomicU64::new(0) })
     }
 
     fn __len__(&self, py: Python) -> Result<usize> {
@@ -105,12 +105,12 @@ impl Flat {
         let queries = q.vectors()?;
         let hits = released(py, None, |pulse| {
             let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
-            let now = queries.len();
-            let asked = self.asked.fetch_add(now as u64, Relaxed);
-            if selector.is_none() && self.core.read(pulse)?.wants_codes(asked, now) {
+            let now = Core::passes(queries.len());
+            let before = self.passes.fetch_add(now, Relaxed);
+            if selector.is_none() && self.core.read(pulse)?.wants_codes(before, now) {
                 let mut core = self.core.write(pulse)?;
                 // Another thread may have been here first.
-                if core.wants_codes(asked, now) {
+                if core.wants_codes(before, now) {
                     core.fit(threads, Some(pulse))?;
                 }
             }

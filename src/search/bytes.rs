@@ -1,0 +1,164 @@
+//! Rows of bytes as panels, and what any rows are packed into as they are met.
+
+use std::ops::Range;
+
+use super::screen::{Screen, Source};
+use crate::kernels::tile::{self, Bound, Bytes, Line, Operand, PANEL, Panels, QueryTile};
+use crate::kernels::{Isa, Kernel, Simd};
+use crate::metric::Metric;
+use crate::transform::columns;
+use crate::vectors::{Dtype, Vectors};
+
+/// Bytes that are multiplied at a time.
+const LANES: usize = 32;
+
+/// Buffers that panels are packed into, block after block.
+#[derive(Default)]
+pub(super) struct Packed {
+    pub lines: Vec<Line>,
+    pub a: Vec<[f32; PANEL]>,
+    pub t: Vec<[f32; PANEL]>,
+}
+
+impl Packed {
+    /// Room for `vectors` of `lines` lines a panel, zeroed.
+    pub fn clear(&mut self, vectors: usize, lines: usize) {
+        let panels = vectors.div_ceil(PANEL);
+        self.lines.clear();
+        self.lines.resize(panels * lines, Line([0; 64]));
+        for factors in [&mut self.a, &mut self.t] {
+            factors.clear();
+            factors.resize(panels, [0.0; PANEL]);
+        }
+    }
+
+    pub fn panels(&self) -> Panels<'_, f32> {
+        let stride = self.lines.len() / self.a.len().max(1);
+        Panels { lines: &self.lines, stride, a: &self.a, t: &self.t }
+    }
+}
+
+/// Writes the bytes of a panel's rows, which lie one after the other, in whole words, as the lines of the panel.
+#[inline(always)]
+pub(super) fn interleave(codes: &[u8], lines: &mut [Line]) {
+    let words: &[u32] = bytemuck::cast_slice(codes);
+    let width = words.len() / PANEL;
+    for (step, line) in lines.iter_mut().enumerate() {
+        let line: &mut [u32; PANEL] = bytemuck::must_cast_mut(line);
+        for lane in 0..PANEL {
+            line[lane] = words[lane * width + step];
+        }
+    }
+}
+
+/// Rows of bytes. With x the row (i8 rows raised by 128 to be unsigned) and q the query (u8 queries lowered by
+/// 128 to be signed),
+///
+/// ```text
+/// u8   ⟨q,x⟩ = Σ xⱼ(qⱼ−128) + 128·Σ xⱼ      t = Σ xⱼ, τ = 128
+/// i8   ⟨q,x⟩ = Σ (xⱼ+128)qⱼ − 128·Σ qⱼ      the last term belongs to the query
+/// l2   ‖q−x‖² ≤ D  ⇔  ⟨q,x⟩ − ‖x‖²/2 ≥ (‖q‖² − D)/2      a = ‖x‖²/2, β = −1
+/// ```
+pub(crate) struct ByteRows<'a> {
+    isa: Isa,
+    rows: Vectors<'a>,
+    packed: Packed,
+    /// The bytes of a panel's rows, one after the other, and zeros up to whole registers.
+    codes: Vec<[u8; LANES]>,
+}
+
+/// Screens rows of u8 or i8 under l2 or ip against queries whose coordinates are integers of the rows' type; `None`
+/// where that is not so.
+pub(crate) fn bytes<'a>(
+    isa: Isa,
+    metric: Metric,
+    rows: Vectors<'a>,
+    queries: Vectors,
+) -> Option<Screen<'a, ByteRows<'a>>> {
+    let (low, high, shift) = match rows.dtype() {
+        Dtype::U8 => (0.0, 255.0, 128),
+        Dtype::I8 => (-128.0, 127.0, 0),
+        _ => return None,
+    };
+    let columns = columns(queries, 0..queries.len(), Metric::InnerProduct);
+    let integers = columns.iter().all(|v| v.fract() == 0.0 && (low..=high).contains(v));
+    if metric == Metric::Cosine || !integers {
+        return None;
+    }
+    let dim = rows.dim();
+    let coordinate = |query: usize, j: usize| if j < dim { columns[(j, query)] as i16 - shift } else { 0 };
+    let tile = QueryTile::new(isa, queries.len(), dim.div_ceil(Bytes::WIDTH), |query, step| {
+        tile::pack_bytes(isa, std::array::from_fn(|j| coordinate(query, step * Bytes::WIDTH + j)))
+    });
+    let tau = f64::from(shift);
+    let bounds = columns.column_iter().map(|q| {
+        let norm = q.norm_squared();
+        // ‖x‖, Σx and the sums themselves are below this; the test rounds each to 24 bits, four times at most.
+        let terms = 2.0 * 256.0 * 256.0 * dim as f64;
+        let offset = if shift == 0 { 128.0 * q.sum() } else { 0.0 } - terms * 2f64.powi(-22);
+        match metric {
+            Metric::L2 => Bound { beta: -1.0, tau, origin: norm / 2.0 + offset, slope: 0.5 },
+            _ => Bound { beta: 0.0, tau, origin: offset, slope: 1.0 },
+        }
+    });
+    let bounds = bounds.collect();
+    let codes = vec![[0; LANES]; PANEL * dim.div_ceil(LANES)];
+    Some(Screen::new(isa, ByteRows { isa, rows, packed: Packed::default(), codes }, tile, bounds))
+}
+
+impl Source for ByteRows<'_> {
+    type Operand = Bytes;
+    fn panels(&mut self, range: Range<usize>) -> Panels<'_, f32> {
+        let Self { isa, rows, packed, codes } = self;
+        let (rows, dim) = (rows.rows(range), rows.dim());
+        let steps = dim.div_ceil(Bytes::WIDTH);
+        packed.clear(rows.len(), steps);
+        let low = if rows.dtype() == Dtype::I8 { 128 } else { 0 };
+        let lines = packed.lines.chunks_exact_mut(steps);
+        let panels = rows.bytes().chunks(PANEL * dim).zip(lines).zip(&mut packed.a).zip(&mut packed.t);
+        for (((rows, lines), a), t) in panels {
+            isa.run(Panel { rows, dim, low, codes, lines, a, t });
+        }
+        self.packed.panels()
+    }
+}
+
+/// The rows of one panel, at most, of signed bytes where `low` is 128.
+struct Panel<'a> {
+    rows: &'a [u8],
+    dim: usize,
+    low: u8,
+    codes: &'a mut [[u8; LANES]],
+    lines: &'a mut [Line],
+    a: &'a mut [f32; PANEL],
+    t: &'a mut [f32; PANEL],
+}
+
+impl Kernel for Panel<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { rows, dim, low, codes, lines, a, t } = self;
+        let registers = dim.div_ceil(LANES);
+        for (lane, (row, codes)) in rows.chunks_exact(dim).zip(codes.chunks_exact_mut(registers)).enumerate()
+        {
+            // What is beyond the last coordinate stays 0.
+            for (code, &byte) in codes.as_flattened_mut().iter_mut().zip(row) {
+                *code = byte ^ low;
+            }
+            let (mut squares, mut sums) = (s.zero_i32(), s.zero_i32());
+            for codes in &*codes {
+                squares = s.dot_u8(squares, codes, codes);
+                sums = s.dot_u8(sums, codes, &[1; LANES]);
+            }
+            // Of 65,536 bytes the sum of squares has 32 bits.
+            let [square, sum, ..] = s.sums_i32([squares, sums, s.zero_i32(), s.zero_i32()]);
+            let (square, sum) = (i64::from(square as u32), i64::from(sum));
+            // Σ (c − l) and Σ (c − l)².
+            let (low, dim) = (i64::from(low), dim as i64);
+            a[lane] = (square - 2 * low * sum + low * low * dim) as f32 / 2.0;
+            t[lane] = (sum - low * dim) as f32;
+        }
+        interleave(codes.as_flattened(), lines);
+    }
+}
