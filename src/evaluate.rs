@@ -20,8 +20,7 @@ pub fn ground_truth(
 ) -> Result<Hits> {
     let (vectors, queries) = (metric.read(vectors)?, metric.read(queries)?);
     metric.check_values("vectors", vectors)?;
-    Searched { metric, list: List { rows: vectors, ids: &Ids::Rows }, codes: None, graph: None, ivf: None }
-        .nearest(queries, k, params)
+    Searched::of_rows(metric, List { rows: vectors, ids: &Ids::Rows }).nearest(queries, k, params)
 }
 
 /// Recall: the part of the true ids that were found, over all queries. `found` is nq × `found_k`, `truth` nq × `truth_k`;

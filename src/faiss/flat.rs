@@ -1,37 +1,28 @@
 //! Vectors that are numbered from 0, searched exactly, and may be removed: then those behind move up.
 //!
-//! Codes that rule vectors out are made once so many queries were asked that they pay; until then adding costs a copy.
+//! What rules vectors out is made once so many queries were asked that it pays: first bytes that they are rounded to, then codes. Until
+//! then adding costs a copy.
 
 use std::cell::RefCell;
 use std::sync::{Mutex, OnceLock};
 
 use super::linear::{self, Packed};
 use super::near::{Least, Near};
+use super::passes::Passes;
 use super::selector::Selector;
 use super::sketch::Sketched;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::index::flat;
+use crate::kernels::Isa;
 use crate::kernels::distance::Query;
-use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
 use crate::quantizer::HeadCodes;
 use crate::rows::{Kept, Rows};
-use crate::search::{Collector, Hits, List, RangeHits, SearchParams, Searched, TopK};
+use crate::search::{Collector, Hits, List, RangeHits, Rounded, SearchParams, Searched, TopK};
 use crate::storage::Buffer;
 use crate::threads::{self, Monitor};
 use crate::vectors::{Dtype, DtypeVisitor, Element, Vectors};
-
-/// Passes over the vectors, without codes, that take about as long as making codes, which spare most of it; and how many passes over one
-/// vector what is learned before the first code takes.
-const MANY: u64 = 100;
-const LEARNING: u64 = 3_000_000;
-/// What queries that share a pass cost more than one that has it for itself: vectors are rounded for them.
-const SHARED: u64 = 2;
-/// Queries that share one, and how many of them codes spare as much more as a pass is: where a tile over bytes takes longer than one over
-/// codes, and where it does not.
-const TOGETHER_AT_MOST: u64 = 1024;
-const SPARED: [u64; 2] = [25, 500];
 
 /// Distances that are told before the least of them are taken, about: few enough for a cache; and of how many queries, at most and at
 /// least, as they go through registers.
@@ -48,11 +39,21 @@ thread_local! {
 /// So few of them meet vectors that are not packed.
 const FEW: usize = 16;
 
+/// What may be made for queries to come.
+enum Wanted {
+    Rounded,
+    Codes,
+}
+
 /// Vectors of f32, or of bits under `hamming`, in rows of the smallest type that holds them exactly.
 pub struct Flat {
     metric: Metric,
     rows: Rows,
     codes: Option<HeadCodes>,
+    /// What rules vectors out until there are codes.
+    rounded: Option<Rounded>,
+    /// What both would have spared.
+    passes: Passes,
     /// How many rows there were when codes were last made, or found not to pay.
     fitted: usize,
     /// A NaN or an infinity was there when codes were to be made, or came in later: there is nothing to learn from such rows.
@@ -76,6 +77,8 @@ impl Flat {
             metric,
             rows,
             codes: None,
+            rounded: None,
+            passes: Passes::default(),
             fitted: 0,
             wild: false,
             packed: OnceLock::new(),
@@ -111,8 +114,9 @@ impl Flat {
     /// Memory, in bytes.
     pub fn bytes(&self) -> u64 {
         let packed = self.packed.get().map_or(0, Packed::bytes);
-        (self.rows.buffer().len() + self.codes.as_ref().map_or(0, HeadCodes::bytes) + packed) as u64
-            + self.sketched.bytes()
+        let codes = self.codes.as_ref().map_or(0, HeadCodes::bytes);
+        let rounded = self.rounded.as_ref().map_or(0, Rounded::bytes);
+        (self.rows.buffer().len() + codes + rounded + packed) as u64 + self.sketched.bytes()
     }
 
     /// Appends vectors.
@@ -129,6 +133,11 @@ impl Flat {
         self.packed.take();
         self.sketched.forget();
         let undo = self.rows.extend(x)?;
+        let rows = self.rows.view();
+        self.rounded = self.rounded.take().filter(|_| rows.dtype() == Dtype::F32);
+        if self.rounded.as_mut().is_some_and(|rounded| !rounded.extend(rows)) {
+            self.rounded = None;
+        }
         if let Some(codes) = &mut self.codes {
             let new = self.rows.view().rows(before..self.rows.len());
             if let Err(error) = codes.extend(new, threads::available(), monitor) {
@@ -160,38 +169,53 @@ impl Flat {
         }
     }
 
-    /// What codes would spare so many queries of one call, in passes over the vectors.
-    pub fn passes(queries: usize) -> u64 {
-        struct AsCodes;
-        impl Kernel for AsCodes {
-            type Out = bool;
-            #[inline(always)]
-            fn run<S: Simd>(self, _: S) -> bool {
-                S::BYTES_AS_CODES
-            }
+    /// True where as many queries as a call has, and those before, make it worth while to [prepare](Flat::prepare) for more.
+    pub fn wants(&self, queries: usize) -> bool {
+        self.wanted(queries).is_some()
+    }
+
+    fn wanted(&self, queries: usize) -> Option<Wanted> {
+        if queries == 0 || self.wild || self.codes.is_some() {
+            return None;
         }
-        let (queries, as_codes) = (queries as u64, Isa::active().run(AsCodes));
-        queries.min(SHARED) * queries.div_ceil(TOGETHER_AT_MOST) + queries / SPARED[usize::from(as_codes)]
+        let n = self.len();
+        let rounds = self.metric.is_of_products() && self.rows.stored() == Dtype::F32;
+        if n >= 4 * self.fitted.max(1) && self.passes.pay_for_codes(n, queries, rounds) {
+            return Some(Wanted::Codes);
+        }
+        let pays = rounds && self.rounded.is_none() && self.passes.pay_for_rounding(n);
+        pays.then_some(Wanted::Rounded)
     }
 
-    /// True where codes are worth making: they would have spared `before` passes until now, or spare `now`.
-    pub fn wants_codes(&self, before: u64, now: u64) -> bool {
-        let many = MANY + LEARNING / (self.len() as u64).max(1);
-        now > 0
-            && (before >= many || now >= many * 3 / 2)
-            && !self.wild
-            && self.len() >= 4 * self.fitted.max(1)
-    }
-
-    /// Makes codes where they pay.
+    /// Makes what is wanted.
     ///
     /// # Errors
     /// As [`Flat::add`].
-    pub fn fit(&mut self, threads: Option<usize>, monitor: Option<&dyn Monitor>) -> Result<()> {
+    pub fn prepare(
+        &mut self,
+        queries: usize,
+        threads: Option<usize>,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<()> {
+        match self.wanted(queries) {
+            None => Ok(()),
+            Some(Wanted::Rounded) => {
+                self.rounded = Rounded::new(self.metric, self.rows.view());
+                Ok(())
+            }
+            Some(Wanted::Codes) => self.fit(threads, monitor),
+        }
+    }
+
+    /// Makes codes where they pay.
+    fn fit(&mut self, threads: Option<usize>, monitor: Option<&dyn Monitor>) -> Result<()> {
         let threads = threads::resolve(threads)?;
         self.wild = self.rows.view().check_finite("vectors").is_err();
         self.codes = if self.wild { None } else { flat::fit(&self.rows, self.metric, 0, threads, monitor)? };
         self.fitted = self.len();
+        if self.codes.is_some() {
+            self.rounded = None;
+        }
         Ok(())
     }
 
@@ -206,6 +230,9 @@ impl Flat {
         selector: Option<&Selector>,
         params: &SearchParams,
     ) -> Result<Hits> {
+        if selector.is_none() {
+            self.passes.add(queries.len());
+        }
         self.searched(queries, selector, |searched, queries| searched.nearest(queries, k, params))
     }
 
@@ -234,7 +261,8 @@ impl Flat {
         let Some(selector) = selector else {
             let list = List { rows: self.rows.view(), ids: &Ids::Rows };
             let codes = self.codes.as_ref();
-            return search(Searched { metric, list, codes, graph: None, ivf: None }, queries);
+            let rounded = self.rounded.as_ref();
+            return search(Searched { codes, rounded, ..Searched::of_rows(metric, list) }, queries);
         };
         let chosen: Vec<usize> = (0..self.len()).filter(|&row| selector.has(row as i64)).collect();
         let rows = self.rows.view().gathered(&chosen)?;
@@ -243,7 +271,7 @@ impl Flat {
         ids.extend("ids", bytemuck::cast_slice(&chosen))?;
         let ids = Ids::Given(ids);
         let list = List { rows, ids: &ids };
-        search(Searched { metric, list, codes: None, graph: None, ivf: None }, queries)
+        search(Searched::of_rows(metric, list), queries)
     }
 
     /// The `k` nearest of each query, told in single precision: what is nearly as near may take another's place. For centroids, of
@@ -398,7 +426,8 @@ impl Flat {
         let values = self.rows.view().gathered(rows)?;
         let sizes = (self.dim(), rows.len());
         self.rows = Rows::from_parts(sizes, self.rows.declared(), self.rows.stored(), Kept::Exact, values);
-        (self.codes, self.fitted) = (None, 0);
+        (self.codes, self.rounded, self.fitted) = (None, None, 0);
+        self.passes = Passes::default();
         self.packed.take();
         self.sketched.forget();
         Ok(())
@@ -448,18 +477,53 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_wanted_after_many_queries_or_for_many_at_once_and_never_of_infinities() {
+    fn what_is_made_for_queries_to_come_changes_no_result() {
+        const DIM: usize = 96;
+        let mut random = Random(5);
+        let mut x: Vec<f32> =
+            (0..6000 * DIM).map(|i| (random.unit() as f32 - 0.5) / (1 + i % DIM / 8) as f32).collect();
+        x[77 * DIM..78 * DIM].fill(30.0);
+        let queries = Vectors::new(&x[50 * DIM..80 * DIM], DIM).unwrap();
+        for metric in [Metric::L2, Metric::InnerProduct] {
+            let (mut flat, mut plain) = (Flat::new(DIM, metric).unwrap(), Flat::new(DIM, metric).unwrap());
+            let params = SearchParams::default();
+            let (mut rounded, mut coded) = (false, false);
+            for part in [5000..5003, 0..5000, 5003..5010, 5010..6000] {
+                let part = Vectors::new(&x[part.start * DIM..part.end * DIM], DIM).unwrap();
+                flat.add(part, None).unwrap();
+                plain.add(part, None).unwrap();
+                for asked in [1, 20, 1, 700, 1] {
+                    flat.passes.add(asked);
+                    flat.prepare(1, None, None).unwrap();
+                    rounded |= flat.rounded.is_some();
+                    coded |= flat.codes.is_some();
+                    assert!(flat.rounded.is_none() || flat.codes.is_none());
+                    for (few, k) in [(1, 10), (30, 3)] {
+                        let some = queries.rows(0..few);
+                        let want = plain.search(some, k, None, &params).unwrap();
+                        assert_eq!(flat.search(some, k, None, &params).unwrap(), want, "{metric} {few}");
+                    }
+                    let want = plain.range_search(queries, 3.0, None, &params).unwrap();
+                    assert_eq!(flat.range_search(queries, 3.0, None, &params).unwrap(), want, "{metric}");
+                }
+                flat.passes.add(if flat.len() > 5003 { 2_000_000 } else { 0 });
+            }
+            assert!(rounded && coded, "{metric}");
+            assert_eq!(flat.remove(&Selector::Range(3, 7)).unwrap(), 4);
+            assert!(flat.codes.is_none() && !flat.wants(1));
+        }
+    }
+
+    #[test]
+    fn codes_are_not_wanted_of_infinities() {
         let mut flat = Flat::new(2, Metric::L2).unwrap();
-        flat.add(Vectors::new(&[0.5f32; 8], 2).unwrap(), None).unwrap();
-        let many = MANY + LEARNING / flat.len() as u64;
-        let more = many * 3 / 2;
-        assert!(!flat.wants_codes(many - 1, more - 1) && !flat.wants_codes(many, 0));
-        assert!(flat.wants_codes(many, 1) && flat.wants_codes(0, more));
-        flat.add(Vectors::new(&[f32::INFINITY; 2], 2).unwrap(), None).unwrap();
+        flat.add(Vectors::new(&[f32::INFINITY; 8], 2).unwrap(), None).unwrap();
+        flat.passes.add(1 << 40);
         // That is seen when they are to be made; afterwards nobody asks again.
-        flat.fit(None, None).unwrap();
+        assert!(flat.wants(1));
+        flat.prepare(1, None, None).unwrap();
         assert!(flat.codes.is_none());
         flat.add(Vectors::new(&[0.5f32; 80], 2).unwrap(), None).unwrap();
-        assert!(flat.len() >= 4 * flat.fitted && !flat.wants_codes(many, more));
+        assert!(flat.len() >= 4 * flat.fitted && !flat.wants(1));
     }
 }

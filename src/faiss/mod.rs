@@ -12,6 +12,7 @@ mod learned;
 pub mod linear;
 pub mod lists;
 mod near;
+mod passes;
 pub mod random;
 pub mod select;
 pub mod selector;

@@ -85,8 +85,7 @@ fn beta(rows: Vectors, metric: Metric, threads: usize, monitor: Option<&dyn Moni
         sample.extend("sample", &rows.bytes()[at * row..][..row])?;
     }
     let queries = Vectors::from_bytes(sample.bytes(), rows.dtype(), rows.dim())?;
-    let searched =
-        Searched { metric, list: List { rows, ids: &Ids::Rows }, codes: None, graph: None, ivf: None };
+    let searched = Searched::of_rows(metric, List { rows, ids: &Ids::Rows });
     let params = SearchParams { threads: Some(threads), monitor, ..SearchParams::default() };
     // The vector itself is among them.
     let k = FARTHER + 1;

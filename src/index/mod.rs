@@ -394,6 +394,7 @@ impl Index {
             metric: self.metric,
             list,
             codes: self.codes.as_ref(),
+            rounded: None,
             graph: self.graph.as_ref(),
             ivf: self.ivf.as_ref(),
         }

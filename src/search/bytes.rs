@@ -32,9 +32,34 @@ impl Packed {
         }
     }
 
+    /// The same, what there is being kept; false where there is no memory for it.
+    pub fn lengthen(&mut self, vectors: usize, lines: usize) -> bool {
+        let panels = vectors.div_ceil(PANEL);
+        let Self { lines: all, a, t } = self;
+        let more = panels.saturating_sub(a.len());
+        if all.try_reserve(more * lines).and(a.try_reserve(more)).and(t.try_reserve(more)).is_err() {
+            return false;
+        }
+        all.resize(panels * lines, Line([0; 64]));
+        a.resize(panels, [0.0; PANEL]);
+        t.resize(panels, [0.0; PANEL]);
+        true
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.lines) + size_of_val(&*self.a) + size_of_val(&*self.t)
+    }
+
     pub fn panels(&self) -> Panels<'_, f32> {
+        self.some(0..self.a.len())
+    }
+
+    /// Those of the panels `range`.
+    pub fn some(&self, range: Range<usize>) -> Panels<'_, f32> {
         let stride = self.lines.len() / self.a.len().max(1);
-        Panels { lines: &self.lines, stride, a: &self.a, t: &self.t }
+        let lines = &self.lines[range.start * stride..range.end * stride];
+        Panels { lines, stride, a: &self.a[range.clone()], t: &self.t[range] }
     }
 }
 

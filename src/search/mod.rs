@@ -38,7 +38,7 @@ use rerank::Rerank;
 use walks::Walks;
 
 pub use beam::Stats;
-pub(crate) use rounded::rounded;
+pub(crate) use rounded::{Rounded, rounded};
 pub(crate) use scan::{Aim, List, scan, scan_aimed, scan_all};
 pub(crate) use stop::Effort;
 pub use topk::Neighbor;
@@ -153,6 +153,7 @@ pub(crate) struct Searched<'a> {
     pub metric: Metric,
     pub list: List<'a>,
     pub codes: Option<&'a HeadCodes>,
+    pub rounded: Option<&'a Rounded>,
     pub graph: Option<&'a Graph>,
     pub ivf: Option<&'a Ivf>,
 }
@@ -162,10 +163,19 @@ pub(crate) struct Searched<'a> {
 enum Way<'a> {
     /// By codes, at a level.
     Codes(&'a HeadCodes, usize),
+    /// By what they were rounded to.
+    Rounded(&'a Rounded),
     /// By the rows themselves, in a tile.
     Rows,
     /// Not at all.
     All,
+}
+
+impl<'a> Searched<'a> {
+    /// Rows alone.
+    pub fn of_rows(metric: Metric, list: List<'a>) -> Self {
+        Self { metric, list, codes: None, rounded: None, graph: None, ivf: None }
+    }
 }
 
 impl Searched<'_> {
@@ -188,7 +198,7 @@ impl Searched<'_> {
         let way = match self.codes.and_then(|codes| Some((codes, codes.level(k)?))) {
             _ if k >= n / 8 || !self.is_screened() => Way::All,
             Some((codes, level)) => Way::Codes(codes, level),
-            None => Way::Rows,
+            None => self.rows_way(),
         };
         let rows = hits.ids.chunks_mut(k).zip(hits.distances.chunks_mut(k)).collect();
         self.collect(
@@ -391,7 +401,7 @@ impl Searched<'_> {
         let rows = found.iter_mut().collect();
         let way = match self.codes {
             Some(codes) => Way::Codes(codes, codes.finest()),
-            None if self.is_screened() => Way::Rows,
+            None if self.is_screened() => self.rows_way(),
             None => Way::All,
         };
         self.collect(
@@ -405,6 +415,11 @@ impl Searched<'_> {
             },
         )?;
         Ok(found)
+    }
+
+    /// How rows without codes are ruled out.
+    fn rows_way(&self) -> Way<'_> {
+        self.rounded.map_or(Way::Rows, Way::Rounded)
     }
 
     /// True where rows can be ruled out by less than their distance.
@@ -486,6 +501,8 @@ impl Searched<'_> {
             let queries = codes.queries(isa, level, queries);
             let mut screen = screen::codes(isa, codes, level, &queries, &rows);
             scan(isa, &mut screen, list, &exact, collectors, worker)
+        } else if let Way::Rounded(rounded) = way {
+            scan(isa, &mut rounded.screen(isa, queries), list, &exact, collectors, worker)
         } else if matches!(way, Way::All) {
             scan_all(isa, list, &exact, collectors, worker)
         } else if metric == Metric::Hamming {

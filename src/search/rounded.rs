@@ -1,4 +1,4 @@
-//! Rows of any type, rounded to a byte a coordinate as they are met: a tile over bytes multiplies several times as fast as one over
+//! Rows of any type, rounded to a byte a coordinate, as they are met or once: a tile over bytes multiplies several times as fast as one over
 //! floats, and few rows are so near that rounding hides what they are.
 //!
 //! In units of a step s around a centre c, a row is y = (x − c)/s = k + e with k of bytes, and a query y_q = u·p + f with p of bytes.
@@ -43,26 +43,24 @@ const LANES: usize = 16;
 /// What a row's length has in t, a little more than 1 in [`PART`]: its coordinates are rounded before they are told.
 const OF_LENGTH: f32 = 0.007_812_5 + 2.4e-7;
 
-/// Rows and what they are rounded by.
-pub(crate) struct RoundedRows<'a> {
-    isa: Isa,
-    rows: Vectors<'a>,
-    rounding: Rounding,
-    packed: Packed,
-}
-
 /// How rows become codes.
 struct Rounding {
+    metric: Metric,
     dim: usize,
-    /// Rows are brought to unit length first.
-    unit: bool,
     /// c and zeros, up to whole registers.
     center: Vec<[f32; LANES]>,
     /// 1/s.
     inverse: f32,
     /// γ.
-    gamma: f32,
-    /// The codes of a panel's rows, one after the other.
+    gamma: f64,
+}
+
+/// Rows that are rounded as they are met.
+pub(crate) struct RoundedRows<'a> {
+    isa: Isa,
+    rows: Vectors<'a>,
+    rounding: Rounding,
+    packed: Packed,
     codes: Vec<[u8; LANES]>,
 }
 
@@ -73,127 +71,197 @@ pub(crate) fn rounded<'a>(
     rows: Vectors<'a>,
     queries: Vectors,
 ) -> Screen<'a, RoundedRows<'a>> {
-    let dim = rows.dim();
-    // Any centre and any step give a valid bound; a few rows tell good ones.
-    let few = sample(rows, SAMPLE, metric);
-    let mut center = vec![[0f32; LANES]; dim.div_ceil(LANES)];
-    for (center, mean) in center.as_flattened_mut().iter_mut().zip(few.column_mean().iter()) {
-        *center = *mean as f32;
-    }
-    let center_of = center.as_flattened();
-    let apart = few.column_iter().flat_map(|x| x.into_iter().zip(center_of));
-    let reach = apart.fold(0f64, |reach, (v, &c)| reach.max((v - f64::from(c)).abs()));
-    let inverse = (f64::from(MOST) / reach) as f32;
-    let inverse = if inverse.is_normal() { inverse } else { 1.0 };
-    let step = 1.0 / f64::from(inverse);
-
-    let mut columns = columns(queries, 0..queries.len(), metric);
-    let gamma = (dim as f64 + 16.0) * 2f64.powi(-24);
-    // Sums and terms of the test are rounded to 24 bits, four times at most.
-    let lost = 256.0 * 128.0 * dim as f64 * 2f64.powi(-22);
-    let (less, more) = (1.0 - 2f64.powi(-20), 1.0 + 2f64.powi(-20));
-    let mut codes = Vec::with_capacity(queries.len() * dim.next_multiple_of(Bytes::WIDTH));
-    let mut bounds = Vec::with_capacity(queries.len());
-    for mut q in columns.column_iter_mut() {
-        let squares = metric == Metric::L2;
-        let (mut along, mut square) = (0.0, 0.0);
-        for (v, &c) in q.iter_mut().zip(center_of) {
-            along += *v * f64::from(c);
-            square += *v * *v;
-            if squares {
-                *v = (*v - f64::from(c)) / step;
-            }
-        }
-        let unit = q.amax() / f64::from(MOST);
-        let unit = unit.max(if squares { LEAST } else { f64::MIN_POSITIVE });
-        let (mut norm, mut rounded, mut left, mut sum) = (0.0, 0.0, 0.0, 0i32);
-        for v in q.iter() {
-            let code = (v / unit).round();
-            let part = unit * code;
-            norm += v * v;
-            rounded += part * part;
-            left += (v - part) * (v - part);
-            sum += code as i32;
-            codes.push(code as i16);
-        }
-        codes.resize(codes.len().next_multiple_of(Bytes::WIDTH), 0);
-        let tau = more * rounded.sqrt().max(PART * left.sqrt()) / unit;
-        let origin = 128.0 * f64::from(sum) - lost;
-        // Rounding of what is told in f64.
-        let tiny = 2f64.powi(-40);
-        bounds.push(match metric {
-            Metric::L2 => Bound {
-                beta: -less / unit,
-                tau,
-                origin: origin + norm * (1.0 - tiny) / (2.0 * unit),
-                slope: (1.0 + tiny) / (2.0 * unit * step * step),
-            },
-            _ => {
-                let whole = if metric == Metric::Cosine { 1.0 } else { 0.0 };
-                let length = center_of.iter().map(|&c| f64::from(c) * f64::from(c)).sum::<f64>().sqrt();
-                let along = along + tiny * (whole + square.sqrt() * length);
-                Bound {
-                    beta: 0.0,
-                    tau,
-                    origin: origin + (whole - along) / (unit * step),
-                    slope: (1.0 + tiny) / (unit * step),
-                }
-            }
-        });
-    }
-    let stride = dim.next_multiple_of(Bytes::WIDTH);
-    let tile = QueryTile::new(isa, queries.len(), stride / Bytes::WIDTH, |query, step| {
-        let codes = codes[query * stride + step * Bytes::WIDTH..].first_chunk();
-        tile::pack_bytes(isa, *codes.expect("whole steps"))
-    });
-    let rounding = Rounding {
-        dim,
-        unit: metric == Metric::Cosine,
-        codes: vec![[0; LANES]; PANEL * center.len()],
-        center,
-        inverse,
-        gamma: gamma as f32,
-    };
-    Screen::new(isa, RoundedRows { isa, rows, rounding, packed: Packed::default() }, tile, bounds)
+    let rounding = Rounding::learned(metric, rows);
+    let (tile, bounds) = rounding.queries(isa, queries);
+    let codes = rounding.panel();
+    Screen::new(isa, RoundedRows { isa, rows, rounding, packed: Packed::default(), codes }, tile, bounds)
 }
 
 impl Source for RoundedRows<'_> {
     type Operand = Bytes;
     fn panels(&mut self, range: Range<usize>) -> Panels<'_, f32> {
-        let Self { isa, rows, rounding, packed } = self;
+        let Self { isa, rows, rounding, packed, codes } = self;
         let rows = rows.rows(range);
         packed.clear(rows.len(), rows.dim().div_ceil(Bytes::WIDTH));
-        rows.dtype().visit(Pack { isa: *isa, rows, rounding, packed });
+        rows.dtype().visit(Pack { isa: *isa, rows, first: 0, rounding, codes, packed });
         self.packed.panels()
     }
 }
 
-/// Rounds rows, and packs them.
+/// All rows there are, rounded once.
+pub(crate) struct Rounded {
+    rounding: Rounding,
+    len: usize,
+    packed: Packed,
+}
+
+impl Rounded {
+    /// Of rows that are searched under l2, ip or cosine; nothing where there is no memory for them.
+    pub fn new(metric: Metric, rows: Vectors) -> Option<Self> {
+        let rounding = Rounding::learned(metric, rows);
+        let mut new = Self { rounding, len: 0, packed: Packed::default() };
+        new.extend(rows).then_some(new)
+    }
+
+    /// Takes `rows` in, the first of which it has; false, and less than it had, where there is no memory for them.
+    pub fn extend(&mut self, rows: Vectors) -> bool {
+        let Self { rounding, len, packed } = self;
+        // The last panel may have had room.
+        let first = *len / PANEL;
+        if !packed.lengthen(rows.len(), rows.dim().div_ceil(Bytes::WIDTH)) {
+            return false;
+        }
+        let new = rows.rows(first * PANEL..rows.len());
+        let codes = &mut rounding.panel();
+        new.dtype().visit(Pack { isa: Isa::active(), rows: new, first, rounding, codes, packed });
+        *len = rows.len();
+        true
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        self.packed.bytes()
+    }
+
+    /// Screens the rows.
+    pub fn screen(&self, isa: Isa, queries: Vectors) -> Screen<'_, Stored<'_>> {
+        let (tile, bounds) = self.rounding.queries(isa, queries);
+        Screen::new(isa, Stored(self), tile, bounds)
+    }
+}
+
+/// Rows that were rounded before.
+pub(crate) struct Stored<'a>(&'a Rounded);
+
+impl Source for Stored<'_> {
+    type Operand = Bytes;
+
+    fn code_bytes(&self) -> Option<usize> {
+        Some(self.0.rounding.dim)
+    }
+
+    fn panels(&mut self, range: Range<usize>) -> Panels<'_, f32> {
+        self.0.packed.some(range.start / PANEL..range.end.div_ceil(PANEL))
+    }
+}
+
+impl Rounding {
+    /// From some of the rows: any centre and any step give a valid bound, and a few rows tell good ones.
+    fn learned(metric: Metric, rows: Vectors) -> Self {
+        let dim = rows.dim();
+        let few = sample(rows, SAMPLE, metric);
+        let mut center = vec![[0f32; LANES]; dim.div_ceil(LANES)];
+        for (center, mean) in center.as_flattened_mut().iter_mut().zip(few.column_mean().iter()) {
+            *center = *mean as f32;
+        }
+        let apart = few.column_iter().flat_map(|x| x.into_iter().zip(center.as_flattened()));
+        let reach = apart.fold(0f64, |reach, (v, &c)| reach.max((v - f64::from(c)).abs()));
+        let inverse = (f64::from(MOST) / reach) as f32;
+        let inverse = if inverse.is_normal() { inverse } else { 1.0 };
+        let gamma = (dim as f64 + 16.0) * 2f64.powi(-24);
+        Self { metric, dim, center, inverse, gamma }
+    }
+
+    /// Room for the codes of a panel's rows, one after the other.
+    fn panel(&self) -> Vec<[u8; LANES]> {
+        vec![[0; LANES]; PANEL * self.center.len()]
+    }
+
+    /// Queries, and what each asks of a row.
+    fn queries(&self, isa: Isa, queries: Vectors) -> (QueryTile<Bytes>, Vec<Bound>) {
+        let Self { metric, dim, .. } = *self;
+        let (center, step) = (self.center.as_flattened(), 1.0 / f64::from(self.inverse));
+        let mut columns = columns(queries, 0..queries.len(), metric);
+        // Sums and terms of the test are rounded to 24 bits, four times at most.
+        let lost = 256.0 * 128.0 * dim as f64 * 2f64.powi(-22);
+        let (less, more) = (1.0 - 2f64.powi(-20), 1.0 + 2f64.powi(-20));
+        let mut codes = Vec::with_capacity(queries.len() * dim.next_multiple_of(Bytes::WIDTH));
+        let mut bounds = Vec::with_capacity(queries.len());
+        for mut q in columns.column_iter_mut() {
+            let squares = metric == Metric::L2;
+            let (mut along, mut square) = (0.0, 0.0);
+            for (v, &c) in q.iter_mut().zip(center) {
+                along += *v * f64::from(c);
+                square += *v * *v;
+                if squares {
+                    *v = (*v - f64::from(c)) / step;
+                }
+            }
+            let unit = q.amax() / f64::from(MOST);
+            let unit = unit.max(if squares { LEAST } else { f64::MIN_POSITIVE });
+            let (mut norm, mut rounded, mut left, mut sum) = (0.0, 0.0, 0.0, 0i32);
+            for v in q.iter() {
+                let code = (v / unit).round();
+                let part = unit * code;
+                norm += v * v;
+                rounded += part * part;
+                left += (v - part) * (v - part);
+                sum += code as i32;
+                codes.push(code as i16);
+            }
+            codes.resize(codes.len().next_multiple_of(Bytes::WIDTH), 0);
+            let tau = more * rounded.sqrt().max(PART * left.sqrt()) / unit;
+            let origin = 128.0 * f64::from(sum) - lost;
+            // Rounding of what is told in f64.
+            let tiny = 2f64.powi(-40);
+            bounds.push(match metric {
+                Metric::L2 => Bound {
+                    beta: -less / unit,
+                    tau,
+                    origin: origin + norm * (1.0 - tiny) / (2.0 * unit),
+                    slope: (1.0 + tiny) / (2.0 * unit * step * step),
+                },
+                _ => {
+                    let whole = if metric == Metric::Cosine { 1.0 } else { 0.0 };
+                    let length = center.iter().map(|&c| f64::from(c) * f64::from(c)).sum::<f64>().sqrt();
+                    let along = along + tiny * (whole + square.sqrt() * length);
+                    Bound {
+                        beta: 0.0,
+                        tau,
+                        origin: origin + (whole - along) / (unit * step),
+                        slope: (1.0 + tiny) / (unit * step),
+                    }
+                }
+            });
+        }
+        let stride = dim.next_multiple_of(Bytes::WIDTH);
+        let tile = QueryTile::new(isa, queries.len(), stride / Bytes::WIDTH, |query, step| {
+            let codes = codes[query * stride + step * Bytes::WIDTH..].first_chunk();
+            tile::pack_bytes(isa, *codes.expect("whole steps"))
+        });
+        (tile, bounds)
+    }
+}
+
+/// Rounds rows, and packs them from panel `first` on.
 struct Pack<'a> {
     isa: Isa,
     rows: Vectors<'a>,
-    rounding: &'a mut Rounding,
+    first: usize,
+    rounding: &'a Rounding,
+    codes: &'a mut [[u8; LANES]],
     packed: &'a mut Packed,
 }
 
 impl DtypeVisitor for Pack<'_> {
     type Out = ();
     fn visit<E: Element>(self) {
-        let Self { isa, rows, rounding, packed } = self;
-        let dim = rows.dim();
+        let Self { isa, rows, first, rounding, codes, packed } = self;
+        let (dim, steps) = (rows.dim(), rows.dim().div_ceil(Bytes::WIDTH));
         let values = rows.as_slice::<E>().unwrap_or_default();
-        let lines = packed.lines.chunks_exact_mut(dim.div_ceil(Bytes::WIDTH));
-        let panels = values.chunks(PANEL * dim).zip(lines).zip(&mut packed.a).zip(&mut packed.t);
-        for (((rows, lines), a), t) in panels {
-            isa.run(Panel { rounding, rows, lines, a, t });
+        let lines = packed.lines[first * steps..].chunks_exact_mut(steps);
+        let factors = packed.a[first..].iter_mut().zip(&mut packed.t[first..]);
+        for ((rows, lines), (a, t)) in values.chunks(PANEL * dim).zip(lines).zip(factors) {
+            isa.run(Panel { rounding, rows, codes, lines, a, t });
         }
     }
 }
 
 /// The rows of one panel, at most.
 struct Panel<'a, E> {
-    rounding: &'a mut Rounding,
+    rounding: &'a Rounding,
     rows: &'a [E],
+    codes: &'a mut [[u8; LANES]],
     lines: &'a mut [Line],
     a: &'a mut [f32; PANEL],
     t: &'a mut [f32; PANEL],
@@ -203,18 +271,18 @@ impl<E: Element> Kernel for Panel<'_, E> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self { rounding, rows, lines, a, t } = self;
-        let Rounding { dim, unit, center, inverse, gamma, codes } = rounding;
-        let registers = center.len();
+        let Self { rounding, rows, codes, lines, a, t } = self;
+        let Rounding { metric, dim, center, inverse, gamma } = rounding;
+        let (registers, unit, gamma) = (center.len(), *metric == Metric::Cosine, *gamma as f32);
         let parts = rows.chunks_exact(*dim).zip(codes.chunks_exact_mut(registers));
         for (lane, (row, codes)) in parts.enumerate() {
-            let scale = if *unit { (1.0 / squared_norm(row).sqrt()) as f32 } else { 1.0 };
+            let scale = if unit { (1.0 / squared_norm(row).sqrt()) as f32 } else { 1.0 };
             // A row of zeros has no direction, and is as near to all.
             let scale =
                 if scale == f32::INFINITY && row.iter().all(|v| v.to_f64() == 0.0) { 1.0 } else { scale };
             let (mut squares, mut errors) = ([0f32; LANES], [0f32; LANES]);
             let (whole, rest) = row.as_chunks::<LANES>();
-            for ((row, center), codes) in whole.iter().zip(&*center).zip(&mut *codes) {
+            for ((row, center), codes) in whole.iter().zip(center).zip(&mut *codes) {
                 let mut values = [0f32; LANES];
                 for i in 0..LANES {
                     values[i] = row[i].to_f64() as f32;
@@ -230,12 +298,12 @@ impl<E: Element> Kernel for Panel<'_, E> {
                 round(&values, &center[last], (scale, *inverse), &mut codes[last], &mut squares, &mut errors);
             }
             let (square, error) = (squares.into_iter().sum::<f32>(), errors.into_iter().sum::<f32>());
-            let more = 1.0 + *gamma;
-            let own = if *unit { 2.0 * *gamma * *inverse } else { 0.0 };
+            let more = 1.0 + gamma;
+            let own = if unit { 2.0 * gamma * *inverse } else { 0.0 };
             let told = more * (error.sqrt() + square.sqrt() * OF_LENGTH) + own + TINY;
             // Not so of a NaN.
             let fits = square < LARGEST;
-            a[lane] = if fits { square * 0.5 * (1.0 - *gamma) } else { 0.0 };
+            a[lane] = if fits { square * 0.5 * (1.0 - gamma) } else { 0.0 };
             t[lane] = if fits { told } else { f32::INFINITY };
         }
         interleave(codes.as_flattened(), lines);

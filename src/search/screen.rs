@@ -19,6 +19,12 @@ use crate::quantizer::{HeadCodes, HeadQueries};
 pub(crate) trait Source {
     /// What their tile multiplies.
     type Operand: Operand;
+
+    /// See [`Screening::code_bytes`].
+    fn code_bytes(&self) -> Option<usize> {
+        None
+    }
+
     /// The panels of vectors `range`, which begins at a multiple of [`tile::PANEL`].
     fn panels(&mut self, range: Range<usize>) -> Panels<'_, <Self::Operand as Operand>::Factor>;
 }
@@ -79,7 +85,7 @@ impl<S: Source> Screening for Screen<'_, S> {
 
     /// Those that get a second look.
     fn code_bytes(&self) -> Option<usize> {
-        self.second.as_ref().map(|second| second.codes.row_bytes())
+        self.second.as_ref().map(|second| second.codes.row_bytes()).or(self.source.code_bytes())
     }
 
     fn block(&mut self, range: Range<usize>) -> impl Screened {

@@ -1,7 +1,5 @@
 //! Vectors numbered from 0, searched exactly.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -22,8 +20,6 @@ type Distances<'py> = Bound<'py, PyArray1<f32>>;
 #[pyclass(frozen, module = "steep._steep")]
 pub struct Flat {
     pub(super) core: Shared<Core>,
-    /// What codes would have spared since it was made.
-    passes: AtomicU64,
 }
 
 impl Flat {
@@ -50,7 +46,7 @@ impl Flat {
     #[new]
     fn new(dim: &Any, metric: &str) -> Result<Self> {
         let core = Shared::new(Core::new(count("dim", dim)?, metric.parse()?)?);
-        Ok(Self { core, passes: AtomicU64::new(0) })
+        Ok(Self { core })
     }
 
     fn __len__(&self, py: Python) -> Result<usize> {
@@ -105,14 +101,9 @@ impl Flat {
         let queries = q.vectors()?;
         let hits = released(py, None, |pulse| {
             let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
-            let now = Core::passes(queries.len());
-            let before = self.passes.fetch_add(now, Relaxed);
-            if selector.is_none() && self.core.read(pulse)?.wants_codes(before, now) {
-                let mut core = self.core.write(pulse)?;
-                // Another thread may have been here first.
-                if core.wants_codes(before, now) {
-                    core.fit(threads, Some(pulse))?;
-                }
+            if selector.is_none() && self.core.read(pulse)?.wants(queries.len()) {
+                // Another thread may be here first: then nothing is wanted any more.
+                self.core.write(pulse)?.prepare(queries.len(), threads, Some(pulse))?;
             }
             Ok(self.core.read(pulse)?.search(queries, k, selector.map(|set| &set.0), &params)?)
         })?;

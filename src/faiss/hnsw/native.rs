@@ -84,7 +84,7 @@ impl Native {
         }
         let list = List { rows, ids: &Ids::Rows };
         let graph = Some(&self.graph);
-        Searched { metric: self.metric, list, codes: None, graph, ivf: None }.nearest(queries, k, params)
+        Searched { graph, ..Searched::of_rows(self.metric, list) }.nearest(queries, k, params)
     }
 }
 
