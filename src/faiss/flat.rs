@@ -134,9 +134,14 @@ impl Flat {
         self.sketched.forget();
         let undo = self.rows.extend(x)?;
         let rows = self.rows.view();
-        self.rounded = self.rounded.take().filter(|_| rows.dtype() == Dtype::F32);
-        if self.rounded.as_mut().is_some_and(|rounded| !rounded.extend(rows)) {
-            self.rounded = None;
+        if let Some(mut rounded) = self.rounded.take().filter(|_| rows.dtype() == Dtype::F32) {
+            match rounded.extend(rows, monitor) {
+                Ok(whole) => self.rounded = whole.then_some(rounded),
+                Err(error) => {
+                    self.rows.take_back(undo);
+                    return Err(error);
+                }
+            }
         }
         if let Some(codes) = &mut self.codes {
             let new = self.rows.view().rows(before..self.rows.len());
@@ -200,7 +205,7 @@ impl Flat {
         match self.wanted(queries) {
             None => Ok(()),
             Some(Wanted::Rounded) => {
-                self.rounded = Rounded::new(self.metric, self.rows.view());
+                self.rounded = Rounded::new(self.metric, self.rows.view(), monitor)?;
                 Ok(())
             }
             Some(Wanted::Codes) => self.fit(threads, monitor),
@@ -512,6 +517,33 @@ mod tests {
             assert_eq!(flat.remove(&Selector::Range(3, 7)).unwrap(), 4);
             assert!(flat.codes.is_none() && !flat.wants(1));
         }
+    }
+
+    #[test]
+    fn a_call_that_is_interrupted_while_it_rounds_changes_nothing() {
+        struct No;
+        impl Monitor for No {
+            fn report(&self, _: &str, _: u64, _: u64) -> bool {
+                false
+            }
+        }
+        const DIM: usize = 8;
+        let mut random = Random(6);
+        let x: Vec<f32> = (0..5000 * DIM).map(|_| random.unit() as f32).collect();
+        let x = Vectors::new(&x, DIM).unwrap();
+        let mut flat = Flat::new(DIM, Metric::L2).unwrap();
+        flat.add(x, None).unwrap();
+        flat.passes.add(20_000);
+        assert!(
+            matches!(flat.prepare(1, None, Some(&No)), Err(Error::Interrupted)) && flat.rounded.is_none()
+        );
+        let params = SearchParams::default();
+        let before = flat.search(x.rows(0..9), 5, None, &params).unwrap();
+        flat.prepare(1, None, None).unwrap();
+        assert!(flat.rounded.is_some());
+        assert!(matches!(flat.add(x, Some(&No)), Err(Error::Interrupted)));
+        assert_eq!(flat.len(), 5000);
+        assert_eq!(flat.search(x.rows(0..9), 5, None, &params).unwrap(), before);
     }
 
     #[test]

@@ -17,15 +17,19 @@ use std::ops::Range;
 
 use super::bytes::{Packed, interleave};
 use super::screen::{Screen, Source};
+use crate::error::Result;
 use crate::kernels::distance::squared_norm;
 use crate::kernels::tile::{self, Bound, Bytes, Line, Operand, PANEL, Panels, QueryTile};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
+use crate::threads::{self, Monitor};
 use crate::transform::{columns, sample};
 use crate::vectors::{DtypeVisitor, Element, Vectors};
 
 /// Rows that tell the centre and the step.
 const SAMPLE: usize = 64;
+/// Rows that are rounded before the monitor is asked: whole panels.
+const PART_ROWS: usize = 1024 * PANEL;
 /// The largest code, of rows and of queries.
 const MOST: f32 = 127.0;
 /// 2⁷, the greater part that a query's own rounding has in t.
@@ -97,25 +101,33 @@ pub(crate) struct Rounded {
 
 impl Rounded {
     /// Of rows that are searched under l2, ip or cosine; nothing where there is no memory for them.
-    pub fn new(metric: Metric, rows: Vectors) -> Option<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
+    pub fn new(metric: Metric, rows: Vectors, monitor: Option<&dyn Monitor>) -> Result<Option<Self>> {
         let rounding = Rounding::learned(metric, rows);
         let mut new = Self { rounding, len: 0, packed: Packed::default() };
-        new.extend(rows).then_some(new)
+        Ok(new.extend(rows, monitor)?.then_some(new))
     }
 
-    /// Takes `rows` in, the first of which it has; false, and less than it had, where there is no memory for them.
-    pub fn extend(&mut self, rows: Vectors) -> bool {
+    /// Takes `rows` in, the first of which it has; false where there is no memory for them. Then, and after an error, it is of no use.
+    ///
+    /// # Errors
+    /// As [`Rounded::new`].
+    pub fn extend(&mut self, rows: Vectors, monitor: Option<&dyn Monitor>) -> Result<bool> {
         let Self { rounding, len, packed } = self;
-        // The last panel may have had room.
-        let first = *len / PANEL;
         if !packed.lengthen(rows.len(), rows.dim().div_ceil(Bytes::WIDTH)) {
-            return false;
+            return Ok(false);
         }
-        let new = rows.rows(first * PANEL..rows.len());
-        let codes = &mut rounding.panel();
-        new.dtype().visit(Pack { isa: Isa::active(), rows: new, first, rounding, codes, packed });
-        *len = rows.len();
-        true
+        let (codes, isa, total) = (&mut rounding.panel(), Isa::active(), rows.len());
+        // The last panel may have had room.
+        for at in (*len / PANEL * PANEL..total).step_by(PART_ROWS) {
+            threads::pause(monitor, "round", at as u64, total as u64)?;
+            let (rows, first) = (rows.rows(at..(at + PART_ROWS).min(total)), at / PANEL);
+            rows.dtype().visit(Pack { isa, rows, first, rounding, codes, packed });
+        }
+        *len = total;
+        Ok(true)
     }
 
     /// Bytes of memory.
