@@ -33,4 +33,24 @@ impl Random {
         }
         chosen
     }
+
+    /// `count` values such as vectors have, and such as they seldom have, by `kind`: what a bound must hold for.
+    #[cfg(test)]
+    pub fn values(&mut self, count: usize, kind: usize) -> Vec<f32> {
+        let mut one = || {
+            let unit = self.unit() as f32 * 2.0 - 1.0;
+            match kind {
+                0 => unit,
+                1 => (unit * 127.0 + 127.5).floor(),
+                2 => unit + 1000.0,
+                3 => unit * 1e-21,
+                4 => unit * 1e20,
+                5 => unit * if self.unit() < 0.01 { 1e4 } else { 1.0 },
+                6 => 0.0,
+                7 => [unit, f32::NAN, f32::INFINITY, -unit, f32::MAX][self.below(5)],
+                _ => unit * [1e-30, 1e-20, 1.0, 1e20][self.below(4)],
+            }
+        };
+        (0..count).map(|_| one()).collect()
+    }
 }

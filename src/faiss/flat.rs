@@ -195,7 +195,7 @@ impl Flat {
     /// Makes what is wanted.
     ///
     /// # Errors
-    /// As [`Flat::add`].
+    /// As [`Flat::add`]; [`Error::Argument`] for no threads.
     pub fn prepare(
         &mut self,
         queries: usize,

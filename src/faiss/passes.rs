@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::kernels::{Isa, Kernel, Simd};
+use crate::search::PACKED;
 
 /// As many passes over all vectors take about as long as rounding them; of fewer vectors, what a search costs once matters more.
 const SOME: u64 = 8;
@@ -11,9 +12,8 @@ const SEVERAL: usize = 4096;
 /// The same of codes; and how many passes over one vector what is learned before the first code takes.
 const MANY: u64 = 100;
 const LEARNING: u64 = 3_000_000;
-/// What queries that share a pass cost more than one that has it for itself, for vectors are packed for them; and how many share one.
+/// What queries that share a pass cost more than one that has it for itself, for vectors are packed for them.
 const SHARED: u64 = 2;
-const TOGETHER: u64 = 1024;
 /// Queries that codes spare as much as a pass where vectors are rounded or bytes: where a tile over bytes takes longer than one over
 /// codes, and where it does not.
 const AS_MUCH: [u64; 2] = [25, 100];
@@ -51,7 +51,7 @@ impl Passes {
 
 fn passes(queries: usize) -> u64 {
     let queries = queries as u64;
-    queries.min(SHARED) * queries.div_ceil(TOGETHER) + queries / as_much()
+    queries.min(SHARED) * queries.div_ceil(PACKED as u64) + queries / as_much()
 }
 
 fn as_much() -> u64 {

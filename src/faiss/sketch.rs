@@ -411,41 +411,17 @@ mod tests {
     use crate::faiss::selector::Selector;
     use crate::random::Random;
 
-    fn values(random: &mut Random, count: usize, kind: usize) -> Vec<f32> {
-        let one = |random: &mut Random| {
-            let unit = random.unit() as f32 * 2.0 - 1.0;
-            match kind {
-                0 => unit,
-                1 => (unit * 127.0 + 127.5).floor(),
-                2 => unit + 1000.0,
-                3 => unit * 1e-21,
-                4 => unit * 1e20,
-                5 => {
-                    if random.unit() < 0.01 {
-                        unit * 1e4
-                    } else {
-                        unit
-                    }
-                }
-                6 => 0.0,
-                _ => [unit, f32::NAN, f32::INFINITY, -unit, f32::MAX][(random.unit() * 5.0) as usize],
-            }
-        };
-        (0..count).map(|_| one(random)).collect()
-    }
-
     #[test]
     fn no_distance_is_below_what_its_sketch_tells() {
         let mut random = Random(7);
         for dim in [3, 32, 33, 100, 384, 1030] {
             for kind in 0..8 {
-                let rows = values(&mut random, 21 * dim, kind);
+                let rows = random.values(21 * dim, kind);
                 let codes: &[u8] = bytemuck::cast_slice(&rows);
                 let mut sketch = Sketch::new(dim, &codes[..13 * 4 * dim]).unwrap();
                 assert!(sketch.extend(&codes[13 * 4 * dim..]), "{dim} {kind}");
                 let codec = Flat::new(dim).unwrap();
-                for query in [values(&mut random, dim, kind), rows[5 * dim..6 * dim].to_vec(), vec![0.0; dim]]
-                {
+                for query in [random.values(dim, kind), rows[5 * dim..6 * dim].to_vec(), vec![0.0; dim]] {
                     for metric in [Metric::L2, Metric::InnerProduct] {
                         let mut scorer = codec.scorer(metric, &query);
                         scorer.enter(None);
@@ -486,7 +462,7 @@ mod tests {
             let mut lists = Lists::new(2, 4 * DIM, 1).unwrap();
             let mut count = 0;
             let mut add = |lists: &mut Lists, n: usize, kind: usize| {
-                let x = values(&mut random, n * DIM, kind);
+                let x = random.values(n * DIM, kind);
                 let ids: Vec<i64> = (count..count + n as i64).collect();
                 let keys: Vec<i64> = ids.iter().map(|id| id % 2).collect();
                 count += n as i64;

@@ -1,4 +1,4 @@
-//! Rows of bytes as panels, and what any rows are packed into as they are met.
+//! Rows of bytes as panels, and what any rows are packed into.
 
 use std::ops::Range;
 
@@ -12,38 +12,54 @@ use crate::vectors::{Dtype, Vectors};
 /// Bytes that are multiplied at a time.
 const LANES: usize = 32;
 
-/// Buffers that panels are packed into, block after block.
+/// Panels that rows are packed into, block after block or all of them.
 #[derive(Default)]
 pub(super) struct Packed {
-    pub lines: Vec<Line>,
-    pub a: Vec<[f32; PANEL]>,
-    pub t: Vec<[f32; PANEL]>,
+    lines: Vec<Line>,
+    a: Vec<[f32; PANEL]>,
+    t: Vec<[f32; PANEL]>,
 }
 
 impl Packed {
     /// Room for `vectors` of `lines` lines a panel, zeroed.
     pub fn clear(&mut self, vectors: usize, lines: usize) {
-        let panels = vectors.div_ceil(PANEL);
         self.lines.clear();
+        self.a.clear();
+        self.t.clear();
+        self.resize(vectors.div_ceil(PANEL), lines);
+    }
+
+    fn resize(&mut self, panels: usize, lines: usize) {
         self.lines.resize(panels * lines, Line([0; 64]));
-        for factors in [&mut self.a, &mut self.t] {
-            factors.clear();
-            factors.resize(panels, [0.0; PANEL]);
-        }
+        self.a.resize(panels, [0.0; PANEL]);
+        self.t.resize(panels, [0.0; PANEL]);
     }
 
     /// The same, what there is being kept; false where there is no memory for it.
     pub fn lengthen(&mut self, vectors: usize, lines: usize) -> bool {
         let panels = vectors.div_ceil(PANEL);
-        let Self { lines: all, a, t } = self;
-        let more = panels.saturating_sub(a.len());
-        if all.try_reserve(more * lines).and(a.try_reserve(more)).and(t.try_reserve(more)).is_err() {
-            return false;
+        let more = panels.saturating_sub(self.a.len());
+        let factors = self.a.try_reserve(more).and(self.t.try_reserve(more));
+        let room = self.lines.try_reserve(more * lines).and(factors).is_ok();
+        if room {
+            self.resize(panels, lines);
         }
-        all.resize(panels * lines, Line([0; 64]));
-        a.resize(panels, [0.0; PANEL]);
-        t.resize(panels, [0.0; PANEL]);
-        true
+        room
+    }
+
+    /// Where panel `first` and those behind it are written: lines, and factors `a` and `t`.
+    pub fn places(
+        &mut self,
+        first: usize,
+    ) -> impl Iterator<Item = (&mut [Line], &mut [f32; PANEL], &mut [f32; PANEL])> {
+        let stride = self.stride();
+        let lines = self.lines[first * stride..].chunks_exact_mut(stride);
+        lines.zip(&mut self.a[first..]).zip(&mut self.t[first..]).map(|((lines, a), t)| (lines, a, t))
+    }
+
+    /// Lines of a panel, of which there is one.
+    fn stride(&self) -> usize {
+        self.lines.len() / self.a.len().max(1)
     }
 
     /// Bytes of memory.
@@ -51,13 +67,14 @@ impl Packed {
         size_of_val(&*self.lines) + size_of_val(&*self.a) + size_of_val(&*self.t)
     }
 
+    /// All panels.
     pub fn panels(&self) -> Panels<'_, f32> {
         self.some(0..self.a.len())
     }
 
     /// Those of the panels `range`.
     pub fn some(&self, range: Range<usize>) -> Panels<'_, f32> {
-        let stride = self.lines.len() / self.a.len().max(1);
+        let stride = self.stride();
         let lines = &self.lines[range.start * stride..range.end * stride];
         Panels { lines, stride, a: &self.a[range.clone()], t: &self.t[range] }
     }
@@ -136,12 +153,9 @@ impl Source for ByteRows<'_> {
     fn panels(&mut self, range: Range<usize>) -> Panels<'_, f32> {
         let Self { isa, rows, packed, codes } = self;
         let (rows, dim) = (rows.rows(range), rows.dim());
-        let steps = dim.div_ceil(Bytes::WIDTH);
-        packed.clear(rows.len(), steps);
+        packed.clear(rows.len(), dim.div_ceil(Bytes::WIDTH));
         let low = if rows.dtype() == Dtype::I8 { 128 } else { 0 };
-        let lines = packed.lines.chunks_exact_mut(steps);
-        let panels = rows.bytes().chunks(PANEL * dim).zip(lines).zip(&mut packed.a).zip(&mut packed.t);
-        for (((rows, lines), a), t) in panels {
+        for (rows, (lines, a, t)) in rows.bytes().chunks(PANEL * dim).zip(packed.places(0)) {
             isa.run(Panel { rows, dim, low, codes, lines, a, t });
         }
         self.packed.panels()

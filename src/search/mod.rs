@@ -48,7 +48,7 @@ pub(crate) use topk::{Collector, InRange, TopK};
 /// little beside computing, few enough that a long call can be interrupted and its threads end together.
 const BATCH: usize = 256;
 /// The same where vectors are packed for a tile in each pass.
-const PACKED: usize = 1024;
+pub(crate) const PACKED: usize = 1024;
 /// Entries of all the collectors of a batch, at most: 16 bytes each, and half as many again while they are cut back. Where a
 /// single query has more, its batch is that query.
 const ROOM: usize = 1 << 24;

@@ -19,6 +19,7 @@ use super::bytes::{Packed, interleave};
 use super::screen::{Screen, Source};
 use crate::error::Result;
 use crate::kernels::distance::squared_norm;
+use crate::kernels::simd::ROUND;
 use crate::kernels::tile::{self, Bound, Bytes, Line, Operand, PANEL, Panels, QueryTile};
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
@@ -40,8 +41,6 @@ const LEAST: f64 = 1e-9;
 const LARGEST: f32 = 1e30;
 /// More than squares that are too small for f32 come to, as a length.
 const TINY: f32 = 1e-9;
-/// Added to a number between −2²² and 2²², it leaves the nearest whole one in its last bits.
-const ROUND: f32 = 12_582_912.0;
 /// Coordinates of a register.
 const LANES: usize = 16;
 /// What a row's length has in t, a little more than 1 in [`PART`]: its coordinates are rounded before they are told.
@@ -201,19 +200,20 @@ impl Rounding {
             }
             let unit = q.amax() / f64::from(MOST);
             let unit = unit.max(if squares { LEAST } else { f64::MIN_POSITIVE });
-            let (mut norm, mut rounded, mut left, mut sum) = (0.0, 0.0, 0.0, 0i32);
+            let (mut norm, mut rounded, mut left, mut sum) = (0.0, 0.0, 0.0, 0.0);
             for v in q.iter() {
-                let code = (v / unit).round();
+                // A centre that is no number leaves codes of anything, and a bound that keeps every row.
+                let code = (v / unit).round().clamp(f64::from(-MOST), f64::from(MOST));
                 let part = unit * code;
                 norm += v * v;
                 rounded += part * part;
                 left += (v - part) * (v - part);
-                sum += code as i32;
+                sum += code;
                 codes.push(code as i16);
             }
             codes.resize(codes.len().next_multiple_of(Bytes::WIDTH), 0);
             let tau = more * rounded.sqrt().max(PART * left.sqrt()) / unit;
-            let origin = 128.0 * f64::from(sum) - lost;
+            let origin = 128.0 * sum - lost;
             // Rounding of what is told in f64.
             let tiny = 2f64.powi(-40);
             bounds.push(match metric {
@@ -259,11 +259,8 @@ impl DtypeVisitor for Pack<'_> {
     type Out = ();
     fn visit<E: Element>(self) {
         let Self { isa, rows, first, rounding, codes, packed } = self;
-        let (dim, steps) = (rows.dim(), rows.dim().div_ceil(Bytes::WIDTH));
         let values = rows.as_slice::<E>().unwrap_or_default();
-        let lines = packed.lines[first * steps..].chunks_exact_mut(steps);
-        let factors = packed.a[first..].iter_mut().zip(&mut packed.t[first..]);
-        for ((rows, lines), (a, t)) in values.chunks(PANEL * dim).zip(lines).zip(factors) {
+        for (rows, (lines, a, t)) in values.chunks(PANEL * rows.dim()).zip(packed.places(first)) {
             isa.run(Panel { rounding, rows, codes, lines, a, t });
         }
     }
@@ -352,22 +349,15 @@ mod tests {
     use crate::kernels::distance::Query;
     use crate::random::Random;
 
-    fn values(random: &mut Random, count: usize, kind: usize) -> Vec<f32> {
-        let one = |random: &mut Random| {
-            let unit = random.unit() as f32 * 2.0 - 1.0;
-            match kind {
-                0 => unit,
-                1 => (unit * 127.0 + 127.5).floor(),
-                2 => unit + 1000.0,
-                3 => unit * 1e-21,
-                4 => unit * 1e20,
-                // Few rows of the sample, if any, have one.
-                5 => unit * if random.unit() < 0.002 { 1e4 } else { 1.0 },
-                6 => 0.0,
-                _ => unit * 1e-30 * [1.0, 1e10, 1e30, 1e50][(random.unit() * 4.0) as usize] as f32,
-            }
+    /// How far all rows are from each query.
+    fn distances(isa: Isa, metric: Metric, rows: Vectors, queries: Vectors) -> Vec<Vec<f32>> {
+        let all: Vec<u32> = (0..rows.len() as u32).collect();
+        let of = |query| {
+            let mut out = Vec::new();
+            Query::new(metric, queries, query, rows.dtype()).distances(isa, rows, &all, &mut out);
+            out
         };
-        (0..count).map(|_| one(random)).collect()
+        (0..queries.len()).map(of).collect()
     }
 
     /// What `screen` keeps of the first `count` rows, which are one block, for each query within its distance.
@@ -381,45 +371,33 @@ mod tests {
             block.keep(at, &mut lists);
             all.extend(lists);
         }
+        all.truncate(distances.len());
         all
     }
+
+    const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
 
     #[test]
     fn no_row_is_ruled_out_that_is_as_near_as_asked_for() {
         const COUNT: usize = 75;
         let mut random = Random(3);
-        for (dim, kind) in
-            [2, 16, 33, 100, 770].into_iter().flat_map(|dim| (0..8).map(move |kind| (dim, kind)))
-        {
-            let mut rows = values(&mut random, COUNT * dim, kind);
+        for at in 0..45 {
+            let (dim, kind) = ([2, 16, 33, 100, 770][at / 9], at % 9);
+            let mut rows = random.values(COUNT * dim, kind);
             rows[30 * dim..31 * dim].fill(0.0);
-            let mut asked = values(&mut random, 5 * dim, kind);
+            let mut asked = random.values(5 * dim, kind);
             asked.extend(&rows[30 * dim..32 * dim]);
-            asked.extend(values(&mut random, dim, (kind + 1) % 8));
-            let rows = Vectors::new(&rows, dim).unwrap();
-            let queries = Vectors::new(&asked, dim).unwrap();
-            for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+            asked.extend(random.values(dim, (kind + 1) % 7));
+            let (rows, queries) = (Vectors::new(&rows, dim).unwrap(), Vectors::new(&asked, dim).unwrap());
+            for metric in METRICS {
                 for isa in Isa::available() {
                     let mut screen = rounded(isa, metric, rows, queries);
-                    let all: Vec<u32> = (0..COUNT as u32).collect();
-                    let distances: Vec<Vec<f32>> = (0..queries.len())
-                        .map(|query| {
-                            let mut out = Vec::new();
-                            Query::new(metric, queries, query, rows.dtype())
-                                .distances(isa, rows, &all, &mut out);
-                            out
-                        })
-                        .collect();
+                    let distances = distances(isa, metric, rows, queries);
                     for row in 0..COUNT {
                         let near: Vec<f32> = distances.iter().map(|of| of[row]).collect();
-                        for (query, list) in
-                            kept(&mut screen, COUNT, &near).iter().enumerate().take(near.len())
-                        {
-                            assert!(
-                                near[query].is_nan() || list.contains(&(row as u32)),
-                                "{dim} {kind} {metric} {query} {row} {}",
-                                isa.name()
-                            );
+                        for (query, list) in kept(&mut screen, COUNT, &near).iter().enumerate() {
+                            let held = near[query].is_nan() || list.contains(&(row as u32));
+                            assert!(held, "{dim} {kind} {metric} {query} {row} {}", isa.name());
                         }
                     }
                 }
@@ -432,23 +410,17 @@ mod tests {
         const COUNT: usize = 1000;
         for (dim, kind) in [(32, 0), (384, 0), (384, 1), (384, 3)] {
             let mut random = Random(4);
-            let rows = values(&mut random, COUNT * dim, kind);
-            let asked = values(&mut random, 6 * dim, kind);
+            let (rows, asked) = (random.values(COUNT * dim, kind), random.values(6 * dim, kind));
             let (rows, queries) = (Vectors::new(&rows, dim).unwrap(), Vectors::new(&asked, dim).unwrap());
-            for (metric, isa) in [Metric::L2, Metric::Cosine]
-                .into_iter()
-                .flat_map(|m| Isa::available().into_iter().map(move |i| (m, i)))
-            {
-                let all: Vec<u32> = (0..COUNT as u32).collect();
-                let near: Vec<f32> = (0..queries.len())
-                    .map(|query| {
-                        let mut out = Vec::new();
-                        Query::new(metric, queries, query, rows.dtype()).distances(isa, rows, &all, &mut out);
-                        *out.select_nth_unstable_by(9, f32::total_cmp).1
-                    })
-                    .collect();
-                for list in kept(&mut rounded(isa, metric, rows, queries), COUNT, &near) {
-                    assert!(list.len() < COUNT / 10, "{dim} {kind} {metric} {} {}", list.len(), isa.name());
+            for metric in METRICS {
+                for isa in Isa::available() {
+                    let tenth = |mut of: Vec<f32>| *of.select_nth_unstable_by(9, f32::total_cmp).1;
+                    let near: Vec<f32> =
+                        distances(isa, metric, rows, queries).into_iter().map(tenth).collect();
+                    for list in kept(&mut rounded(isa, metric, rows, queries), COUNT, &near) {
+                        let few = list.len() < COUNT / 10;
+                        assert!(few, "{dim} {kind} {metric} {} {}", list.len(), isa.name());
+                    }
                 }
             }
         }

@@ -4,7 +4,7 @@
 //!
 //! * [`HeadCodes`]: stored codes, a fraction of the bytes; an upper bound of the inner product.
 //! * [`ByteRows`](super::bytes::ByteRows): rows of u8 or i8 against integer queries, packed as they are met; the test is exact.
-//! * [`RoundedRows`](super::rounded::RoundedRows): rows of any type, rounded to a byte a coordinate as they are met; an upper bound.
+//! * [`RoundedRows`](super::rounded::RoundedRows): rows of any type, rounded to a byte a coordinate, as they are met or once; an upper bound.
 
 use std::ops::Range;
 
