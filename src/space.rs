@@ -21,6 +21,7 @@ use crate::kernels::distance::squared_norm;
 use crate::kernels::simd::nearest_byte;
 use crate::kernels::{Isa, Kernel, Simd};
 use crate::metric::Metric;
+use crate::quantizer::dot;
 use crate::storage::filled;
 use crate::threads::{self, Monitor};
 use crate::transform::{Matrix, Projection, RoundedMatrix, Turn, columns, sample};
@@ -116,9 +117,12 @@ impl Space {
         projection = projection.narrowed(width).mixed(&[width], seed);
         let heads = projection.apply(&columns);
         let mut reaches: Vec<f64> = heads.iter().map(|v| v.abs()).collect();
-        reaches.sort_unstable_by(f64::total_cmp);
         // One coordinate in ten thousand may be cut off: all others are coded finer.
-        let reach = reaches.get(reaches.len().saturating_sub(1) * 9999 / 10_000).copied().unwrap_or(0.0);
+        let most = reaches.len().saturating_sub(1) * 9999 / 10_000;
+        let reach = match most < reaches.len() {
+            true => *reaches.select_nth_unstable_by(most, f64::total_cmp).1,
+            false => 0.0,
+        };
         let step = if reach > 0.0 { reach / 127.0 } else { 1.0 };
         Ok(Self::new(metric, longest, projection, step, wanted.precision))
     }
@@ -219,7 +223,7 @@ impl Space {
     ) {
         self.place(isa, vectors, Role::Stored, values, heads);
         let dims = self.projection.mean().len();
-        let square = |values: &[f32]| values.iter().map(|v| v * v).sum::<f32>();
+        let square = |values: &[f32]| dot(values, values);
         tails.clear();
         tails.extend(
             values

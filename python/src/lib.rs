@@ -32,7 +32,7 @@ mod _steep {
     #[pymodule_export]
     use super::faiss::linear::{faiss_linear, faiss_normalize, faiss_rotate, faiss_squares, faiss_sums};
     #[pymodule_export]
-    use super::faiss::lists::{Centers, Lists};
+    use super::faiss::lists::{Centers, Lists, NativeLists};
     #[pymodule_export]
     use super::faiss::random::{Twister, faiss_random};
     #[pymodule_export]

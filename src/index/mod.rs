@@ -317,7 +317,7 @@ impl Index {
         let all = if stored { self.rows.view() } else { vectors };
         let anew = stored && self.len() >= 4 * self.fitted;
         if let Some(ivf) = self.ivf.as_mut().filter(|_| !anew) {
-            return ivf.add(vectors, threads, monitor);
+            return ivf.add(vectors, None, threads, monitor);
         }
         if !all.is_empty() {
             let lists = match lists {
@@ -326,7 +326,8 @@ impl Index {
                 Lists::Count(count) => Some(count),
             };
             let (metric, seed, refined) = (self.metric, self.seed, rerank == Rerank::Bytes);
-            let params = IvfParams { metric, lists, twice, coding, refined, seed, threads, monitor };
+            let given = None;
+            let params = IvfParams { metric, lists, given, twice, coding, refined, seed, threads, monitor };
             self.ivf = Some(Ivf::build(all, &params)?);
             self.fitted = self.len();
         }
@@ -397,6 +398,7 @@ impl Index {
             rounded: None,
             graph: self.graph.as_ref(),
             ivf: self.ivf.as_ref(),
+            candidates: 0,
         }
     }
 

@@ -78,7 +78,7 @@ impl Kind {
     /// The largest dimension of what is learned from a covariance of d² numbers: graphs and codes.
     pub const MAX_GRAPH_DIM: usize = 4096;
     /// The code of `"ivf"`.
-    pub(super) const CODING: Coding = Coding::Scalar { step: Step::Rabitq, bits: 4 };
+    pub(crate) const CODING: Coding = Coding::Scalar { step: Step::Rabitq, bits: 4 };
 
     /// True where a graph can have so many neighbours.
     pub(crate) fn has_degree(degree: usize) -> bool {

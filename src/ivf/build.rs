@@ -63,13 +63,21 @@ impl Ivf {
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::Interrupted`].
     pub fn build(vectors: Vectors, params: &IvfParams) -> Result<Self> {
-        let IvfParams { metric, coding, refined, seed, threads, monitor, .. } = *params;
-        let space = Space::train(vectors, metric, coding.wanted(refined), seed, monitor)?;
+        let IvfParams { metric, given, coding, refined, seed, threads, monitor, .. } = *params;
+        let space = match given {
+            Some(given) => given.space.clone(),
+            None => Space::train(vectors, metric, coding.wanted(refined), seed, monitor)?,
+        };
         let width = space.width();
-        let asked = params.lists.unwrap_or((4.0 * (vectors.len() as f64).sqrt()) as usize);
-        let lists = asked.min(vectors.len() / LEAST).max(1);
         let isa = Isa::active();
-        let centers = centers(isa, &space, vectors, lists, params)?;
+        let centers = match given {
+            Some(given) => Centers::given(isa, &space, given.centers)?,
+            None => {
+                let asked = params.lists.unwrap_or((4.0 * (vectors.len() as f64).sqrt()) as usize);
+                Centers::learned(isa, &space, vectors, asked.min(vectors.len() / LEAST).max(1), params)?
+            }
+        };
+        let lists = centers.len();
         // There is no other list than one.
         let copies = if params.twice && lists > 1 { 2 } else { 1 };
         let sample = Random(seed ^ 1).choose(SAMPLE.min(vectors.len()), vectors.len());
@@ -93,18 +101,27 @@ impl Ivf {
             copies,
             len: 0,
         };
-        ivf.add(vectors, threads, monitor)?;
+        ivf.add(vectors, given.map(|given| given.labels), threads, monitor)?;
         Ok(ivf)
     }
 
-    /// Adds `vectors` as the rows after the present ones.
+    /// Adds `vectors` as the rows after the present ones, to the lists that `labels` tells for each, or else to the nearest.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::Interrupted`]; the index is then as it was.
-    pub fn add(&mut self, vectors: Vectors, threads: usize, monitor: Option<&dyn Monitor>) -> Result<()> {
+    pub fn add(
+        &mut self,
+        vectors: Vectors,
+        labels: Option<&[u32]>,
+        threads: usize,
+        monitor: Option<&dyn Monitor>,
+    ) -> Result<()> {
         let (isa, before) = (Isa::active(), self.codes.len());
         let centers = self.centers()?;
-        let labels = assign(isa, &self.space, (&centers, self.copies), vectors, (threads, monitor))?;
+        let labels = match labels {
+            Some(labels) => labels.to_vec(),
+            None => assign(isa, &self.space, (&centers, self.copies), vectors, (threads, monitor))?,
+        };
         let mut lists: Vec<Vec<Run>> = self.lists.iter().map(<[Run]>::to_vec).collect();
         let (places, len) = place(&mut lists, before, &labels)?;
         let done = self
@@ -219,8 +236,57 @@ impl Centers {
         Ok(Self { bytes: filled("centres", count * stride, 0)?, width, stride })
     }
 
+    /// Finds `count` of them.
+    fn learned(isa: Isa, space: &Space, vectors: Vectors, count: usize, params: &IvfParams) -> Result<Self> {
+        let mut centers = Self::new(count, space.width())?;
+        if count == 1 {
+            // The points are centred.
+            return Ok(centers);
+        }
+        let sample =
+            Random(params.seed).choose(vectors.len().min(count.saturating_mul(PER_CENTER)), vectors.len());
+        let chosen = vectors.gathered(&sample)?;
+        let chosen = Vectors::from_bytes(chosen.bytes(), vectors.dtype(), vectors.dim())?;
+        let mut points = Vec::with_capacity(sample.len() * centers.stride);
+        let mut scratch = Scratch::default();
+        for from in (0..sample.len()).step_by(PART) {
+            rounded(isa, space, chosen.rows(from..sample.len().min(from + PART)), &mut scratch);
+            points.extend_from_slice(&scratch.bytes);
+        }
+        let params = KmeansParams {
+            metric: Metric::L2,
+            iterations: ROUNDS,
+            seed: params.seed,
+            threads: Some(params.threads),
+            monitor: params.monitor,
+            ..KmeansParams::default()
+        };
+        let found = kmeans(Vectors::new(&points, centers.stride)?, count, &params)?;
+        for (at, center) in found.centroids.chunks_exact(centers.stride).enumerate() {
+            centers.set(at, center);
+        }
+        Ok(centers)
+    }
+
+    /// Those that are given, as vectors.
+    fn given(isa: Isa, space: &Space, given: Vectors) -> Result<Self> {
+        let mut centers = Self::new(given.len(), space.width())?;
+        let Scratch { values, heads, tails, .. } = &mut Scratch::default();
+        space.points(isa, given, values, heads, tails);
+        for (at, center) in heads.chunks_exact(space.width()).enumerate() {
+            centers.set(at, center);
+        }
+        Ok(centers)
+    }
+
     fn len(&self) -> usize {
         self.bytes.len() / self.stride
+    }
+
+    /// Rounds the centre `at`.
+    fn set(&mut self, at: usize, center: &[f32]) {
+        let to = &mut self.bytes[at * self.stride..][..self.width];
+        to.iter_mut().zip(center).for_each(|(to, v)| *to = v.floor() as i8);
     }
 
     /// Makes `center` the centre `at`.
@@ -278,39 +344,6 @@ impl Monitor for Shifted<'_> {
     fn report(&self, stage: &'static str, done: u64, _: u64) -> bool {
         self.monitor.report(stage, self.done + done, self.total)
     }
-}
-
-/// Learns `count` centres.
-fn centers(isa: Isa, space: &Space, vectors: Vectors, count: usize, params: &IvfParams) -> Result<Centers> {
-    let mut centers = Centers::new(count, space.width())?;
-    if count == 1 {
-        // The points are centred.
-        return Ok(centers);
-    }
-    let Centers { width, stride, .. } = centers;
-    let sample =
-        Random(params.seed).choose(vectors.len().min(count.saturating_mul(PER_CENTER)), vectors.len());
-    let chosen = vectors.gathered(&sample)?;
-    let chosen = Vectors::from_bytes(chosen.bytes(), vectors.dtype(), vectors.dim())?;
-    let mut bytes = Vec::with_capacity(sample.len() * stride);
-    let mut scratch = Scratch::default();
-    for from in (0..sample.len()).step_by(PART) {
-        rounded(isa, space, chosen.rows(from..sample.len().min(from + PART)), &mut scratch);
-        bytes.extend_from_slice(&scratch.bytes);
-    }
-    let params = KmeansParams {
-        metric: Metric::L2,
-        iterations: ROUNDS,
-        seed: params.seed,
-        threads: Some(params.threads),
-        monitor: params.monitor,
-        ..KmeansParams::default()
-    };
-    let found = kmeans(Vectors::new(&bytes, stride)?, count, &params)?;
-    for (to, center) in centers.bytes.chunks_exact_mut(stride).zip(found.centroids.chunks_exact(stride)) {
-        to.iter_mut().zip(&center[..width]).for_each(|(to, v)| *to = v.floor() as i8);
-    }
-    Ok(centers)
 }
 
 /// Makes `scratch.bytes` the points of `vectors`, each padded to a whole stride, in bytes.

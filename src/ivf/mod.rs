@@ -20,6 +20,7 @@ use crate::metric::Metric;
 use crate::quantizer::Quantizer;
 use crate::space::Space;
 use crate::threads::Monitor;
+use crate::vectors::Vectors;
 
 use crate::quantizer::Coding;
 pub(crate) use codes::{Codes, Lists, Run, View};
@@ -46,6 +47,8 @@ pub(crate) struct IvfParams<'a> {
     pub metric: Metric,
     /// Lists; by the number of vectors where nothing is said.
     pub lists: Option<usize>,
+    /// What is known; learned where nothing is said.
+    pub given: Option<Given<'a>>,
     /// Each vector is in two of them, where there are two.
     pub twice: bool,
     pub coding: Coding,
@@ -54,6 +57,16 @@ pub(crate) struct IvfParams<'a> {
     pub seed: u64,
     pub threads: usize,
     pub monitor: Option<&'a dyn Monitor>,
+}
+
+/// What an inverted file need not learn.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'a> {
+    pub space: &'a Space,
+    /// Of the lists, as vectors.
+    pub centers: Vectors<'a>,
+    /// The list of each vector.
+    pub labels: &'a [u32],
 }
 
 impl Ivf {

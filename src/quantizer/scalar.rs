@@ -160,7 +160,12 @@ impl Scalar {
     fn write(&self, residual: &[f32], t: f32, code: Code) {
         // Whole numbers from 0 on, in the lowest bits.
         let zero = (1 << (self.bits - 1)) as f32 + ROUND;
-        let all: Vec<u8> = residual.iter().map(|&r| (self.level(r, t) + zero).to_bits() as u8).collect();
+        let mut all = vec![0; residual.len()];
+        for (all, r) in all.as_chunks_mut::<PAIR>().0.iter_mut().zip(residual.as_chunks::<PAIR>().0) {
+            for i in 0..PAIR {
+                all[i] = (self.level(r[i], t) + zero).to_bits() as u8;
+            }
+        }
         for (byte, eight) in code.nibbles.iter_mut().zip(all.as_chunks::<PAIR>().0) {
             for (b, u) in eight.iter().enumerate() {
                 *byte |= (u >> (self.bits - 1)) << b;

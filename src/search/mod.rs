@@ -156,6 +156,8 @@ pub(crate) struct Searched<'a> {
     pub rounded: Option<&'a Rounded>,
     pub graph: Option<&'a Graph>,
     pub ivf: Option<&'a Ivf>,
+    /// What may be ranked by its distance among what codes in lists find, at least, where vectors are stored.
+    pub candidates: usize,
 }
 
 /// How vectors are ruled out.
@@ -174,7 +176,7 @@ enum Way<'a> {
 impl<'a> Searched<'a> {
     /// Rows alone.
     pub fn of_rows(metric: Metric, list: List<'a>) -> Self {
-        Self { metric, list, codes: None, rounded: None, graph: None, ivf: None }
+        Self { metric, list, codes: None, rounded: None, graph: None, ivf: None, candidates: 0 }
     }
 }
 
@@ -322,7 +324,7 @@ impl Searched<'_> {
         let rerank = stored.then_some(Rerank { metric, space, vectors: None, list, k, fixed });
         let most = match (stored, within) {
             (_, Within::Radius(_)) => ivf.len(),
-            (true, _) => fixed.unwrap_or_else(|| ivf.usual_rerank(k)),
+            (true, _) => fixed.unwrap_or_else(|| ivf.usual_rerank(k).max(self.candidates)),
             (false, _) => k,
         };
         Probes {

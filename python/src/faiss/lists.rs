@@ -3,14 +3,14 @@
 use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use steep::faiss::lists::{Centers as CoreCenters, Found, Lists as Core, Probes, Within};
+use steep::faiss::lists::{Centers as CoreCenters, Found, Lists as Core, Native, Probes, Within};
 use steep::threads;
-use steep::{Hits, Metric};
+use steep::{Hits, Metric, SearchParams};
 
 use super::codec::Codec;
 use super::flat::Flat;
 use super::selector::Selector;
-use crate::arrays::{count, optional_count, table};
+use crate::arrays::{Matrix, count, optional_count, table};
 use crate::call::{Pulse, released};
 use crate::errors::Result;
 use crate::shared::Shared;
@@ -260,6 +260,86 @@ impl Lists {
             };
             Ok(probes.run(queries, within, (asked.threads, Some(pulse as _)))?)
         })
+    }
+}
+
+/// The crate's own codes of the vectors of a `Flat`, in lists like those that Faiss has.
+#[pyclass(frozen, module = "steep._steep")]
+pub struct NativeLists(Shared<Native>);
+
+#[pymethods]
+impl NativeLists {
+    #[new]
+    fn new(metric: &str) -> Result<Self> {
+        Ok(Self(Shared::new(Native::new(metric.parse()?))))
+    }
+
+    fn __copy__(&self, py: Python) -> Result<Self> {
+        let core = released(py, None, |pulse| Ok(self.0.read(pulse)?.clone()))?;
+        Ok(Self(Shared::new(core)))
+    }
+
+    fn __len__(&self, py: Python) -> Result<usize> {
+        released(py, None, |pulse| Ok(self.0.read(pulse)?.len()))
+    }
+
+    fn bytes(&self, py: Python) -> Result<u64> {
+        released(py, None, |pulse| Ok(self.0.read(pulse)?.bytes()))
+    }
+
+    /// Learns from vectors like those to come.
+    fn train(&self, py: Python, x: &Any) -> Result<()> {
+        let x = Matrix::base(x)?;
+        let vectors = x.vectors()?;
+        released(py, None, |pulse| Ok(self.0.write(pulse)?.train(vectors, Some(pulse))?))
+    }
+
+    /// Codes what `flat` has and has no code yet, in `lists` of these `centers`; whether all of it has one then.
+    fn follow(
+        &self,
+        py: Python,
+        flat: &Flat,
+        lists: &Lists,
+        centers: &Flat,
+        threads: Option<&Any>,
+    ) -> Result<bool> {
+        let threads = optional_count("threads", threads)?;
+        released(py, None, |pulse| {
+            let flat = flat.core.read(pulse)?;
+            if !self.0.read(pulse)?.is_done(flat.len()) {
+                let (lists, centers) = (lists.0.read(pulse)?, centers.core.read(pulse)?);
+                let centers = centers.vectors(0, centers.len());
+                self.0.write(pulse)?.follow(flat.rows(), (&lists, centers), threads, Some(pulse))?;
+            }
+            Ok(self.0.read(pulse)?.len() == flat.len())
+        })
+    }
+
+    /// (ids, distances); `asked` is (nprobe, max_codes, candidates).
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        flat: &Flat,
+        q: &Any<'py>,
+        k: usize,
+        asked: (usize, usize, usize),
+        threads: Option<&Any<'py>>,
+    ) -> Result<(Any<'py>, Any<'py>)> {
+        let (nprobe, max_codes, candidates) = asked;
+        let (q, threads) = (Matrix::queries(q)?, optional_count("threads", threads)?);
+        let queries = q.vectors()?;
+        let hits = released(py, None, |pulse| {
+            let params = SearchParams {
+                threads,
+                monitor: Some(pulse),
+                nprobe: Some(nprobe),
+                max_codes: Some(max_codes),
+                ..SearchParams::default()
+            };
+            let flat = flat.core.read(pulse)?;
+            Ok(self.0.read(pulse)?.search(flat.rows(), queries, (k, candidates), &params)?)
+        })?;
+        Ok((table(py, hits.ids, k, q.single)?, table(py, hits.distances, k, q.single)?))
     }
 }
 

@@ -1,14 +1,46 @@
 """Results of one index, ranked anew by the distances of another."""
 
+import copy
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from steep import _steep
-from steep.faiss._base import METRIC_L2, Codes, Floats, Index, Labels, is_similarity, native_metric, require
-from steep.faiss._flat import IndexFlat
+from steep.faiss._base import (
+    METRIC_INNER_PRODUCT,
+    METRIC_L2,
+    Codes,
+    Floats,
+    Index,
+    Labels,
+    as_faiss,
+    is_similarity,
+    native_metric,
+    require,
+)
+from steep.faiss._flat import IndexFlat, is_plain, told
+from steep.faiss._ivf_kinds import (
+    IndexIVFPQ,
+    IndexIVFPQFastScan,
+    IndexIVFRaBitQ,
+    IndexIVFRaBitQFastScan,
+    IndexIVFScalarQuantizer,
+)
 from steep.faiss._simd import threads
+
+#: Vectors from which on the core's own codes are searched in place of those of lists.
+LARGE = 20_000
+#: So many that are added at once get these codes at once, fewer at the next search; so many are learned from at least.
+_MANY = 1000
+#: Lists of which there are such codes.
+_CODED = (
+    IndexIVFPQ,
+    IndexIVFPQFastScan,
+    IndexIVFRaBitQ,
+    IndexIVFRaBitQFastScan,
+    IndexIVFScalarQuantizer,
+)
 
 
 class IndexRefine(Index):
@@ -21,6 +53,8 @@ class IndexRefine(Index):
     k_factor: float
     own_fields: bool
     own_refine_index: bool
+    #: The core's own codes; none for what came from a file.
+    _native: _steep.NativeLists | None
 
     def __init__(self, base_index: Any = None, refine_index: Any = None) -> None:
         d, metric = (base_index.d, base_index.metric_type) if base_index is not None else (1, METRIC_L2)
@@ -36,9 +70,15 @@ class IndexRefine(Index):
             k_factor=1.0,
             own_fields=False,
             own_refine_index=False,
+            _native=None,
             is_trained=base_index is None
             or bool(base_index.is_trained and (refine_index is None or refine_index.is_trained)),
         )
+        self._begin_native()
+
+    def _begin_native(self) -> None:
+        fits = type(self.base_index) in _CODED and self.metric_type in (METRIC_L2, METRIC_INNER_PRODUCT)
+        self._begin(_native=_steep.NativeLists(native_metric(self.metric_type)) if fits else None)
 
     @property
     def ntotal(self) -> int:  # type: ignore[override]
@@ -48,11 +88,32 @@ class IndexRefine(Index):
     def _train(self, x: Floats) -> None:
         self.base_index.train(x)
         self.refine_index.train(x)
+        self._train_native(x)
         self.is_trained = True
+
+    def _train_native(self, x: Floats) -> None:
+        if self._native is not None and len(x) >= _MANY:
+            self._native.train(x)
 
     def _add(self, x: Floats, ids: Labels | None) -> None:
         self.base_index.add(x)
         self.refine_index.add(x)
+        if len(x) >= _MANY:
+            self._follow()
+
+    # While there are few vectors, and where the index came from a file, candidates are those of Faiss's codes. From
+    # LARGE on they are found by the core's own, in lists with the same centres: that is several times as fast.
+
+    def _follow(self, inner: Any = None) -> _steep.NativeLists | None:
+        """The core's own codes of all vectors, where they are to be had and give what `inner` asks for."""
+        native, base, flat = self._native, self.base_index, self.refine_index
+        if native is None or not (is_plain(flat) and base.ntotal == flat.ntotal >= LARGE):
+            return None
+        nprobe, _, coarse = base._knobs(inner)
+        if nprobe < 1 or getattr(inner, "sel", None) is not None or not base._at_once(coarse):
+            return None
+        done = native.follow(flat._store, base.invlists._core, base.quantizer._store, threads())
+        return native if done else None
 
     def _knobs(self, params: Any) -> tuple[float, Any]:
         if params is None:
@@ -66,6 +127,15 @@ class IndexRefine(Index):
         factor, inner = self._knobs(params)
         more = int(k * factor)
         require(more >= k, "k_base >= k")
+        native = self._follow(inner)
+        if native is not None:
+            nprobe, max_codes, _ = self.base_index._knobs(inner)
+            # Centres are rounded, so some more lists are looked at; codes are finer than those of Faiss's that are as short, so half
+            # of the candidates hold as many of the nearest.
+            asked = nprobe + nprobe // 16 + 1, max_codes, more // 2
+            store = self.refine_index._store
+            labels, distances = told(x, lambda x: native.search(store, x, k, asked, threads()))
+            return as_faiss(self.metric_type, distances), labels
         candidates = np.ascontiguousarray(
             self.base_index.assign(x, more)
             if inner is None
@@ -121,6 +191,7 @@ class IndexRefine(Index):
         """Forget all vectors."""
         self.base_index.reset()
         self.refine_index.reset()
+        self._begin_native()
 
     def sa_code_size(self) -> int:
         """Bytes of a vector's codes in both indexes."""
@@ -152,8 +223,11 @@ class IndexRefine(Index):
         index = kind.__new__(kind)
         IndexRefine.__init__(index, base, refine)
         index._begin(k_factor=record["k_factor"], own_fields=True, own_refine_index=True)
-        index._begin(is_trained=bool(record["is_trained"]))
+        index._begin(is_trained=bool(record["is_trained"]), _native=None)
         return index
+
+    def _copy_to(self, other: Any) -> None:
+        other._begin(_native=copy.copy(self._native))
 
 
 class IndexRefineFlat(IndexRefine):
@@ -176,4 +250,5 @@ class IndexRefineFlat(IndexRefine):
 
     def _train(self, x: Floats) -> None:
         self.base_index.train(x)
+        self._train_native(x)
         self.is_trained = True

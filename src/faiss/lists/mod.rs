@@ -1,8 +1,10 @@
 //! Which codes are in which list? Inverted lists as Faiss has them: codes and ids, appended, removed, moved.
 
+mod native;
 mod scan;
 mod terms;
 
+pub use native::Native;
 pub use scan::{Found, Probes, Within};
 
 use terms::Terms;
