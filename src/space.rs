@@ -114,7 +114,13 @@ impl Space {
         let width = holding(&projection, &columns, wanted.held);
         // Turned at random among themselves, so that all carry the same.
         let width = width.min(projection.width());
-        projection = projection.narrowed(width).mixed(&[width], seed);
+        projection = projection.narrowed(width);
+        if metric == Metric::InnerProduct {
+            // Points differ little along the coordinate that is added, but queries are far from them: what heads left out of it would
+            // count in full.
+            projection = projection.with_axis(dims - 1);
+        }
+        projection = projection.mixed(&[width], seed);
         let heads = projection.apply(&columns);
         let mut reaches: Vec<f64> = heads.iter().map(|v| v.abs()).collect();
         // One coordinate in ten thousand may be cut off: all others are coded finer.

@@ -165,6 +165,26 @@ impl Projection {
         Self::new(self.mean.clone(), self.rows[..width * self.mean.len()].to_vec())
     }
 
+    /// The same directions but the last, in whose place is what the others leave of coordinate `axis`, so that all together hold it whole.
+    pub fn with_axis(mut self, axis: usize) -> Self {
+        let dim = self.mean.len();
+        let Some(last) = self.width().checked_sub(1) else { return self };
+        let mut left = vec![0f64; dim];
+        left[axis] = 1.0;
+        for row in self.rows[..last * dim].chunks_exact(dim) {
+            let part = f64::from(row[axis]);
+            left.iter_mut().zip(row).for_each(|(left, &v)| *left -= part * f64::from(v));
+        }
+        let length = square(&left).sqrt();
+        // What is next to nothing has no direction that could be told.
+        if length > 1e-3 {
+            let to = &mut self.rows[last * dim..];
+            to.iter_mut().zip(&left).for_each(|(to, v)| *to = (v / length) as f32);
+            return Self::new(self.mean, self.rows);
+        }
+        self
+    }
+
     /// The same directions, turned at random among themselves: first those up to `widths[0]`, then from there to
     /// `widths[1]` and so on. They then carry equal variance, and codes of one step for all lose least.
     pub fn mixed(&self, widths: &[usize], seed: u64) -> Self {

@@ -25,13 +25,12 @@ from steep.faiss._ivf_kinds import (
     IndexIVFPQFastScan,
     IndexIVFRaBitQ,
     IndexIVFRaBitQFastScan,
-    IndexIVFScalarQuantizer,
 )
 from steep.faiss._simd import threads
 
 #: Vectors from which on the core's own codes are searched in place of those of lists.
 LARGE = 20_000
-#: So many that are added at once get these codes at once, fewer at the next search; so many are learned from at least.
+#: So many that are added at once get these codes at once, fewer at the next search; and are learned from.
 _MANY = 1000
 #: Lists of which there are such codes.
 _CODED = (
@@ -39,7 +38,6 @@ _CODED = (
     IndexIVFPQFastScan,
     IndexIVFRaBitQ,
     IndexIVFRaBitQFastScan,
-    IndexIVFScalarQuantizer,
 )
 
 
@@ -77,7 +75,12 @@ class IndexRefine(Index):
         self._begin_native()
 
     def _begin_native(self) -> None:
-        fits = type(self.base_index) in _CODED and self.metric_type in (METRIC_L2, METRIC_INNER_PRODUCT)
+        base = self.base_index
+        fits = type(base) in _CODED and self.metric_type in (METRIC_L2, METRIC_INNER_PRODUCT)
+        # The core's have four bits a coordinate: others that are nearly as long may tell more.
+        if fits:
+            rabitq = getattr(base, "rabitq", None)
+            fits = (8 * base.code_size / base.d if rabitq is None else rabitq.nb_bits) <= 3
         self._begin(_native=_steep.NativeLists(native_metric(self.metric_type)) if fits else None)
 
     @property
@@ -101,8 +104,8 @@ class IndexRefine(Index):
         if len(x) >= _MANY:
             self._follow()
 
-    # While there are few vectors, and where the index came from a file, candidates are those of Faiss's codes. From
-    # LARGE on they are found by the core's own, in lists with the same centres: that is several times as fast.
+    # While there are few vectors, and where the index came from a file, candidates are those of Faiss's
+    # codes. From LARGE on the core's own find them, in the same lists: that is several times as fast.
 
     def _follow(self, inner: Any = None) -> _steep.NativeLists | None:
         """The core's own codes of all vectors, where they are to be had and give what `inner` asks for."""
@@ -130,9 +133,7 @@ class IndexRefine(Index):
         native = self._follow(inner)
         if native is not None:
             nprobe, max_codes, _ = self.base_index._knobs(inner)
-            # Centres are rounded, so some more lists are looked at; codes are finer than those of Faiss's that are as short, so half
-            # of the candidates hold as many of the nearest.
-            asked = nprobe + nprobe // 16 + 1, max_codes, more // 2
+            asked = nprobe, max_codes, more
             store = self.refine_index._store
             labels, distances = told(x, lambda x: native.search(store, x, k, asked, threads()))
             return as_faiss(self.metric_type, distances), labels

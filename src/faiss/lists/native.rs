@@ -19,6 +19,10 @@ use crate::vectors::Vectors;
 
 /// Of what is random.
 const SEED: u64 = 12345;
+/// Vectors are of one length where the longest is no longer than this and the mean.
+const EVEN: f64 = 1.01;
+/// One list more for so many.
+const MORE: usize = 16;
 
 /// Codes of vectors that are stored elsewhere, in the order in which they came.
 #[derive(Clone)]
@@ -26,6 +30,8 @@ pub struct Native {
     metric: Metric,
     space: Option<Space>,
     ivf: Option<Ivf>,
+    /// Under ip: whether vectors differ in length.
+    uneven: bool,
     /// So many vectors were found not to be such as can have codes.
     refused: usize,
 }
@@ -33,7 +39,7 @@ pub struct Native {
 impl Native {
     /// Codes of no vectors.
     pub fn new(metric: Metric) -> Self {
-        Self { metric, space: None, ivf: None, refused: 0 }
+        Self { metric, space: None, ivf: None, uneven: false, refused: 0 }
     }
 
     /// How many vectors have a code.
@@ -114,7 +120,11 @@ impl Native {
         }
         let Some(space) = &self.space else { return Ok(None) };
         if self.metric == Metric::InnerProduct {
-            scale(&mut centers, rows)?;
+            let length = mean_length(rows);
+            self.uneven = space.longest > EVEN * length;
+            // Their direction alone tells what is near, and of the length that Faiss gives them rounding might leave nothing.
+            let factor = length / mean_length(Vectors::new(&centers, rows.dim())?).max(f64::MIN_POSITIVE);
+            centers.iter_mut().for_each(|v| *v = (f64::from(*v) * factor) as f32);
         }
         let given = Given { space, centers: Vectors::new(&centers, rows.dim())?, labels: &labels };
         let params = IvfParams {
@@ -131,8 +141,9 @@ impl Native {
         Ivf::build(rows, &params).map(Some)
     }
 
-    /// The `k` nearest of `rows`, all of which have codes, by the lists and codes that `params` asks for; at least so many candidates may
-    /// get their exact distance.
+    /// The `k` nearest of `rows`, all of which have codes, by about the lists and codes that `params` asks for. What Faiss finds among so
+    /// many `candidates` is found: centres are rounded, so that some more lists are looked at; codes tell vectors apart better than Faiss's
+    /// that are no longer, so that half of the candidates do, but for a query's product with vectors of different lengths.
     ///
     /// # Errors
     /// As [`Index::search`](crate::Index::search); [`Error::Argument`] where not all have codes.
@@ -147,23 +158,18 @@ impl Native {
             return Err(Error::argument("vectors", rows.len(), "those that have codes"));
         };
         Error::check_dim("queries", rows.dtype(), rows.dim(), &queries)?;
+        let candidates = if self.uneven { candidates.saturating_mul(2) } else { candidates / 2 };
+        let nprobe = params.nprobe.map(|lists| lists.saturating_add(lists / MORE + 1));
         let list = List { rows, ids: &Ids::Rows };
         let searched = Searched { ivf: Some(ivf), candidates, ..Searched::of_rows(self.metric, list) };
-        searched.nearest(queries, k, params)
+        searched.nearest(queries, k, &SearchParams { nprobe, ..*params })
     }
 }
 
-/// Makes centres as long as `rows` are in the mean. Under ip their direction alone tells what is near, and of the length that Faiss gives
-/// them rounding might leave nothing.
-fn scale(centers: &mut [f32], rows: Vectors) -> Result<()> {
-    let mean = |vectors: Vectors| {
-        let mut sum = 0.0;
-        squares(vectors, |_, square| sum += square.sqrt());
-        sum / vectors.len() as f64
-    };
-    let factor = mean(rows) / mean(Vectors::new(centers, rows.dim())?).max(f64::MIN_POSITIVE);
-    centers.iter_mut().for_each(|v| *v = (f64::from(*v) * factor) as f32);
-    Ok(())
+fn mean_length(vectors: Vectors) -> f64 {
+    let mut sum = 0.0;
+    squares(vectors, |_, square| sum += square.sqrt());
+    sum / vectors.len().max(1) as f64
 }
 
 /// The list of each of the vectors `rows`, whose ids are their numbers and the last in their lists; `None` where one is in no list or in
