@@ -369,6 +369,27 @@ fn inner_products_of_very_unequal_lengths_are_told_right() {
 }
 
 #[test]
+fn inner_products_in_few_dimensions_are_told_as_well_as_in_many() {
+    // The coordinate that ip adds differs least between such vectors, and queries are far from all of them along it.
+    for dim in [20, 24, 32, 48, 96] {
+        let mut rng = Rng(15);
+        let centers = noise(&mut rng, 60, dim);
+        let mut near = |n: usize| -> Vec<f64> {
+            (0..n)
+                .flat_map(|row| centers[row % 60 * dim..][..dim].to_vec())
+                .map(|c| c + 0.6 * rng.normal())
+                .collect()
+        };
+        let base = Set::new(Dtype::F32, dim, near(N));
+        let queries = Set::new(Dtype::F32, dim, near(100));
+        let metric = Metric::InnerProduct;
+        let index = build(&base, metric, "ivf30,rabitq4,rerank");
+        let near = recall(&search(&index, &queries, 10, &with_nprobe(30)), metric, &base, &queries);
+        assert!(near >= 0.99, "{dim}: {near}");
+    }
+}
+
+#[test]
 fn all_within_a_radius_are_found_and_nothing_else() {
     let (base, queries) = data(14, Dtype::F32, N);
     for metric in Metric::PRODUCTS {

@@ -55,7 +55,7 @@ def set_to(index, nprobe, k_factor):
     index.k_factor, base.nprobe = k_factor, nprobe
 
 
-@pytest.mark.parametrize("text", ["PQ16x4fs", "PQ8np", "RaBitQ3", "RaBitQ", "RaBitQfs"])
+@pytest.mark.parametrize("text", ["PQ16x4fs", "PQ8np", "RaBitQ2", "RaBitQ", "RaBitQfs"])
 @pytest.mark.parametrize(("metric", "spread"), [(L2, 0.0), (L2, 1.0), (IP, 0.0), (IP, 1.0)])
 def test_no_less_is_found_than_by_faiss_in_the_same_lists(text, metric, spread):
     x, q = vectors(N, 1, spread=spread), vectors(200, 2)

@@ -36,6 +36,25 @@ fn errors(turn: &dyn Turn, (rows, dims): (&[f32], usize), values: &[f32], stride
 
 proptest! {
     #[test]
+    fn with_an_axis_rows_are_orthonormal_and_hold_it_whole(
+        (dim, width) in (1usize..40).prop_flat_map(|dim| (Just(dim), 1..=dim)),
+        at in any::<prop::sample::Index>(),
+        seed in any::<u64>(),
+    ) {
+        let mut random = Random(seed);
+        let mut sample = DMatrix::from_fn(dim, 50, |_, _| random.unit());
+        let axis = at.index(dim);
+        let before = Projection::train(&mut sample, width, seed, None).unwrap();
+        let after = before.clone().with_axis(axis);
+        prop_assert_eq!(after.width(), width);
+        prop_assert!(after.defect() < 1e-3);
+        let held: f32 = after.rows().chunks_exact(dim).map(|row| row[axis] * row[axis]).sum();
+        prop_assert!((held - 1.0).abs() < 1e-4, "{}", held);
+        let others = (width - 1) * dim;
+        prop_assert_eq!(&after.rows()[..others], &before.rows()[..others]);
+    }
+
+    #[test]
     fn what_a_matrix_makes_of_a_vector_is_as_near_as_its_values_are_precise(
         (dims, count, vectors) in (1usize..80, 1usize..40, 0usize..24),
         size in prop::sample::select(vec![1e-6f32, 1.0, 1e12]),

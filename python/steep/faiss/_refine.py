@@ -77,10 +77,10 @@ class IndexRefine(Index):
     def _begin_native(self) -> None:
         base = self.base_index
         fits = type(base) in _CODED and self.metric_type in (METRIC_L2, METRIC_INNER_PRODUCT)
-        # The core's have four bits a coordinate: others that are nearly as long may tell more.
+        # The core's have four bits a coordinate: those that are nearly as long may tell as much.
         if fits:
             rabitq = getattr(base, "rabitq", None)
-            fits = (8 * base.code_size / base.d if rabitq is None else rabitq.nb_bits) <= 3
+            fits = (8 * base.code_size / base.d if rabitq is None else rabitq.nb_bits) <= 2
         self._begin(_native=_steep.NativeLists(native_metric(self.metric_type)) if fits else None)
 
     @property

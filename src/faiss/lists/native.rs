@@ -19,8 +19,6 @@ use crate::vectors::Vectors;
 
 /// Of what is random.
 const SEED: u64 = 12345;
-/// Vectors are of one length where the longest is no longer than this and the mean.
-const EVEN: f64 = 1.01;
 /// One list more for so many.
 const MORE: usize = 16;
 
@@ -30,8 +28,6 @@ pub struct Native {
     metric: Metric,
     space: Option<Space>,
     ivf: Option<Ivf>,
-    /// Under ip: whether vectors differ in length.
-    uneven: bool,
     /// So many vectors were found not to be such as can have codes.
     refused: usize,
 }
@@ -39,7 +35,7 @@ pub struct Native {
 impl Native {
     /// Codes of no vectors.
     pub fn new(metric: Metric) -> Self {
-        Self { metric, space: None, ivf: None, uneven: false, refused: 0 }
+        Self { metric, space: None, ivf: None, refused: 0 }
     }
 
     /// How many vectors have a code.
@@ -120,10 +116,9 @@ impl Native {
         }
         let Some(space) = &self.space else { return Ok(None) };
         if self.metric == Metric::InnerProduct {
-            let length = mean_length(rows);
-            self.uneven = space.longest > EVEN * length;
             // Their direction alone tells what is near, and of the length that Faiss gives them rounding might leave nothing.
-            let factor = length / mean_length(Vectors::new(&centers, rows.dim())?).max(f64::MIN_POSITIVE);
+            let factor =
+                mean_length(rows) / mean_length(Vectors::new(&centers, rows.dim())?).max(f64::MIN_POSITIVE);
             centers.iter_mut().for_each(|v| *v = (f64::from(*v) * factor) as f32);
         }
         let given = Given { space, centers: Vectors::new(&centers, rows.dim())?, labels: &labels };
@@ -142,8 +137,8 @@ impl Native {
     }
 
     /// The `k` nearest of `rows`, all of which have codes, by about the lists and codes that `params` asks for. What Faiss finds among so
-    /// many `candidates` is found: centres are rounded, so that some more lists are looked at; codes tell vectors apart better than Faiss's
-    /// that are no longer, so that half of the candidates do, but for a query's product with vectors of different lengths.
+    /// many `candidates` is found: centres are rounded, so that some more lists are looked at; codes tell vectors apart better than those
+    /// of two bits a coordinate, so that half of the candidates do.
     ///
     /// # Errors
     /// As [`Index::search`](crate::Index::search); [`Error::Argument`] where not all have codes.
@@ -158,7 +153,7 @@ impl Native {
             return Err(Error::argument("vectors", rows.len(), "those that have codes"));
         };
         Error::check_dim("queries", rows.dtype(), rows.dim(), &queries)?;
-        let candidates = if self.uneven { candidates.saturating_mul(2) } else { candidates / 2 };
+        let candidates = candidates / 2;
         let nprobe = params.nprobe.map(|lists| lists.saturating_add(lists / MORE + 1));
         let list = List { rows, ids: &Ids::Rows };
         let searched = Searched { ivf: Some(ivf), candidates, ..Searched::of_rows(self.metric, list) };
@@ -185,4 +180,101 @@ fn labels(lists: &Lists, rows: Range<usize>) -> Option<Vec<u32>> {
         }
     }
     (met == rows.len() && met > 0).then_some(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    const DIM: usize = 12;
+
+    /// Vectors, the centres of some lists, and those lists, of codes that say nothing.
+    fn some(n: usize, count: usize) -> (Vec<f32>, Vec<f32>, Lists) {
+        let mut random = Random(3);
+        let (x, centers) = (random.values(n * DIM, 0), random.values(count * DIM, 0));
+        let mut lists = Lists::new(count, 1, 1).unwrap();
+        add(&mut lists, &centers, &x, 0);
+        (x, centers, lists)
+    }
+
+    fn add(lists: &mut Lists, centers: &[f32], x: &[f32], from: usize) {
+        for (row, x) in x.chunks_exact(DIM).enumerate() {
+            let far = |c: &[f32]| x.iter().zip(c).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+            let near = centers.chunks_exact(DIM).map(far).enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+            lists.append(near.unwrap().0, &[(from + row) as i64], &[0]).unwrap();
+        }
+    }
+
+    fn found(native: &Native, x: &[f32], queries: &[f32], nprobe: usize, candidates: usize) -> Hits {
+        let params = SearchParams { nprobe: Some(nprobe), ..SearchParams::default() };
+        let (rows, queries) = (Vectors::new(x, DIM).unwrap(), Vectors::new(queries, DIM).unwrap());
+        native.search(rows, queries, (5, candidates), &params).unwrap()
+    }
+
+    #[test]
+    fn in_all_lists_among_all_candidates_the_nearest_are_found() {
+        for metric in [Metric::L2, Metric::InnerProduct] {
+            let (x, centers, lists) = some(900, 9);
+            let mut native = Native::new(metric);
+            let rows = Vectors::new(&x, DIM).unwrap();
+            native.follow(rows, (&lists, centers), Some(1), None).unwrap();
+            let queries = Random(4).values(20 * DIM, 0);
+            let hits = found(&native, &x, &queries, 9, 2 * 900);
+            let list = List { rows, ids: &Ids::Rows };
+            let exact = Searched::of_rows(metric, list);
+            let exact =
+                exact.nearest(Vectors::new(&queries, DIM).unwrap(), 5, &SearchParams::default()).unwrap();
+            assert_eq!((hits.ids, hits.distances), (exact.ids, exact.distances), "{metric}");
+        }
+    }
+
+    #[test]
+    fn what_is_added_later_is_found_as_if_it_had_been_there() {
+        let (x, centers, all) = some(1200, 8);
+        let (rows, queries) = (Vectors::new(&x, DIM).unwrap(), Random(5).values(30 * DIM, 0));
+        let (mut native, mut whole) = (Native::new(Metric::L2), Native::new(Metric::L2));
+        native.train(rows, None).unwrap();
+        whole.train(rows, None).unwrap();
+        let mut lists = Lists::new(8, 1, 1).unwrap();
+        for (from, to) in [(0, 500), (500, 501), (501, 1200)] {
+            add(&mut lists, &centers, &x[from * DIM..to * DIM], from);
+            assert!(!native.is_done(to));
+            native.follow(rows.rows(0..to), (&lists, centers.clone()), Some(2), None).unwrap();
+            assert!(native.is_done(to) && native.len() == to);
+        }
+        whole.follow(rows, (&all, centers), Some(2), None).unwrap();
+        for nprobe in [1, 3, 8] {
+            let (native, whole) =
+                (found(&native, &x, &queries, nprobe, 80), found(&whole, &x, &queries, nprobe, 80));
+            assert_eq!((native.ids, native.distances), (whole.ids, whole.distances));
+        }
+    }
+
+    #[test]
+    fn vectors_in_no_list_or_in_two_or_not_finite_have_no_codes() {
+        let (x, centers, lists) = some(300, 4);
+        let refuses = |x: &[f32], lists: &Lists, centers: &[f32]| {
+            let mut native = Native::new(Metric::L2);
+            let rows = Vectors::new(x, DIM).unwrap();
+            native.follow(rows, (lists, centers.to_vec()), None, None).unwrap();
+            let query = SearchParams::default();
+            native.is_empty()
+                && native.is_done(rows.len())
+                && native.search(rows, rows, (1, 1), &query).is_err()
+        };
+        assert!(!refuses(&x, &lists, &centers));
+        let (mut twice, mut other, mut fewer) = (lists.clone(), lists.clone(), lists.clone());
+        twice.replace(0, 0, lists.ids(1)[0], &[0]).unwrap();
+        other.replace(0, 0, -7, &[0]).unwrap();
+        fewer.truncate(2, 1);
+        assert!([twice, other, fewer].iter().all(|lists| refuses(&x, lists, &centers)));
+        assert!(refuses(&x, &lists, &centers[DIM..]));
+        let mut wild = x.clone();
+        wild[5] = f32::NAN;
+        assert!(refuses(&wild, &lists, &centers));
+        let mut far = centers.clone();
+        far[3] = f32::INFINITY;
+        assert!(refuses(&x, &lists, &far));
+    }
 }
