@@ -345,7 +345,7 @@ class IndexHNSWFlat(IndexHNSW):
         if native is None or not plain or len(native) != self._storage().ntotal:
             return super()._search(x, k, params)
         # A walk by codes errs, so it has a few nodes more in view; fewer of them lead to the nearest. On four
-        # sets, for 1, 10 and 100 neighbours, no less is found than in Faiss's graph (docs/performance.md, 19).
+        # sets, for 1, 10 and 100 neighbours, it found no less than Faiss's graph (docs/performance.md, 19).
         ef = k + (max(ef, k) - k) * 5 // 8 + 5
         store = self.storage._store
         labels, distances, costs = told(x, lambda x: native.search(store, x, k, ef, threads()))
