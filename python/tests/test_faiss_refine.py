@@ -1,6 +1,8 @@
 """A refining index over lists: the core's own codes find no less than those of Faiss."""
 
 import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import faiss as real
 import numpy as np
@@ -236,3 +238,25 @@ def test_more_than_there_are_in_the_lists_is_padded():
     for row in found:
         row = row[row >= 0]
         assert len(np.unique(row)) == len(row)
+
+
+def test_searches_go_on_while_another_thread_adds():
+    x, q = vectors(4 * N, 1), vectors(20, 2)
+    index = made(f"IVF{LISTS},PQ16x4fs,RFlat", L2, x[:N])
+    done = threading.Event()
+
+    def search():
+        while not done.is_set():
+            found = index.search(q, 10)[1]
+            assert found.min() >= 0
+            assert found.max() < 4 * N
+
+    with ThreadPoolExecutor(3) as pool:
+        searches = [pool.submit(search) for _ in range(3)]
+        for first in range(N, 4 * N, 600):
+            index.add(x[first : first + 600])
+        done.set()
+        for each in searches:
+            each.result()
+    set_to(index, LISTS, 8)
+    assert recall(index.search(q, 10)[1], truth(x, q, L2)) >= 0.99

@@ -28,7 +28,7 @@ pub(crate) const WANTED: Wanted = Wanted { held: 0.96, widest: WIDEST, precision
 /// Nodes in view of the walks whose hops are told, and the farther neighbour from which β is learned; how many walks there are
 /// at most.
 const USUAL: usize = 64;
-const WALKS: usize = 128;
+const WALKS: usize = if cfg!(miri) { 4 } else { 128 };
 /// The k of those walks, and the nearer neighbour from which β is learned.
 const NEAREST: usize = 10;
 /// What β may be. The least, which ends walks latest, where nothing can be learned.

@@ -110,12 +110,17 @@ class IndexRefine(Index):
     def _follow(self, inner: Any = None) -> _steep.NativeLists | None:
         """The core's own codes of all vectors, where they are to be had and give what `inner` asks for."""
         native, base, flat = self._native, self.base_index, self.refine_index
-        if native is None or not (is_plain(flat) and base.ntotal == flat.ntotal >= LARGE):
+        if native is None or not (is_plain(flat) and base.ntotal >= flat.ntotal >= LARGE):
             return None
         nprobe, _, coarse = base._knobs(inner)
         if nprobe < 1 or getattr(inner, "sel", None) is not None or not base._at_once(coarse):
             return None
-        done = native.follow(flat._store, base.invlists._core, base.quantizer._store, threads())
+        try:
+            done = native.follow(flat._store, base.invlists._core, base.quantizer._store, threads())
+        except MemoryError:
+            # The vectors are there, and Faiss's codes.
+            self._begin(_native=None)
+            return None
         return native if done else None
 
     def _knobs(self, params: Any) -> tuple[float, Any]:

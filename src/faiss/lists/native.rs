@@ -136,12 +136,12 @@ impl Native {
         Ivf::build(rows, &params).map(Some)
     }
 
-    /// The `k` nearest of `rows`, all of which have codes, by about the lists and codes that `params` asks for. What Faiss finds among so
+    /// The `k` nearest of those `rows` that have codes, which are the first, by about the lists and codes that `params` asks for. What Faiss finds among so
     /// many `candidates` is found: centres are rounded, so that some more lists are looked at; codes tell vectors apart better than those
     /// of two bits a coordinate, so that half of the candidates do.
     ///
     /// # Errors
-    /// As [`Index::search`](crate::Index::search); [`Error::Argument`] where not all have codes.
+    /// As [`Index::search`](crate::Index::search); [`Error::Argument`] where there are no codes, or of more vectors.
     pub fn search(
         &self,
         rows: Vectors,
@@ -149,9 +149,11 @@ impl Native {
         (k, candidates): (usize, usize),
         params: &SearchParams,
     ) -> Result<Hits> {
-        let Some(ivf) = self.ivf.as_ref().filter(|ivf| ivf.len() == rows.len()) else {
+        let Some(ivf) = self.ivf.as_ref().filter(|ivf| ivf.len() <= rows.len()) else {
             return Err(Error::argument("vectors", rows.len(), "those that have codes"));
         };
+        // Another thread may have added some since all had codes.
+        let rows = rows.rows(0..ivf.len());
         Error::check_dim("queries", rows.dtype(), rows.dim(), &queries)?;
         let candidates = candidates / 2;
         let nprobe = params.nprobe.map(|lists| lists.saturating_add(lists / MORE + 1));
@@ -167,15 +169,19 @@ fn mean_length(vectors: Vectors) -> f64 {
     sum / vectors.len().max(1) as f64
 }
 
-/// The list of each of the vectors `rows`, whose ids are their numbers and the last in their lists; `None` where one is in no list or in
-/// several, or where there is another.
+/// The list of each of the vectors `rows`, whose ids are their numbers and the last in their lists, but for those of vectors that come
+/// later; `None` where one is in no list or in several.
 fn labels(lists: &Lists, rows: Range<usize>) -> Option<Vec<u32>> {
     const NONE: u32 = u32::MAX;
     let mut labels = vec![NONE; rows.len()];
     let mut met = 0;
     for list in 0..lists.count() {
-        for &id in lists.ids(list).iter().rev().take_while(|&&id| id as usize >= rows.start) {
-            let label = labels.get_mut(id as usize - rows.start).filter(|label| **label == NONE)?;
+        let last = lists.ids(list).iter().rev().map(|&id| id as usize).take_while(|&id| id >= rows.start);
+        for id in last.filter(|&id| id < rows.end) {
+            let label = &mut labels[id - rows.start];
+            if *label != NONE {
+                return None;
+            }
             (*label, met) = (list as u32, met + 1);
         }
     }
