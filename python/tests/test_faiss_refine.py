@@ -240,7 +240,9 @@ def test_more_than_there_are_in_the_lists_is_padded():
         assert len(np.unique(row)) == len(row)
 
 
-def test_searches_go_on_while_another_thread_adds():
+@pytest.mark.parametrize("large", [2000, 10**9])
+def test_searches_go_on_while_another_thread_adds(monkeypatch, large):
+    monkeypatch.setattr(_refine, "LARGE", large)
     x, q = vectors(4 * N, 1), vectors(20, 2)
     index = made(f"IVF{LISTS},PQ16x4fs,RFlat", L2, x[:N])
     done = threading.Event()
@@ -258,5 +260,5 @@ def test_searches_go_on_while_another_thread_adds():
         done.set()
         for each in searches:
             each.result()
-    set_to(index, LISTS, 8)
+    set_to(index, LISTS, 100)
     assert recall(index.search(q, 10)[1], truth(x, q, L2)) >= 0.99

@@ -147,6 +147,8 @@ class IndexRefine(Index):
             if inner is None
             else self.base_index.search(x, more, params=inner)[1]
         )
+        # While another thread adds, the base index may have some that the other has not.
+        candidates[candidates >= self.refine_index.ntotal] = -1
         return self._ranked(x, k, candidates)
 
     def _ranked(self, x: Floats, k: int, candidates: Labels) -> tuple[Floats, Labels]:

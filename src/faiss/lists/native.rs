@@ -136,9 +136,9 @@ impl Native {
         Ivf::build(rows, &params).map(Some)
     }
 
-    /// The `k` nearest of those `rows` that have codes, which are the first, by about the lists and codes that `params` asks for. What Faiss finds among so
-    /// many `candidates` is found: centres are rounded, so that some more lists are looked at; codes tell vectors apart better than those
-    /// of two bits a coordinate, so that half of the candidates do.
+    /// The `k` nearest of those `rows` that have codes, which are the first, by about the lists and codes that `params` asks for. What
+    /// Faiss finds among so many `candidates` is found: centres are rounded, so that some more lists are looked at; codes tell vectors
+    /// apart better than those of two bits a coordinate, so that half of the candidates do.
     ///
     /// # Errors
     /// As [`Index::search`](crate::Index::search); [`Error::Argument`] where there are no codes, or of more vectors.
