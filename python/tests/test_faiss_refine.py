@@ -245,6 +245,7 @@ def test_searches_go_on_while_another_thread_adds(monkeypatch, large):
     monkeypatch.setattr(_refine, "LARGE", large)
     x, q = vectors(4 * N, 1), vectors(20, 2)
     index = made(f"IVF{LISTS},PQ16x4fs,RFlat", L2, x[:N])
+    set_to(index, 4, 8)
     done = threading.Event()
 
     def search():
