@@ -75,12 +75,13 @@ class IndexRefine(Index):
         self._begin_native()
 
     def _begin_native(self) -> None:
-        base = self.base_index
+        base: Any = self.base_index
         fits = type(base) in _CODED and self.metric_type in (METRIC_L2, METRIC_INNER_PRODUCT)
-        # The core's have four bits a coordinate: those that are nearly as long may tell as much.
         if fits:
+            # The core's have four bits a coordinate: those that are nearly as long may tell as much.
             rabitq = getattr(base, "rabitq", None)
-            fits = (8 * base.code_size / base.d if rabitq is None else rabitq.nb_bits) <= 2
+            bits: float = 8 * base.code_size / base.d if rabitq is None else rabitq.nb_bits
+            fits = bits <= 2
         self._begin(_native=_steep.NativeLists(native_metric(self.metric_type)) if fits else None)
 
     @property
@@ -107,13 +108,13 @@ class IndexRefine(Index):
     # While there are few vectors, and where the index came from a file, candidates are those of Faiss's
     # codes. From LARGE on the core's own find them, in the same lists: that is several times as fast.
 
-    def _follow(self, inner: Any = None) -> _steep.NativeLists | None:
-        """The core's own codes of all vectors, where they are to be had and give what `inner` asks for."""
-        native, base, flat = self._native, self.base_index, self.refine_index
+    def _follow(self) -> _steep.NativeLists | None:
+        """The core's own codes of all vectors, where they are to be had."""
+        base: Any = self.base_index
+        native, flat = self._native, self.refine_index
         if native is None or not (is_plain(flat) and base.ntotal >= flat.ntotal >= LARGE):
             return None
-        nprobe, _, coarse = base._knobs(inner)
-        if nprobe < 1 or getattr(inner, "sel", None) is not None or not base._at_once(coarse):
+        if not is_plain(base.quantizer):
             return None
         try:
             done = native.follow(flat._store, base.invlists._core, base.quantizer._store, threads())
@@ -135,13 +136,14 @@ class IndexRefine(Index):
         factor, inner = self._knobs(params)
         more = int(k * factor)
         require(more >= k, "k_base >= k")
-        native = self._follow(inner)
-        if native is not None:
-            nprobe, max_codes, _ = self.base_index._knobs(inner)
-            asked = nprobe, max_codes, more
-            store = self.refine_index._store
-            labels, distances = told(x, lambda x: native.search(store, x, k, asked, threads()))
-            return as_faiss(self.metric_type, distances), labels
+        native = self._follow()
+        if native is not None and getattr(inner, "sel", None) is None:
+            base: Any = self.base_index
+            nprobe, max_codes, coarse = base._knobs(inner)
+            if nprobe > 0 and base._at_once(coarse):
+                asked, store = (nprobe, max_codes, more), self.refine_index._store
+                labels, distances = told(x, lambda x: native.search(store, x, k, asked, threads()))
+                return as_faiss(self.metric_type, distances), labels
         candidates = np.ascontiguousarray(
             self.base_index.assign(x, more)
             if inner is None
