@@ -3,9 +3,10 @@
 //! C-contiguous arrays of the five element types pass as they are. Whatever else holds numbers is made such an
 //! array by `steep/_arrays.py`, which says what it converts and what it refuses.
 
+use numpy::ndarray::Array2;
 use numpy::{
-    Element, PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArray1,
-    PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
+    Element, IntoPyArray, PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods,
+    PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -132,9 +133,14 @@ pub fn ids<'py>(object: Option<&Bound<'py, PyAny>>) -> Result<Option<PyReadonlyA
 
 /// An array of shape (rows, k), or (k,) for a single row, that takes `values` over.
 pub fn table<T: Element>(py: Python, values: Vec<T>, k: usize, single: bool) -> Result<Bound<PyAny>> {
+    if single {
+        return Ok(PyArray1::from_vec(py, values).into_any());
+    }
     let rows = values.len() / k.max(1);
-    let flat = PyArray1::from_vec(py, values);
-    Ok(if single { flat.into_any() } else { flat.reshape([rows, k])?.into_any() })
+    // Made in its shape: another view of it would cost as much again.
+    let table = Array2::from_shape_vec((rows, k), values)
+        .map_err(|error| PyValueError::new_err(format!("results: {error}")))?;
+    Ok(table.into_pyarray(py).into_any())
 }
 
 /// An array of shape (rows,), or () for a single row, that takes `values` over.

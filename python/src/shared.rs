@@ -35,12 +35,15 @@ impl<T> Shared<T> {
 
     /// Waits until nobody changes the value.
     pub fn read(&self, pulse: &Pulse) -> Result<Held<RwLockReadGuard<'_, T>>> {
-        // A callback of a call that reads may read too, whoever waits at the door.
-        let passes = self.held(|_| true) || process::id() != self.pid;
         if self.held(|change| change) {
             return Err(deadlock());
         }
-        let _door = if passes { None } else { Some(wait(pulse, || self.door.try_lock_for(PERIOD))?) };
+        // A callback of a call that reads may read too, whoever waits at the door.
+        let passes = || self.held(|_| true) || process::id() != self.pid;
+        let _door = match self.door.try_lock() {
+            None if !passes() => Some(wait(pulse, || self.door.try_lock_for(PERIOD))?),
+            door => door,
+        };
         let guard = wait(pulse, || self.lock.try_read_recursive_for(PERIOD))?;
         Ok(Held::new(guard, self.address(), false))
     }

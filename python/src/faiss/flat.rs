@@ -101,11 +101,14 @@ impl Flat {
         let queries = q.vectors()?;
         let hits = released(py, None, |pulse| {
             let params = SearchParams { threads, monitor: Some(pulse), ..SearchParams::default() };
-            if selector.is_none() && self.core.read(pulse)?.wants(queries.len()) {
+            let mut core = self.core.read(pulse)?;
+            if selector.is_none() && core.wants(queries.len()) {
+                drop(core);
                 // Another thread may be here first: then nothing is wanted any more.
                 self.core.write(pulse)?.prepare(queries.len(), threads, Some(pulse))?;
+                core = self.core.read(pulse)?;
             }
-            Ok(self.core.read(pulse)?.search(queries, k, selector.map(|set| &set.0), &params)?)
+            Ok(core.search(queries, k, selector.map(|set| &set.0), &params)?)
         })?;
         Ok((table(py, hits.ids, k, q.single)?, table(py, hits.distances, k, q.single)?))
     }

@@ -120,8 +120,11 @@ class IndexFlat(Index):
         self._store.add(x)
 
     def _search(self, x: Floats, k: int, params: Any) -> tuple[Floats, Labels]:
-        selector = selected(params, self._numbers)
-        labels, distances = told(x, lambda x: self._store.search(x, k, selector, threads()))
+        selector = None if params is None else selected(params, self._numbers)
+        try:
+            labels, distances = self._store.search(x, k, selector, threads())
+        except ValueError:
+            labels, distances = told(x, lambda x: self._store.search(x, k, selector, threads()))
         return as_faiss(self.metric_type, distances), labels
 
     def _near(self, x: Floats, k: int) -> tuple[Floats, Labels]:
