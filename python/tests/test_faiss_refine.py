@@ -71,9 +71,8 @@ def test_no_less_is_found_than_by_faiss_in_the_same_lists(text, metric, spread):
         set_to(other, nprobe, k_factor)
         (distances, found), (_, theirs) = index.search(q, 10), other.search(q, 10)
         assert recall(found, expected) >= recall(theirs, expected) - 0.003
-        exact = np.einsum("ijk,ijk->ij", *[v - q[:, None] if metric == L2 else v for v in (x[found],) * 2])
-        if metric == IP:
-            exact = np.einsum("ijk,ik->ij", x[found], q)
+        off = x[found] - q[:, None]
+        exact = (off * off).sum(2) if metric == L2 else np.einsum("ijk,ik->ij", x[found], q)
         assert np.all(found >= 0)
         np.testing.assert_allclose(distances, exact, rtol=1e-4, atol=1e-4)
     assert recall(found, expected) >= 0.99
@@ -162,7 +161,7 @@ def test_a_copy_finds_the_same_and_goes_its_own_way():
     assert np.array_equal(third.search(q, 5)[1], index.search(q, 5)[1])
 
 
-def test_searches_that_only_faiss_has_are_those_of_the_lists():
+def test_search_parameters_mean_what_they_do_in_faiss():
     x, q = vectors(N, 1), vectors(100, 2)
     index = made(f"IVF{LISTS},PQ16x4fs,RFlat", L2, x)
     inner = ours.SearchParametersIVF(nprobe=LISTS, sel=ours.IDSelectorRange(100, 300))
@@ -229,6 +228,20 @@ def test_reset_forgets_and_begins_anew():
     index.add(x[:3000])
     set_to(index, LISTS, 8)
     assert recall(index.search(q, 10)[1], truth(x[:3000], q, L2)) >= 0.995
+
+
+def test_other_vectors_in_the_place_of_those_that_were_there_are_found():
+    x, y, q = vectors(N, 1), vectors(N + 500, 3), vectors(50, 2)
+    index = made(f"IVF{LISTS},PQ16x4fs,RFlat", L2, x)
+    index.search(q, 10)
+    for z in (y[:N], y):
+        index.base_index.reset()
+        index.refine_index.reset()
+        index.add(z)
+        set_to(index, LISTS, 8)
+        assert recall(index.search(q, 10)[1], truth(z, q, L2)) >= 0.995
+        twin = copy.deepcopy(index)
+        assert np.array_equal(twin.search(q, 10)[1], index.search(q, 10)[1])
 
 
 def test_more_than_there_are_in_the_lists_is_padded():

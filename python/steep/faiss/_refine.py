@@ -53,6 +53,8 @@ class IndexRefine(Index):
     own_refine_index: bool
     #: The core's own codes; none for what came from a file.
     _native: _steep.NativeLists | None
+    #: The vectors that they are of.
+    _coded: _steep.Flat | None
 
     def __init__(self, base_index: Any = None, refine_index: Any = None) -> None:
         d, metric = (base_index.d, base_index.metric_type) if base_index is not None else (1, METRIC_L2)
@@ -68,7 +70,6 @@ class IndexRefine(Index):
             k_factor=1.0,
             own_fields=False,
             own_refine_index=False,
-            _native=None,
             is_trained=base_index is None
             or bool(base_index.is_trained and (refine_index is None or refine_index.is_trained)),
         )
@@ -82,7 +83,8 @@ class IndexRefine(Index):
             rabitq = getattr(base, "rabitq", None)
             bits: float = 8 * base.code_size / base.d if rabitq is None else rabitq.nb_bits
             fits = bits <= 2
-        self._begin(_native=_steep.NativeLists(native_metric(self.metric_type)) if fits else None)
+        native = _steep.NativeLists(native_metric(self.metric_type)) if fits else None
+        self._begin(_native=native, _coded=None)
 
     @property
     def ntotal(self) -> int:  # type: ignore[override]
@@ -114,8 +116,15 @@ class IndexRefine(Index):
         native, flat = self._native, self.refine_index
         if native is None or not (is_plain(flat) and base.ntotal >= flat.ntotal >= LARGE):
             return None
-        if not is_plain(base.quantizer):
+        if type(base) not in _CODED or not is_plain(base.quantizer):
             return None
+        if self._coded is not None and self._coded is not flat._store:
+            # Somebody has reset the flat index, or put another in its place.
+            self._begin_native()
+            native = self._native
+        if native is None:
+            return None
+        self._begin(_coded=flat._store)
         try:
             done = native.follow(flat._store, base.invlists._core, base.quantizer._store, threads())
         except MemoryError:
@@ -237,7 +246,11 @@ class IndexRefine(Index):
         return index
 
     def _copy_to(self, other: Any) -> None:
-        other._begin(_native=copy.copy(self._native))
+        if self._native is None:
+            return
+        other._begin_native()
+        if self._coded is not None and self._coded is getattr(self.refine_index, "_store", None):
+            other._begin(_native=copy.copy(self._native), _coded=other.refine_index._store)
 
 
 class IndexRefineFlat(IndexRefine):
