@@ -102,6 +102,13 @@ impl<'a> Row<'a> {
         &self.bytes[self.layout.code / size * size..]
     }
 
+    /// The lines before these.
+    #[inline(always)]
+    pub fn others(self) -> &'a [u8] {
+        let size = size_of::<Line>();
+        &self.bytes[..self.layout.code / size * size]
+    }
+
     #[inline(always)]
     pub fn norm(self) -> f32 {
         let at = self.layout.code + self.layout.width;
@@ -112,11 +119,6 @@ impl<'a> Row<'a> {
     pub(super) fn node(self, id: u32) -> Node<'a> {
         let code = bytemuck::cast_slice(&self.bytes[self.layout.code..][..self.layout.width]);
         Node { id, code, tail: self.norm() - square(code) }
-    }
-
-    /// The row's memory, to be asked for early.
-    pub fn bytes(self) -> &'a [u8] {
-        self.bytes
     }
 }
 
@@ -139,6 +141,12 @@ impl<'a> View<'a> {
     #[inline(always)]
     pub fn form(self) -> Form {
         self.layout.form()
+    }
+
+    /// Bytes of a node's row.
+    #[inline(always)]
+    pub fn size(self) -> usize {
+        self.layout.size
     }
 
     /// The row of a node.

@@ -301,12 +301,10 @@ impl Simd for Neon {
         !bits_of(unsafe { four!(vcltq_f32(a, b)) }) & 0xFFFF
     }
     #[inline(always)]
-    fn places_of(self, v: &[u32; 8], a: u32, b: u32) -> u32 {
+    fn places_of(self, v: &[u32; 16], a: u32) -> u32 {
         unsafe {
-            let (a, b) = (vdupq_n_u32(a), vdupq_n_u32(b));
-            let is = |v| vorrq_u32(vceqq_u32(v, a), vceqq_u32(v, b));
-            let none = vdupq_n_u32(0);
-            bits_of([is(vld1q_u32(v.as_ptr())), is(vld1q_u32(v.as_ptr().add(4))), none, none])
+            let (a, v) = (vdupq_n_u32(a), v.as_ptr());
+            bits_of([0, 4, 8, 12].map(|at| vceqq_u32(vld1q_u32(v.add(at)), a)))
         }
     }
     #[inline(always)]

@@ -15,7 +15,12 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::simd::{Kernel, PART_LINES, PART_SUM, Simd, Spread};
+use super::simd::{Kernel, PART_LINES, PART_SUM, SIGNS, Simd};
+
+mod lanes;
+
+pub(super) use lanes::spread_word;
+use lanes::{front, widen_i8, widen_u8};
 
 /// Proof of AVX2, FMA, F16C and POPCNT.
 #[derive(Clone, Copy, Debug)]
@@ -34,36 +39,6 @@ impl Avx2 {
             kernel.run(s)
         }
         unsafe { inner(self, kernel) }
-    }
-}
-
-/// 32 bytes as 16-bit integers.
-#[inline(always)]
-fn widen_u8(_: Avx2, v: &[u8; 32]) -> [__m256i; 2] {
-    unsafe {
-        let (low, high) = (_mm_loadu_si128(v.as_ptr().cast()), _mm_loadu_si128(v.as_ptr().add(16).cast()));
-        [_mm256_cvtepu8_epi16(low), _mm256_cvtepu8_epi16(high)]
-    }
-}
-
-/// Eight numbers of `B` bits as 16-bit integers.
-#[inline(always)]
-pub(super) fn spread_word<const B: usize>(_: Avx2, word: u64) -> __m128i {
-    unsafe {
-        let places = _mm_loadu_si128(Spread::<B>::PLACES.as_ptr().cast());
-        let factors = _mm_loadu_si128(Spread::<B>::FACTORS.as_ptr().cast());
-        let pairs = _mm_shuffle_epi8(_mm_cvtsi64_si128(word as i64), places);
-        let moved = _mm_srli_epi16::<8>(_mm_mullo_epi16(pairs, factors));
-        _mm_and_si128(moved, _mm_set1_epi16(Spread::<B>::MASK as i16))
-    }
-}
-
-/// 32 signed bytes as 16-bit integers.
-#[inline(always)]
-fn widen_i8(_: Avx2, v: &[i8; 32]) -> [__m256i; 2] {
-    unsafe {
-        let (low, high) = (_mm_loadu_si128(v.as_ptr().cast()), _mm_loadu_si128(v.as_ptr().add(16).cast()));
-        [_mm256_cvtepi8_epi16(low), _mm256_cvtepi8_epi16(high)]
     }
 }
 
@@ -328,6 +303,16 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn compress(self, mask: u32, v: Self::F32, out: &mut [f32; 16]) -> usize {
+        // A bit a lane: four bits of lanes 0, 8, 4 and 12 on.
+        let bits = mask & 0x5555_5555;
+        let bits = (bits | bits >> 1) & 0x3333_3333;
+        let bits = (bits | bits >> 2) & 0x0F0F_0F0F;
+        let first = front(self, bits | bits >> 12, v[0], out.first_chunk_mut().expect("sixteen"));
+        let rest = out[first..].first_chunk_mut().expect("eight at most are before them");
+        first + front(self, bits >> 8 | bits >> 20, v[1], rest)
+    }
+    #[inline(always)]
     fn lanes_f32(self, a: Self::F32) -> [f32; 16] {
         let mut lanes = [0.0; 16];
         unsafe {
@@ -337,12 +322,12 @@ impl Simd for Avx2 {
         lanes
     }
     #[inline(always)]
-    fn places_of(self, v: &[u32; 8], a: u32, b: u32) -> u32 {
+    fn places_of(self, v: &[u32; 16], a: u32) -> u32 {
         unsafe {
-            let (a, b) = (_mm256_set1_epi32(a.cast_signed()), _mm256_set1_epi32(b.cast_signed()));
-            let v = _mm256_loadu_si256(v.as_ptr().cast());
-            let either = _mm256_or_si256(_mm256_cmpeq_epi32(v, a), _mm256_cmpeq_epi32(v, b));
-            _mm256_movemask_ps(_mm256_castsi256_ps(either)) as u32
+            let (a, v) = (_mm256_set1_epi32(a.cast_signed()), v.as_ptr().cast::<__m256i>());
+            let low = _mm256_cmpeq_epi32(_mm256_loadu_si256(v), a);
+            let high = _mm256_cmpeq_epi32(_mm256_loadu_si256(v.add(1)), a);
+            _mm256_movemask_epi8(_mm256_packs_epi32(low, high)) as u32
         }
     }
 
@@ -523,6 +508,27 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn zero_sums(self) -> Self::Sums {
         unsafe { [_mm256_setzero_si256(); 2] }
+    }
+    #[inline(always)]
+    fn nibble_tables(self, units: &[i16; 8]) -> [[u8; 16]; 2] {
+        let mut tables = [[0; 16]; 2];
+        unsafe {
+            let units = _mm256_broadcastsi128_si256(_mm_loadu_si128(units.as_ptr().cast()));
+            let mut sums = [_mm256_set1_epi16(128); 2];
+            for (bit, signs) in SIGNS.iter().enumerate() {
+                let signs = _mm256_loadu_si256(signs.as_ptr().cast());
+                for (nibble, sum) in sums.iter_mut().enumerate() {
+                    let pick = _mm256_set1_epi16(0x0100 + 0x0202 * (4 * nibble + bit) as i16);
+                    let turned = _mm256_xor_si256(_mm256_shuffle_epi8(units, pick), signs);
+                    let part = _mm256_max_epi16(_mm256_sub_epi16(turned, signs), _mm256_setzero_si256());
+                    *sum = _mm256_add_epi16(*sum, part);
+                }
+            }
+            let [first, second] = [_mm256_srli_epi16::<8>(sums[0]), _mm256_srli_epi16::<8>(sums[1])];
+            let entries = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi16(first, second));
+            _mm256_storeu_si256(tables.as_mut_ptr().cast(), entries);
+        }
+        tables
     }
     #[inline(always)]
     fn look_up(self, acc: Self::Sums, codes: &[u8; 32], tables: &[[u8; 16]; 2]) -> Self::Sums {

@@ -12,7 +12,7 @@ use bytemuck::must_cast_ref;
 use half::{bf16, f16};
 
 use super::avx2::{Avx2, count_differing, spread_word};
-use super::simd::{IN_ORDER, Kernel, Simd};
+use super::simd::{IN_ORDER, Kernel, SIGNS, Simd};
 
 /// Proof of AVX-512 F, BW, VL and VNNI, and of what [`Avx2`] proves; with `VBMI` of VBMI and VPOPCNTDQ besides, which came
 /// together (Ice Lake, Zen 4).
@@ -319,14 +319,9 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
         unsafe { u32::from(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(a, b)) }
     }
     #[inline(always)]
-    fn places(self, mask: u32, first: u32, out: &mut [u32; 16]) -> usize {
-        unsafe {
-            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-            let places = _mm512_add_epi32(lanes, _mm512_set1_epi32(first.cast_signed()));
-            // To a register first: some processors are slow to write what is not whole.
-            let places = _mm512_maskz_compress_epi32(mask as u16, places);
-            _mm512_storeu_si512(out.as_mut_ptr().cast(), places);
-        }
+    fn compress(self, mask: u32, v: Self::F32, out: &mut [f32; 16]) -> usize {
+        // To a register first: some processors are slow to write what is not whole.
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), _mm512_maskz_compress_ps(mask as u16, v)) };
         mask.count_ones() as usize
     }
     #[inline(always)]
@@ -336,12 +331,10 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
         lanes
     }
     #[inline(always)]
-    fn places_of(self, v: &[u32; 8], a: u32, b: u32) -> u32 {
+    fn places_of(self, v: &[u32; 16], a: u32) -> u32 {
         unsafe {
-            let v = _mm256_loadu_si256(v.as_ptr().cast());
-            let is_a = _mm256_cmpeq_epi32_mask(v, _mm256_set1_epi32(a.cast_signed()));
-            let is_b = _mm256_cmpeq_epi32_mask(v, _mm256_set1_epi32(b.cast_signed()));
-            u32::from(is_a | is_b)
+            let v = _mm512_loadu_si512(v.as_ptr().cast());
+            u32::from(_mm512_cmpeq_epi32_mask(v, _mm512_set1_epi32(a.cast_signed())))
         }
     }
 
@@ -482,6 +475,27 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
     #[inline(always)]
     fn zero_sums(self) -> Self::Sums {
         unsafe { [_mm512_setzero_si512(); 2] }
+    }
+    #[inline(always)]
+    fn nibble_tables(self, units: &[i16; 8]) -> [[u8; 16]; 2] {
+        let mut tables = [[0; 16]; 2];
+        unsafe {
+            let units = _mm512_broadcast_i32x4(_mm_loadu_si128(units.as_ptr().cast()));
+            let mut sums = _mm512_set1_epi16(128);
+            for (bit, signs) in SIGNS.iter().enumerate() {
+                // The coordinate of the first nibble in the lower half, that of the second in the upper one.
+                let unit = 0x0100 + 0x0202 * bit as i16;
+                let (first, second) = (_mm512_set1_epi16(unit), _mm256_set1_epi16(unit + 0x0808));
+                let pick = _mm512_inserti64x4::<1>(first, second);
+                let signs = _mm512_broadcast_i64x4(_mm256_loadu_si256(signs.as_ptr().cast()));
+                let turned = _mm512_xor_si512(_mm512_shuffle_epi8(units, pick), signs);
+                let part = _mm512_max_epi16(_mm512_sub_epi16(turned, signs), _mm512_setzero_si512());
+                sums = _mm512_add_epi16(sums, part);
+            }
+            let entries = _mm512_cvtepi16_epi8(_mm512_srli_epi16::<8>(sums));
+            _mm256_storeu_si256(tables.as_mut_ptr().cast(), entries);
+        }
+        tables
     }
     #[inline(always)]
     fn look_up(self, acc: Self::Sums, codes: &[u8; 32], tables: &[[u8; 16]; 2]) -> Self::Sums {

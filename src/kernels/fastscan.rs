@@ -19,17 +19,6 @@ pub const BLOCK: usize = 32;
 /// Coordinates of one byte of each vector, where a nibble is one bit each of four.
 pub const PAIR: usize = 8;
 
-/// All ones where a value of a nibble does not have the bit: v ^ sign − sign is v with it, −v without.
-const SIGNS: [[i16; 16]; 4] = {
-    let mut signs = [[0; 16]; 4];
-    let mut at = 0;
-    while at < 64 {
-        signs[at / 16][at % 16] = ((at % 16) >> (at / 16) & 1) as i16 - 1;
-        at += 1;
-    }
-    signs
-};
-
 /// A query's tables.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
@@ -78,7 +67,7 @@ impl Tables {
 
     /// Makes the tables of one bit for each coordinate of `query`, whole pairs of nibbles. Inlined into a kernel, so that its instructions are used.
     #[inline(always)]
-    pub fn set(&mut self, query: &[f32]) {
+    pub fn set<S: Simd>(&mut self, s: S, query: &[f32]) {
         let mut widest = 0f32;
         // Side by side: one sum after the other waits for the one before.
         let (mut lows, mut sums) = ([0f32; PAIR], [0f32; PAIR]);
@@ -105,19 +94,7 @@ impl Tables {
         }
         self.pairs.resize(query.len(), [[0; 16]; 2]);
         for (tables, units) in self.pairs.iter_mut().zip(&self.units) {
-            for (table, units) in tables.iter_mut().zip(units.as_chunks::<4>().0) {
-                // An entry is what its bits add, less the least of all: of each v it has max(v, 0) where it has the bit, max(−v, 0) where
-                // not. Wrapping: a query that overflowed has NaN for an estimate, whatever its tables.
-                let mut sums = [128i16; 16];
-                for (unit, signs) in units.iter().zip(&SIGNS) {
-                    for (sum, sign) in sums.iter_mut().zip(signs) {
-                        *sum = sum.wrapping_add((unit ^ sign).wrapping_sub(*sign).max(0));
-                    }
-                }
-                for (entry, sum) in table.iter_mut().zip(sums) {
-                    *entry = (sum >> 8) as u8;
-                }
-            }
+            *tables = s.nibble_tables(units);
         }
     }
 

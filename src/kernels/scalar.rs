@@ -172,8 +172,8 @@ impl Simd for Scalar {
         a
     }
     #[inline(always)]
-    fn places_of(self, v: &[u32; 8], a: u32, b: u32) -> u32 {
-        (0..8).fold(0, |mask, i| mask | u32::from(v[i] == a || v[i] == b) << i)
+    fn places_of(self, v: &[u32; 16], a: u32) -> u32 {
+        (0..16).fold(0, |mask, i| mask | u32::from(v[i] == a) << i)
     }
 
     #[inline(always)]

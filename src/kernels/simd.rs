@@ -49,6 +49,17 @@ pub(super) const IN_ORDER: [u8; 32] = {
     lanes
 };
 
+/// All ones where a value of a nibble does not have the bit: v ^ sign − sign is v with it, −v without.
+pub(super) const SIGNS: [[i16; 16]; 4] = {
+    let mut signs = [[0; 16]; 4];
+    let mut at = 0;
+    while at < 64 {
+        signs[at / 16][at % 16] = ((at % 16) >> (at / 16) & 1) as i16 - 1;
+        at += 1;
+    }
+    signs
+};
+
 /// How eight numbers of `B` bits come out of a word: two bytes for each, moved up until the number ends eight bits below the top.
 pub(super) struct Spread<const B: usize>;
 
@@ -194,23 +205,23 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// A bit set for every lane of `a` that is not less than that of `b`; a NaN on either side sets it. Which bit is
     /// whose say [`Simd::LANE_OF_BIT`] and [`Simd::LANE_BITS`].
     fn not_less_f32(self, a: Self::F32, b: Self::F32) -> u32;
-    /// Writes `first` and each lane more that has its bits in `mask`, in any order; returns how many these are. What comes behind them may
-    /// be anything.
+    /// Writes the lanes of `v` that have their bits in `mask` to the front of `out`, in order; returns how many these are. What comes behind
+    /// them may be anything.
     #[inline(always)]
-    fn places(self, mask: u32, first: u32, out: &mut [u32; 16]) -> usize {
+    fn compress(self, mask: u32, v: Self::F32, out: &mut [f32; 16]) -> usize {
         // Without a branch: there is no telling which way it would go.
-        let (mut len, bits) = (0, Self::LANE_BITS.count_ones());
-        for lane in 0..16 {
-            let bit = lane * bits;
-            out[len % 16] = first + u32::from(Self::LANE_OF_BIT[bit as usize]);
+        let (lanes, mut len) = (self.lanes_f32(v), 0);
+        let bits = Self::LANE_BITS.count_ones() as usize;
+        for (bit, &lane) in Self::LANE_OF_BIT.iter().enumerate().step_by(bits).take(16) {
+            out[len % 16] = lanes[usize::from(lane)];
             len += (mask >> bit & 1) as usize;
         }
         len
     }
     /// The lanes.
     fn lanes_f32(self, a: Self::F32) -> [f32; 16];
-    /// Bit i set where `v[i]` is `a` or `b`.
-    fn places_of(self, v: &[u32; 8], a: u32, b: u32) -> u32;
+    /// A bit set for every lane of `v` that is `a`, as of [`Simd::not_less_f32`].
+    fn places_of(self, v: &[u32; 16], a: u32) -> u32;
 
     /// Sixteen zeros.
     fn zero_i32(self) -> Self::I32;
@@ -269,6 +280,25 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// Thirty-two zeros.
     fn zero_sums(self) -> Self::Sums;
+    /// What each value of two nibbles adds to a product with the coordinates `units`, in whole 256ths, less the least of all: of each v it
+    /// has max(v, 0) where it has the bit, max(−v, 0) where not. Wrapping: a query that overflowed has NaN for an estimate, whatever
+    /// its tables.
+    #[inline(always)]
+    fn nibble_tables(self, units: &[i16; 8]) -> [[u8; 16]; 2] {
+        let mut tables = [[0; 16]; 2];
+        for (table, units) in tables.iter_mut().zip(units.as_chunks::<4>().0) {
+            let mut sums = [128i16; 16];
+            for (unit, signs) in units.iter().zip(&SIGNS) {
+                for (sum, sign) in sums.iter_mut().zip(signs) {
+                    *sum = sum.wrapping_add((unit ^ sign).wrapping_sub(*sign).max(0));
+                }
+            }
+            for (entry, sum) in table.iter_mut().zip(sums) {
+                *entry = (sum >> 8) as u8;
+            }
+        }
+        tables
+    }
     /// acc + low\[code & 15\] + high\[code >> 4\] for each of 32 codes; table entries are at most [`ENTRY_LIMIT`].
     fn look_up(self, acc: Self::Sums, codes: &[u8; 32], tables: &[[u8; 16]; 2]) -> Self::Sums;
     /// The same of [`Simd::LOOK_UP_LINES`] lines of codes, or fewer, each with tables of its own.

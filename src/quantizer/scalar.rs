@@ -227,8 +227,8 @@ impl Quantizer for Scalar {
         impl Kernel for Set<'_> {
             type Out = ();
             #[inline(always)]
-            fn run<S: Simd>(self, _: S) {
-                self.1.set(self.0);
+            fn run<S: Simd>(self, s: S) {
+                self.1.set(s, self.0);
             }
         }
         isa.run(Set(query, tables));

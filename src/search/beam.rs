@@ -12,8 +12,8 @@
 //! Distances are told less the query's own squared length, which is the same for all: added to that of a far query, what tells
 //! near from far would be rounded away.
 //!
-//! A step reads one row and nothing else. The rows of the next [`AHEAD`] steps are known and on their way: a node is chosen before the
-//! row before it was read, which makes a walk two or three steps longer, and none of them wait.
+//! A step reads one row and nothing else. The rows of the next two or three steps ([`AHEAD`]) are known and on their way: a node is chosen
+//! before the rows before it were read, which makes a walk some steps longer, and none of them wait.
 //!
 //! A walk that ends has in view what it did not expand, and with a small `ef` some of the k nearest are there. How far off estimates
 //! are, the expanded nodes tell: those that are near enough, give or take [`DEVIATIONS`], are looked at by their own codes. That takes a few
@@ -22,13 +22,13 @@
 //! Where rows are [bare](Form::Bare), a step asks for the neighbours' own codes, and the next one reads them: their distances take the
 //! place of estimates. They need no mean, and what is in view is as good as what was expanded.
 
-use super::pool::{LANES, Pool, at_most, ends, part};
+use super::pool::{LANES, Pool, ends, part};
 use super::rerank::Ahead;
-use super::seen::{Seen, TAKEN};
+use super::seen::Seen;
 use super::stop::{Effort, Stop};
 use crate::graph::{Form, Graph, NONE, Row, View};
 use crate::kernels::Simd;
-use crate::kernels::fastscan::{BLOCK, Chosen, Tables, in_order};
+use crate::kernels::fastscan::{BLOCK, Tables};
 use crate::kernels::simd::ROUND;
 use crate::keys::key;
 use crate::space::{STEP, STRIDE};
@@ -54,10 +54,9 @@ pub(crate) struct Walk {
     unit: f32,
     tables: Tables,
     pool: Pool,
-    /// The nodes of the entry, how far they are by estimate, and the places of the nearest of them.
+    /// The nodes of the entry, and how far they are by estimate.
     entry: Vec<u32>,
     told: Vec<[f32; LANES]>,
-    starts: Vec<u32>,
     seen: Seen,
     stop: Stop,
     /// The nodes whose rows were asked for, the one that comes first first, and how far they are by estimate.
@@ -83,8 +82,10 @@ pub struct Stats {
     pub reranked: u64,
 }
 
-/// Rows that are on their way while one is read.
-const AHEAD: usize = 2;
+/// Rows that are on their way while one is read, at most. Each makes a walk longer by a step or so.
+const AHEAD: usize = 3;
+/// Rows of so many bytes: a core does not keep track of the lines of three that are longer, so that two are on their way.
+const SHORT: usize = 1024;
 /// How many deviations an estimate may be too far, to be looked at in the end: with more of them more is looked at than found.
 const DEVIATIONS: f64 = 2.0;
 /// Nodes of the entry that a walk begins with: this many or a quarter of `ef`. More of them bring little and cost their sorting in.
@@ -106,14 +107,17 @@ impl Walk {
         ahead: Ahead,
     ) -> bool {
         let square = self.code(head);
-        self.tables.set(head);
+        self.tables.set(s, head);
         // What differs by less than a step a coordinate is told apart by the rounding of its codes.
         self.stop.clear(effort, square + head.len() as f32);
-        self.pool.clear(effort.most().min(map.nodes), map.rows.degree());
+        self.pool.clear(effort.most(), map.nodes, map.rows.degree());
         self.asked.clear();
         self.coming = [NONE; AHEAD];
         self.due = None;
-        self.seen.clear(effort.ef);
+        self.seen.clear(match map.rows.form() {
+            Form::Coded => effort.most() + effort.ef,
+            Form::Bare => effort.ef.saturating_mul(16),
+        });
         self.stats = Stats::default();
         self.enter(s, map, effort.ef.min(STARTS.max(effort.ef / 4)), ahead);
         self.aim(s, map)
@@ -122,7 +126,7 @@ impl Walk {
     /// Puts the nearest `starts` nodes of the entry into the pool, or a quarter more of them.
     #[inline(always)]
     fn enter<S: Simd>(&mut self, s: S, map: Map, starts: usize, mut ahead: Ahead) {
-        let Self { tables, entry, told, starts: chosen, .. } = self;
+        let Self { tables, entry, told, .. } = self;
         entry.clear();
         told.clear();
         for row in map.rows.entry() {
@@ -135,22 +139,21 @@ impl Walk {
         ahead.ask(s);
         // All of them first, then what parts the nearest from the others: whether one is nearer than the best so far is what no
         // processor foretells.
-        let all = told.as_flattened();
         let enough = starts + starts / 4;
-        let (_, far) = part(ends(all), (starts, enough), |limit| at_most(all, limit));
-        let limit = s.splat_f32(far);
-        chosen.resize(all.len() + LANES, 0);
-        let mut len = 0;
-        for (group, estimates) in told.iter().enumerate() {
-            let near = s.not_less_f32(limit, s.load_f32(estimates));
-            let places = chosen[len..].first_chunk_mut().expect("as many more than there are estimates");
-            len += s.places(near, (group * LANES) as u32, places);
-        }
-        for &start in &self.starts[..len.min(enough)] {
-            let (node, estimate) = (self.entry[start as usize], self.told.as_flattened()[start as usize]);
-            match map.rows.form() {
-                Form::Coded => see(s, &mut self.seen, &mut self.pool, map, node, estimate),
-                Form::Bare => ask_code(s, &mut self.asked, &mut self.seen, map, node),
+        let far = part(s, [told], ends([told]), (starts, enough));
+        match map.rows.form() {
+            Form::Coded => {
+                for (ids, told) in entry.as_chunks::<BLOCK>().0.iter().zip(told.as_chunks::<2>().0) {
+                    let told = [s.load_f32(&told[0]), s.load_f32(&told[1])];
+                    self.pool.make_room(s, BLOCK);
+                    self.pool.put_some(s, (ids, told), far, (map.nodes, &self.seen));
+                }
+            }
+            Form::Bare => {
+                let near = entry.iter().zip(told.as_flattened()).filter(|(_, told)| **told <= far);
+                for (&node, _) in near.take(enough) {
+                    ask_code(s, &mut self.asked, &mut self.seen, map, node);
+                }
             }
         }
         self.stats.estimates += self.entry.len() as u64;
@@ -187,16 +190,10 @@ impl Walk {
     #[inline(always)]
     fn estimate<S: Simd>(&mut self, s: S, map: Map) {
         let Some((row, distance)) = self.expand(s, map) else { return };
-        let bound = self.pool.worst();
-        let mut ahead = self.due.take().map_or(&[][..], |due| map.rows.row(due as usize).bytes());
+        let mut ahead = self.due.take().map_or(&[][..], |due| map.rows.row(due as usize).others());
         for (at, ids) in row.ids().as_chunks::<BLOCK>().0.iter().enumerate() {
             let estimates = estimates(s, &self.tables, row, at, distance, std::mem::take(&mut ahead));
-            let mut near = Chosen::within(s, estimates, s.splat_f32(bound));
-            let estimates = in_order(s, estimates);
-            while !near.is_empty() {
-                let lane = near.take::<S>();
-                see(s, &mut self.seen, &mut self.pool, map, ids[lane], estimates[lane]);
-            }
+            self.pool.put_some(s, (ids, estimates), self.pool.worst(), (map.nodes, &self.seen));
             self.stats.estimates += ids.len() as u64;
         }
     }
@@ -206,7 +203,7 @@ impl Walk {
     #[inline(always)]
     fn measure<S: Simd>(&mut self, s: S, map: Map) {
         if let Some(due) = self.due.take() {
-            ask(s, map.rows.row(due as usize).bytes());
+            ask(s, map.rows.row(due as usize).others());
         }
         let due = self.asked.len();
         let neighbours = self.expand(s, map).map_or(&[][..], |(row, _)| row.ids());
@@ -219,7 +216,7 @@ impl Walk {
                 let distance = self.distance(s, map.rows.row(node as usize));
                 // Each is measured once; a damaged file may hold anything.
                 if distance.is_finite() {
-                    self.pool.offer(node, 0, distance);
+                    self.pool.put(node, distance);
                 }
             }
         }
@@ -257,7 +254,7 @@ impl Walk {
             return;
         }
         let near = keys.len();
-        self.pool.within(s, bound, keys);
+        self.pool.within(s, bound, &mut self.seen, keys);
         for &key in &keys[near..] {
             ask(s, map.rows.row(key as u32 as usize).own());
         }
@@ -302,19 +299,33 @@ impl Walk {
         squares.into_iter().sum()
     }
 
+    /// Takes out the nearest node that waits, and how far it is by estimate, unless the walk ends there.
+    #[inline(always)]
+    fn take<S: Simd>(&mut self, s: S, map: Map) -> Option<(u32, f32)> {
+        loop {
+            let next = self.pool.take(s, &mut self.stop)?;
+            // Where rows are bare, all that wait were seen, and none waits twice.
+            if map.rows.form() == Form::Bare || self.seen.insert(s, next.0) {
+                return Some(next);
+            }
+        }
+    }
+
     /// Chooses the next nodes and asks for their rows. False where the walk has ended.
     #[inline(always)]
     fn aim<S: Simd>(&mut self, s: S, map: Map) -> bool {
         self.coming.rotate_left(1);
         self.expected.rotate_left(1);
-        for at in 0..AHEAD {
+        let ahead = if map.rows.size() <= SHORT { AHEAD } else { AHEAD - 1 };
+        for at in 0..ahead {
             if self.coming[at] == NONE
-                && let Some((next, estimate)) = self.pool.take(s, &mut self.stop)
+                && let Some((next, estimate)) = self.take(s, map)
             {
                 (self.coming[at], self.expected[at]) = (next, estimate);
-                self.seen.meet(s, next).0.mean = TAKEN;
+                // What is read first.
+                ask(s, map.rows.row(next as usize).own());
                 if let Some(due) = self.due.replace(next) {
-                    ask(s, map.rows.row(due as usize).bytes());
+                    ask(s, map.rows.row(due as usize).others());
                 }
             }
         }
@@ -341,20 +352,9 @@ pub(super) fn ask<S: Simd>(s: S, bytes: &[u8]) {
 #[inline(always)]
 fn ask_code<S: Simd>(s: S, asked: &mut Vec<u32>, seen: &mut Seen, map: Map, node: u32) {
     // Ids of the padding are no nodes; a damaged file may hold anything.
-    if node as usize >= map.nodes || seen.meet(s, node).1 {
+    if node as usize >= map.nodes || !seen.insert(s, node) {
         return;
     }
     asked.push(node);
     ask(s, map.rows.row(node as usize).own());
-}
-
-/// Takes note that `node` may be as far as `estimate`. Estimates from several neighbours err independently: their mean
-/// is what counts.
-#[inline(always)]
-fn see<S: Simd>(s: S, seen: &mut Seen, pool: &mut Pool, map: Map, node: u32, estimate: f32) {
-    // NaN comes through every comparison, and ids of the padding are no nodes; a damaged file may hold anything.
-    if estimate.is_finite() && (node as usize) < map.nodes {
-        let entry = seen.note(s, node, estimate);
-        entry.slot = pool.offer(node, entry.slot, entry.mean);
-    }
 }

@@ -1,7 +1,7 @@
 //! Which lists are nearest to a query? Their centres are codes themselves: by one bit a coordinate some times as many as are wanted
 //! are chosen, and these told apart by all bits.
 
-use super::pool::{at_most, ends, part};
+use super::pool::{ends, part};
 use crate::ivf::Ivf;
 use crate::kernels::Simd;
 use crate::kernels::fastscan::{BLOCK, Chosen, Tables, in_order};
@@ -34,7 +34,7 @@ impl Coarse {
     pub fn find<S: Simd>(&mut self, s: S, ivf: &Ivf, head: &[f32], planes: &PlaneQuery, wanted: usize) {
         let Self { tables, estimates, near, lists } = self;
         let (view, count) = (ivf.centers.view(), ivf.lists.len());
-        tables.set(head);
+        tables.set(s, head);
         estimates.resize(count.next_multiple_of(BLOCK), 0.0);
         for (block, estimates) in estimates.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
             let (codes, factors) = view.block(block);
@@ -44,7 +44,10 @@ impl Coarse {
         all[count..].fill(f32::INFINITY);
         let enough = wanted.saturating_mul(NEAR).saturating_add(MORE);
         let far = match enough < count {
-            true => part(ends(all), (enough, enough + enough / 8), |far| at_most(all, far)).1,
+            true => {
+                let sets = [all.as_chunks().0];
+                part(s, sets, ends(sets), (enough, enough + enough / 8))
+            }
             false => f32::MAX,
         };
         near.clear();

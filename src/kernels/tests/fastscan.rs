@@ -36,7 +36,7 @@ impl Kernel for Estimate<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> [[f32; 16]; 2] {
         let mut tables = Tables::default();
-        tables.set(self.0);
+        tables.set(s, self.0);
         let (center, lift) = self.3;
         let [low, high] = self.2.estimates(s, tables.dots(s, self.1, lift, &[]), center);
         [s.lanes_f32(low), s.lanes_f32(high)]

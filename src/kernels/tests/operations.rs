@@ -55,15 +55,21 @@ fn lesser_of_pairs(isa: Isa, a: [f32; 16], b: [f32; 16]) -> [[f32; 16]; 2] {
     })
 }
 
-/// The places of the lanes of `a` that are not less than those of `b`, from 100 on, in order.
-fn places_not_less(isa: Isa, a: [f32; 16], b: [f32; 16]) -> Vec<u32> {
-    let mut places = on!(isa, |s: S, a: [f32; 16], b: [f32; 16]| -> Vec<u32> {
-        let mut out = [0; 16];
-        let len = s.places(s.not_less_f32(s.load_f32(&a), s.load_f32(&b)), 100, &mut out);
-        out[..len].to_vec()
-    });
-    places.sort_unstable();
-    places
+/// The lanes of `a` that are not less than those of `b`, as bits.
+fn compressed(isa: Isa, a: [f32; 16], b: [f32; 16]) -> Vec<u32> {
+    on!(isa, |s: S, a: [f32; 16], b: [f32; 16]| -> Vec<u32> {
+        let mut out = [0.0; 16];
+        let len = s.compress(s.not_less_f32(s.load_f32(&a), s.load_f32(&b)), s.load_f32(&a), &mut out);
+        out[..len].iter().map(|v| v.to_bits()).collect()
+    })
+}
+
+fn places_of(isa: Isa, v: [u32; 16], a: u32) -> u32 {
+    on!(isa, |s: S, v: [u32; 16], a: u32| -> u32 { s.places_of(&v, a) })
+}
+
+fn nibble_tables(isa: Isa, units: [i16; 8]) -> [[u8; 16]; 2] {
+    on!(isa, |s: S, units: [i16; 8]| -> [[u8; 16]; 2] { s.nibble_tables(&units) })
 }
 
 /// The lanes whose bits are set, where each lane's must all be set or all clear.
@@ -76,20 +82,6 @@ fn lanes_of(isa: Isa, mask: u32) -> [bool; 16] {
     }
     assert_eq!(mask & !all, 0, "{}: no bit beyond the lanes", isa.name());
     lanes.map(|lane| lane.expect("every lane has a bit"))
-}
-
-#[test]
-fn places_of_either_value_are_told_and_no_others() {
-    for isa in Isa::available() {
-        let places = |v: [u32; 8], a: u32, b: u32| {
-            on!(isa, |s: S, v: [u32; 8], a: u32, b: u32| -> u32 { s.places_of(&v, a, b) })
-        };
-        let v = [7, u32::MAX, 0, 7, 1 << 31, 8, u32::MAX, 0];
-        assert_eq!(places(v, 7, u32::MAX), 0b0100_1011, "{}", isa.name());
-        assert_eq!(places(v, 1 << 31, 0), 0b1001_0100, "{}", isa.name());
-        assert_eq!(places(v, 8, 8), 0b0010_0000, "{}", isa.name());
-        assert_eq!(places(v, 1, 2), 0, "{}", isa.name());
-    }
 }
 
 #[test]
@@ -135,14 +127,35 @@ proptest! {
     }
 
     #[test]
-    fn the_places_of_a_mask_are_those_of_its_lanes(
+    fn the_lanes_of_a_mask_come_to_the_front_in_order(
         a in proptest::array::uniform16(special()),
         b in proptest::array::uniform16(special()),
     ) {
-        let chosen = |i: &u32| !matches!(a[*i as usize].partial_cmp(&b[*i as usize]), Some(std::cmp::Ordering::Less));
-        let want: Vec<u32> = (0..16).filter(chosen).map(|i| 100 + i).collect();
+        let chosen = |i: &usize| !matches!(a[*i].partial_cmp(&b[*i]), Some(std::cmp::Ordering::Less));
+        let want: Vec<u32> = (0..16).filter(chosen).map(|i| a[i].to_bits()).collect();
         for isa in Isa::available() {
-            prop_assert_eq!(&places_not_less(isa, a, b), &want, "{}", isa.name());
+            prop_assert_eq!(&compressed(isa, a, b), &want, "{}", isa.name());
+        }
+    }
+
+    #[test]
+    fn the_places_of_a_number_are_told_and_no_others(
+        v in proptest::array::uniform16(prop::sample::select(vec![0, 7, 8, 1 << 31, u32::MAX])),
+        a in prop::sample::select(vec![0, 7, 9, 1 << 31, u32::MAX]),
+    ) {
+        for isa in Isa::available() {
+            prop_assert_eq!(lanes_of(isa, places_of(isa, v, a)), v.map(|v| v == a), "{}", isa.name());
+        }
+    }
+
+    #[test]
+    fn an_entry_of_a_nibble_is_what_its_bits_add_less_the_least_of_all(units in proptest::array::uniform8(-8000i16..8000)) {
+        let want: [[u8; 16]; 2] = from_fn(|nibble| from_fn(|value| {
+            let of = |bit: usize| i32::from(units[4 * nibble + bit]) * if value >> bit & 1 == 1 { 1 } else { -1 };
+            ((128 + (0..4).map(|bit| of(bit).max(0)).sum::<i32>()) >> 8) as u8
+        }));
+        for isa in Isa::available() {
+            prop_assert_eq!(nibble_tables(isa, units), want, "{}", isa.name());
         }
     }
 
