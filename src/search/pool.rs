@@ -20,7 +20,7 @@ pub(super) const LANES: usize = 16;
 /// Places beyond those that are needed, at least: the more, the less often is sorted out, and the more is compared.
 const SLACK: usize = 64;
 /// Hints for each place: the fewer, the more nodes wait twice.
-const HINTS: usize = 8;
+const HINTS: usize = 4;
 /// Halvings of an interval until it parts what counts from what does not, at most.
 const ROUNDS: usize = 24;
 
