@@ -115,7 +115,7 @@ impl Walk {
         self.coming = [NONE; AHEAD];
         self.due = None;
         self.seen.clear(match map.rows.form() {
-            Form::Coded => effort.most() + effort.ef,
+            Form::Coded => effort.most().saturating_add(effort.ef),
             Form::Bare => effort.ef.saturating_mul(16),
         });
         self.stats = Stats::default();
@@ -182,7 +182,6 @@ impl Walk {
         self.pool.settle(next, distance, self.expected[0]);
         self.pool.narrow(self.stop.settle(distance));
         self.stats.hops += 1;
-        self.pool.make_room(s, map.rows.degree());
         Some((row, distance))
     }
 
@@ -193,6 +192,7 @@ impl Walk {
         let mut ahead = self.due.take().map_or(&[][..], |due| map.rows.row(due as usize).others());
         for (at, ids) in row.ids().as_chunks::<BLOCK>().0.iter().enumerate() {
             let estimates = estimates(s, &self.tables, row, at, distance, std::mem::take(&mut ahead));
+            self.pool.make_room(s, BLOCK);
             self.pool.put_some(s, (ids, estimates), self.pool.worst(), (map.nodes, &self.seen));
             self.stats.estimates += ids.len() as u64;
         }
@@ -207,6 +207,7 @@ impl Walk {
         }
         let due = self.asked.len();
         let neighbours = self.expand(s, map).map_or(&[][..], |(row, _)| row.ids());
+        self.pool.make_room(s, due);
         for at in 0..due.max(neighbours.len()) {
             if let Some(&node) = neighbours.get(at) {
                 ask_code(s, &mut self.asked, &mut self.seen, map, node);

@@ -21,6 +21,8 @@ pub(super) const LANES: usize = 16;
 const SLACK: usize = 64;
 /// Hints for each place: the fewer, the more nodes wait twice.
 const HINTS: usize = 4;
+/// So that hints are 64 MB at most.
+const MOST_BITS: u32 = 24;
 /// Halvings of an interval until it parts what counts from what does not, at most.
 const ROUNDS: usize = 24;
 
@@ -68,7 +70,7 @@ impl Pool {
         if self.open.len() != groups {
             self.open.resize(groups, [f32::INFINITY; LANES]);
             self.nodes.resize(groups, [NONE; LANES]);
-            self.bits = (room * HINTS).next_power_of_two().trailing_zeros();
+            self.bits = (room * HINTS).next_power_of_two().trailing_zeros().min(MOST_BITS);
             self.hints.clear();
             self.hints.resize(1 << self.bits, 0);
         }
