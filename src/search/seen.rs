@@ -1,7 +1,8 @@
 //! The nodes that a walk is done with: a hash table of its own size, not of the graph's.
 //!
-//! A bucket is sixteen nodes, a line, filled from its front. One comparison of all of them finds a node, or the place where it
-//! belongs: to go from place to place would be a branch that no processor foretells.
+//! A bucket is sixteen nodes, a line, whose last place is filled last, whatever order registers have: where that is free, no node went on into
+//! the next. One comparison of all of them finds a node, or a place for it: to go from place to place would be a branch that no
+//! processor foretells.
 
 use crate::graph::NONE;
 use crate::kernels::Simd;
