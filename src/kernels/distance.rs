@@ -384,12 +384,12 @@ impl<O: Operand, M: Sums> Kernel for Formula<'_, O, M> {
         let Distances { query, operand, rows, list, out } = self.0;
         out.reserve(list.len());
         // Rows come from anywhere in a block, so the hardware does not guess the next one: about a kilobyte of them is
-        // asked for ahead. Of a long row the first lines are enough, the rest is in sequence.
+        // asked for ahead, or one that is longer.
         let ahead = (AHEAD / (query.dim * size_of::<O::Row>())).max(1);
         let prefetch = |at: usize| {
             if let Some(&row) = list.get(at) {
                 let row = bytemuck::cast_slice::<O::Row, u8>(&rows[row as usize * query.dim..][..query.dim]);
-                row.chunks(64).take(8).for_each(|line| s.prefetch(line));
+                row.chunks(64).for_each(|line| s.prefetch(line));
             }
         };
         (0..ahead).for_each(prefetch);

@@ -29,7 +29,7 @@ const ERRORS: usize = 12;
 /// Times that more may be ranked.
 const ROUNDS: usize = 16;
 /// Bytes of vectors that are asked for before their exact distances are computed, at most: what a small L1 holds.
-const EARLY: usize = 32 << 10;
+const EARLY: usize = 64 << 10;
 
 /// So many are sorted by counting which come before which.
 const FEW: usize = 32;
