@@ -1,6 +1,6 @@
-//! Walks through a graph for any number of queries, one after the other on each core, each with its exact distances behind it.
+//! Walks through a graph for any number of queries, two in turns on each core, each with its exact distances behind it.
 //!
-//! The vectors of what a walk found are asked for while the next walk begins.
+//! A step of one walk gives the rows of the other time to arrive. The vectors of what a walk found are asked for while the next one begins.
 
 use std::cell::RefCell;
 
@@ -18,14 +18,24 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
+/// Walks in turns.
+const TURNS: usize = 2;
+
 /// What a thread keeps from call to call.
 #[derive(Default)]
 struct Scratch {
-    walk: Walk,
-    found: Found,
+    lanes: [Lane; TURNS],
     values: Vec<f32>,
     heads: Vec<f32>,
     ranking: Ranking,
+}
+
+/// One walk after the other.
+#[derive(Default)]
+struct Lane {
+    walk: Walk,
+    /// What the last of them found.
+    found: Found,
 }
 
 /// What is walked, and how far.
@@ -55,7 +65,7 @@ impl Walks<'_> {
             #[inline(always)]
             fn run<S: Simd>(self, s: S) {
                 let Self(Walks { graph, ids, .. }, isa, query, radius, scratch, mut take) = self;
-                let Scratch { walk, values, heads, .. } = scratch;
+                let Scratch { lanes: [Lane { walk, .. }, ..], values, heads, .. } = scratch;
                 graph.space.heads(isa, query, values, heads);
                 let told = told(graph, query, values);
                 walk.all(s, Map::new(graph), heads, |key| {
@@ -106,7 +116,7 @@ pub(crate) fn nearest(
             walk.stats
         }
     }
-    SCRATCH.with_borrow_mut(|scratch| isa.run(Alone(graph, code, effort, &mut scratch.walk, each)))
+    SCRATCH.with_borrow_mut(|scratch| isa.run(Alone(graph, code, effort, &mut scratch.lanes[0].walk, each)))
 }
 
 /// Queries that wait for their turn.
@@ -124,47 +134,59 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Queue<'_, F> {
     fn run<S: Simd>(self, s: S) {
         let Self { walks, isa, queries, scratch, mut finish } = self;
         let Walks { graph, ids, k, ef, rerank } = walks;
-        let Scratch { walk, found, values, heads, ranking } = scratch;
+        let Scratch { lanes, values, heads, ranking } = scratch;
         let (map, width) = (Map::new(graph), graph.space.width());
         graph.space.heads(isa, queries, values, heads);
         let dims = values.len() / queries.len().max(1);
         let effort = Effort::new(graph, ef, k);
-        // The one before, whose vectors were asked for.
-        let mut before: Option<(usize, Stats)> = None;
-        for next in 0..=queries.len() {
-            let ahead = match &rerank {
-                Some(rerank) if before.is_some() => rerank.ahead(found),
-                _ => Ahead::default(),
-            };
-            let mut going = false;
-            if next < queries.len() {
-                going = walk.start(s, map, &heads[next * width..][..width], effort, ahead);
-            } else {
-                ahead.ask(s);
-            }
-            if let Some((query, mut stats)) = before.take() {
-                match &rerank {
-                    Some(rerank) => rerank.rank(isa, (queries, query), found, ranking, &mut stats),
-                    None => {
-                        let told =
-                            told(graph, queries.rows(query..query + 1), &values[query * dims..][..dims]);
-                        ranking.set(found.keys.iter().map(|&key| (told(key), id_of(graph, ids, key))));
-                    }
+        // The queries that lanes have found something for, and what it cost, until it is ranked: in the last round there is nothing to walk.
+        let mut of: [Option<(usize, Stats)>; TURNS] = [None; TURNS];
+        for first in (0..queries.len() + TURNS).step_by(TURNS) {
+            let mut going = [false; TURNS];
+            for (at, Lane { walk, found }) in lanes.iter_mut().enumerate() {
+                let ahead = match &rerank {
+                    Some(rerank) if of[at].is_some() => rerank.ahead(found),
+                    _ => Ahead::default(),
+                };
+                if first + at < queries.len() {
+                    let head = &heads[(first + at) * width..][..width];
+                    going[at] = walk.start(s, map, head, effort, ahead);
+                } else {
+                    ahead.ask(s);
                 }
-                finish(query, &ranking.best, stats);
             }
-            if next == queries.len() {
-                break;
+            for (Lane { found, .. }, of) in lanes.iter().zip(&mut of) {
+                if let Some((query, mut stats)) = of.take() {
+                    match &rerank {
+                        Some(rerank) => rerank.rank(isa, (queries, query), found, ranking, &mut stats),
+                        None => {
+                            let told =
+                                told(graph, queries.rows(query..query + 1), &values[query * dims..][..dims]);
+                            ranking.set(found.keys.iter().map(|&key| (told(key), id_of(graph, ids, key))));
+                        }
+                    }
+                    finish(query, &ranking.best, stats);
+                }
             }
-            while going {
-                going = walk.step(s, map);
+            let [one, two] = &mut *lanes;
+            while going[0] | going[1] {
+                if going[0] {
+                    going[0] = one.walk.step(s, map);
+                }
+                if going[1] {
+                    going[1] = two.walk.step(s, map);
+                }
             }
-            walk.found(s, map, &mut found.keys);
-            match &rerank {
-                Some(rerank) => rerank.choose(found),
-                None => keep(k, &mut found.keys),
+            for (at, Lane { walk, found }) in
+                lanes.iter_mut().enumerate().take(queries.len().saturating_sub(first))
+            {
+                walk.found(s, map, &mut found.keys);
+                match &rerank {
+                    Some(rerank) => rerank.choose(found),
+                    None => keep(k, &mut found.keys),
+                }
+                of[at] = Some((first + at, walk.stats));
             }
-            before = Some((next, walk.stats));
         }
     }
 }
