@@ -25,7 +25,7 @@ pub struct Matrix<'py> {
     pub single: bool,
 }
 
-/// An array as it is lent: floats as they are, which most are; all others by a view of their bytes.
+/// An array as it is lent: floats and bytes as they are, which most are; all others by a view of their bytes.
 enum Values<'py> {
     Floats(PyReadonlyArrayDyn<'py, f32>),
     Bytes(PyReadonlyArrayDyn<'py, u8>),
@@ -38,6 +38,11 @@ impl<'py> Values<'py> {
             && array.data().is_aligned()
         {
             return Ok(Self::Floats(array.try_readonly().map_err(PyErr::from)?));
+        }
+        if dtype == Dtype::U8
+            && let Ok(array) = array.cast_exact::<PyArrayDyn<u8>>()
+        {
+            return Ok(Self::Bytes(array.try_readonly().map_err(PyErr::from)?));
         }
         let view = array.call_method1("view", (numpy::dtype::<u8>(array.py()),))?;
         Ok(Self::Bytes(view.extract::<PyReadonlyArrayDyn<u8>>()?))
