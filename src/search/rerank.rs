@@ -28,7 +28,7 @@ use crate::vectors::Vectors;
 const ERRORS: usize = 12;
 /// Times that more may be ranked.
 const ROUNDS: usize = 16;
-/// Bytes of vectors that are asked for before their exact distances are computed, at most: what a small L1 holds.
+/// Bytes of vectors that are asked for before their exact distances are computed, at most: what L1 does not hold of it is in L2.
 const EARLY: usize = 64 << 10;
 
 /// So many are sorted by counting which come before which.
