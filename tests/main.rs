@@ -14,6 +14,7 @@ mod files;
 mod graph;
 mod graph_files;
 mod graph_small;
+mod graph_view;
 mod index_files;
 mod kmeans;
 mod metrics;

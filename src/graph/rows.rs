@@ -275,7 +275,8 @@ impl Kernel for Write<'_> {
                     continue;
                 };
                 let one = rabitq::encode(center.code, node.code, |at, bits| codes[at][i] = bits);
-                head.add[half][lane] = bf16::from_f32(one.add + node.tail);
+                // The distance of the node, to which this is added, has its own tail in it, and should have the neighbour's.
+                head.add[half][lane] = bf16::from_f32(one.add + node.tail - center.tail);
                 head.rescale[half][lane] = bf16::from_f32(one.rescale);
             }
         }

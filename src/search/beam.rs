@@ -110,7 +110,7 @@ impl Walk {
         self.tables.set(s, head);
         // What differs by less than a step a coordinate is told apart by the rounding of its codes.
         self.stop.clear(effort, square + head.len() as f32);
-        self.pool.clear(effort.most(), map.nodes, map.rows.degree());
+        self.pool.clear(effort, map.nodes, map.rows.degree());
         self.asked.clear();
         self.coming = [NONE; AHEAD];
         self.due = None;
@@ -119,7 +119,7 @@ impl Walk {
             Form::Bare => effort.ef.saturating_mul(16),
         });
         self.stats = Stats::default();
-        self.enter(s, map, effort.ef.min(STARTS.max(effort.ef / 4)), ahead);
+        self.enter(s, map, effort.most().min(STARTS.max(effort.ef / 4)), ahead);
         self.aim(s, map)
     }
 
@@ -249,13 +249,16 @@ impl Walk {
     /// Appends those of the nodes that wait which could be among the k nearest, by their own codes.
     #[inline(always)]
     fn look<S: Simd>(&mut self, s: S, map: Map, keys: &mut Vec<u64>) {
-        let Some(kth) = self.stop.kth() else { return };
+        let (near, wanted) = (keys.len(), self.stop.wanted());
+        // Of fewer than are wanted, estimates tell how far they reach.
+        let kth = self.stop.kth().unwrap_or_else(|| self.pool.kth(s, wanted));
         let bound = (f64::from(kth) - self.pool.errors().low(DEVIATIONS, 0.0)) as f32;
-        if !bound.is_finite() {
-            return;
+        if bound.is_finite() {
+            self.pool.within(s, bound, &mut self.seen, keys);
         }
-        let near = keys.len();
-        self.pool.within(s, bound, &mut self.seen, keys);
+        if keys.len() < wanted {
+            self.pool.within(s, f32::MAX, &mut self.seen, keys);
+        }
         for &key in &keys[near..] {
             ask(s, map.rows.row(key as u32 as usize).own());
         }

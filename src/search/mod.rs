@@ -231,7 +231,9 @@ impl Searched<'_> {
         if queries.is_empty() {
             return Ok(());
         }
-        let ef = params.ef_search.unwrap_or_else(|| graph.usual(k)).max(k).min(graph.vectors().len());
+        let nodes = graph.vectors().len();
+        let ef =
+            if k < nodes { params.ef_search.unwrap_or_else(|| graph.usual(k)).min(nodes) } else { nodes };
         let walks = self.walks(graph, k, ef, params.rerank);
         let isa = Isa::active();
         hits.stats = vec![Stats::default(); queries.len()];

@@ -7,9 +7,11 @@
 //! A node that is estimated again is told by a hint, a place that its number stands for: it is there, or nowhere that anyone knows of. Two numbers
 //! may stand for one place, so that now and then a node waits twice; who takes it out a second time has seen it.
 
+use std::hint::select_unpredictable;
+
 use super::errors::Errors;
 use super::seen::Seen;
-use super::stop::Stop;
+use super::stop::{Effort, Stop};
 use crate::graph::NONE;
 use crate::kernels::Simd;
 use crate::kernels::fastscan::BLOCK;
@@ -47,14 +49,16 @@ pub(super) struct Pool {
     /// How many nodes count, and what a distance must not exceed to be among them.
     most: usize,
     worst: f32,
+    /// So many stay in view whatever is too far.
+    least: usize,
     /// True where all nodes do.
     whole: bool,
 }
 
 impl Pool {
-    /// Empties it, for the best `most` of so many `nodes` that come in batches of up to `batch`.
-    pub fn clear(&mut self, most: usize, nodes: usize, batch: usize) {
-        let most = most.min(nodes);
+    /// Empties it, for as many as `effort` says of so many `nodes` that come in batches of up to `batch`.
+    pub fn clear(&mut self, effort: Effort, nodes: usize, batch: usize) {
+        let most = effort.most().min(nodes);
         self.len = 0;
         self.lay(most + batch + (most / 2).max(SLACK));
         self.end();
@@ -62,6 +66,7 @@ impl Pool {
         self.expanded.clear();
         self.expected.clear();
         (self.most, self.worst, self.whole) = (most, f32::MAX, most == nodes);
+        self.least = effort.least().min(nodes);
     }
 
     /// Makes room for so many nodes.
@@ -83,10 +88,16 @@ impl Pool {
         self.worst
     }
 
-    /// What is farther than `reach` does not count.
+    /// What is farther than `reach` does not count, if enough is in view.
     #[inline(always)]
     pub fn narrow(&mut self, reach: f32) {
-        self.worst = if reach < self.worst { reach } else { self.worst };
+        self.worst = if reach < self.worst && self.view() >= self.least { reach } else { self.worst };
+    }
+
+    /// How many nodes wait or were expanded.
+    #[inline(always)]
+    fn view(&self) -> usize {
+        self.len + self.expanded.len()
     }
 
     /// Puts those of the nodes `ids` into view that are `within` a distance by their `estimates`, that are below `nodes` and that were not
@@ -107,21 +118,26 @@ impl Pool {
             let to: &mut [u32; LANES] = from(&mut self.nodes, end);
             end += s.compress(near, s.load_f32(bytemuck::cast_ref(ids)), bytemuck::cast_mut(to));
         }
-        let (open, waiting) = (self.open.as_flattened_mut(), self.nodes.as_flattened_mut());
-        for at in self.len..end {
+        // In registers, not in the pool: writing there where the end is, and reading it again, is what each would wait for.
+        let (bits, mut len) = (self.bits, self.len);
+        let open = &mut self.open.as_flattened_mut()[..end];
+        let waiting = &mut self.nodes.as_flattened_mut()[..end];
+        let hints = &mut self.hints[..];
+        for at in len..end {
             let (distance, node) = (open[at], waiting[at]);
             // NaN comes through every comparison, and ids of the padding are no nodes; a damaged file may hold anything.
             let counts = (distance <= within) & ((node as usize) < nodes) & !seen.holds(s, node);
-            let hint = &mut self.hints[hash(node, self.bits)];
-            let known = (*hint as usize).min(self.len);
-            let waits = counts & (known < self.len) & (waiting[known] == node);
-            // Bits, for which there is a choice without a branch: there is no telling which way it would go.
-            let before = f32::from_bits(if waits { open[known].to_bits() } else { distance.to_bits() });
-            let place = if waits { known } else { self.len };
+            let hint = &mut hints[hash(node, bits)];
+            let known = (*hint as usize).min(len);
+            let waits = counts & (known < len) & (waiting[known] == node);
+            // Choices without a branch, for there is no telling which way it would go.
+            let before = select_unpredictable(waits, open[known], distance);
+            let place = select_unpredictable(waits, known, len);
             (open[place], waiting[place]) = (before / 2.0 + distance / 2.0, node);
-            *hint = if counts { place as u32 } else { *hint };
-            self.len += usize::from(counts & !waits);
+            *hint = select_unpredictable(counts, place as u32, *hint);
+            len += usize::from(counts & !waits);
         }
+        self.len = len;
         self.end();
     }
 
@@ -167,14 +183,18 @@ impl Pool {
     fn shrink<S: Simd>(&mut self, s: S) {
         let enough = self.most + self.most / 8;
         let sets = [&self.open[..self.groups()], &self.settled[..]];
-        if at_most(s, sets, self.worst) > enough {
-            let (low, high) = ends(sets);
-            self.worst = part(s, sets, (low, high.min(self.worst)), (self.most, enough));
-            if at_most(s, sets, self.worst) > enough {
+        let (count, (low, high)) = (at_most(s, sets, self.worst), ends(sets));
+        let mut limit = self.worst;
+        if count > enough {
+            limit = part(s, sets, (low, high.min(limit)), (self.most, enough));
+            self.worst = limit;
+            if at_most(s, sets, limit) > enough {
                 self.leave_out(enough);
             }
+        } else if count < self.least {
+            limit = part(s, sets, (low, high), (self.least, enough));
         }
-        let limit = s.splat_f32(self.worst);
+        let limit = s.splat_f32(limit);
         let (groups, mut len) = (self.groups(), 0);
         for group in 0..groups {
             let distances = s.load_f32(&self.open[group]);
@@ -216,7 +236,8 @@ impl Pool {
     pub fn take<S: Simd>(&mut self, s: S, stop: &mut Stop) -> Option<(u32, f32)> {
         let (best, at) = self.nearest(s);
         // The nodes that are nearer than the nearest that waits were all expanded.
-        if best == f32::INFINITY || stop.may_end(best) && stop.ends(best, self.nearer(s, best)) {
+        let may_end = stop.may_end(best) && self.view() >= self.least;
+        if best == f32::INFINITY || may_end && stop.ends(best, self.nearer(s, best)) {
             return None;
         }
         self.len -= 1;
@@ -300,6 +321,13 @@ impl Pool {
                 mask &= !(S::LANE_BITS << bit);
             }
         }
+    }
+
+    /// What the nearest `k` of all nodes do not exceed, or an eighth more of them.
+    #[inline(always)]
+    pub fn kth<S: Simd>(&self, s: S, k: usize) -> f32 {
+        let sets = [&self.open[..self.groups()], &self.settled[..]];
+        part(s, sets, ends(sets), (k, k + k / 8))
     }
 
     /// How many of the expanded nodes are nearer than `distance`.
@@ -401,11 +429,12 @@ mod tests {
         fn run<S: Simd>(self, s: S) -> Self::Out {
             let (mut pool, mut stop, mut seen) = (Pool::default(), Stop::default(), Seen::default());
             // Without a node that was expanded, it does not end.
-            stop.clear(Effort::plain(self.most), 0.0);
+            let effort = Effort::plain(self.most);
+            stop.clear(effort, 0.0);
             seen.clear(1);
             let nodes = self.distances.len();
             seen.insert(s, nodes as u32);
-            pool.clear(self.most, nodes, BLOCK);
+            pool.clear(effort, nodes, BLOCK);
             for (batch, distances) in self.distances.chunks(BLOCK - 3).enumerate() {
                 for off in if self.again { &[-1.0, 1.0][..] } else { &[0.0][..] } {
                     let (mut ids, mut told) = ([NONE; BLOCK], [f32::INFINITY; BLOCK]);

@@ -10,14 +10,15 @@
 //! near · (k r^β)² ≥ ef³
 //! ```
 //!
-//! but not before near = ¼ ef, or no ef would lead from a cluster across a wide gap, and in any case at near = 2 ef. β, half the
-//! intrinsic dimension near a vector, is learned from the graph when it is built (`Graph::growth`); no query is needed for it.
+//! but not before near = ¼ ef, or no ef would lead from a cluster across a wide gap, and in any case at near = 2 ef. Where ef is less
+//! than k, a walk ends at near = ef, once 2 k nodes are in view: not all that are wanted are expanded. β, half the intrinsic dimension
+//! near a vector, is learned from the graph when it is built (`Graph::growth`); no query is needed for it.
 //! That r decides, not a count alone, is the idea of Al-Jazzazi and others, "Distance Adaptive Beam Search for Provably Accurate
 //! Graph-Based Nearest Neighbor Search" (2025).
 
 use crate::graph::Graph;
 
-/// How many times `ef` a hard query may have in view.
+/// How many times `ef` a hard query may have in view, or k where that is more.
 const HARD: usize = 2;
 /// The part of `ef` that an easy one has in view, at least.
 const EASY: usize = 4;
@@ -45,11 +46,29 @@ impl Effort {
 
     /// Nodes that a walk has in view, at most.
     pub fn most(self) -> usize {
-        if self.k < self.ef { self.ef.saturating_mul(HARD) } else { self.ef }
+        if self.k == self.ef { self.ef } else { self.ef.max(self.k).saturating_mul(HARD) }
     }
 
-    /// The r at which near · (k r^β)² = ef³.
+    /// Nodes that it has in view at least, or all there are.
+    pub fn least(self) -> usize {
+        if self.k <= self.ef { 0 } else { self.most() }
+    }
+
+    /// Nodes that are expanded at least.
+    fn few(self) -> usize {
+        self.k.min(self.ef)
+    }
+
+    /// As many as are expanded of those nearer than all that wait, at most.
+    fn last(self) -> usize {
+        if self.k < self.ef { self.most() } else { self.ef }
+    }
+
+    /// The r at which near · (k r^β)² = ef³; where ef is less than k, that at which ef · r^β = 2 k.
     fn ratio(self, near: usize) -> f32 {
+        if self.ef < self.k {
+            return (self.most() as f32 / self.ef as f32).powf(1.0 / self.growth);
+        }
         if near < self.ef.div_ceil(EASY) {
             return f32::INFINITY;
         }
@@ -62,15 +81,15 @@ impl Effort {
 #[derive(Default)]
 pub(super) struct Stop {
     effort: Effort,
-    /// The r at which a walk ends that has expanded k nearer nodes, k + 1 and so on, as far as this was asked for.
+    /// The r at which a walk ends that has expanded so few nearer nodes as it may, one more and so on, as far as this was asked for.
     ratios: Vec<f32>,
     /// What turns a walk's distances into squared ones.
     offset: f32,
-    /// The k nearest nodes that were expanded, in order.
+    /// The nearest few nodes that were expanded, in order.
     best: Vec<f32>,
     /// How many nodes nearer than the nearest that waits were expanded, the last time that was asked.
     near: usize,
-    /// Where nodes are too far to be expanded.
+    /// Where nodes are too far to be wanted.
     reach: f32,
 }
 
@@ -81,7 +100,7 @@ impl Stop {
             self.effort = effort;
             self.ratios.clear();
         }
-        (self.offset, self.near, self.reach) = (offset, effort.k, f32::MAX);
+        (self.offset, self.near, self.reach) = (offset, effort.few(), f32::MAX);
         self.best.clear();
     }
 
@@ -89,16 +108,16 @@ impl Stop {
     /// comes nearer, but what it left out until then is hardly ever wanted.
     #[inline(always)]
     pub fn settle(&mut self, distance: f32) -> f32 {
-        let k = self.effort.k;
-        if self.best.len() == k {
-            if distance >= self.best[k - 1] {
+        let few = self.effort.few();
+        if self.best.len() == few {
+            if distance >= self.best[few - 1] {
                 return self.reach;
             }
             self.best.pop();
         }
         let at = self.best.partition_point(|&nearer| nearer <= distance);
         self.best.insert(at, distance);
-        if self.best.len() == k {
+        if self.best.len() == few {
             self.reach = self.farthest(self.near);
         }
         self.reach
@@ -110,38 +129,44 @@ impl Stop {
         self.best.get(self.effort.k - 1).copied()
     }
 
+    /// How many are to be found.
+    pub fn wanted(&self) -> usize {
+        self.effort.k
+    }
+
     /// True where the nearest that waits is so far that the walk may have ended: it has if [`Stop::ends`] says so.
     #[inline(always)]
     pub fn may_end(&self, distance: f32) -> bool {
-        let k = self.effort.k;
-        self.best.len() == k && distance > self.best[k - 1]
+        let few = self.effort.few();
+        self.best.len() == few && distance > self.best[few - 1]
     }
 
-    /// True where the walk has ended: the nearest that waits is `distance` away, and `near` nearer ones were expanded, k or more.
+    /// True where the walk has ended: the nearest that waits is `distance` away, and `near` nearer ones were expanded, so few as may be
+    /// or more.
     #[inline(always)]
     pub fn ends(&mut self, distance: f32, near: usize) -> bool {
         self.near = near;
         self.reach = self.farthest(near);
-        near >= self.effort.most() || distance > self.reach
+        near >= self.effort.last() || distance > self.reach
     }
 
     /// How far a walk goes that has expanded `near` nearer nodes.
     #[inline(always)]
     fn farthest(&mut self, near: usize) -> f32 {
-        let k = self.effort.k;
-        let at = near.saturating_sub(k);
+        let few = self.effort.few();
+        let at = near.saturating_sub(few);
         if self.ratios.len() <= at {
             self.learn(at);
         }
         // Rounding may have left less than nothing.
-        self.ratios[at] * (self.best[k - 1] + self.offset).max(f32::MIN_POSITIVE) - self.offset
+        self.ratios[at] * (self.best[few - 1] + self.offset).max(f32::MIN_POSITIVE) - self.offset
     }
 
     #[cold]
     #[inline(never)]
     fn learn(&mut self, at: usize) {
         for more in self.ratios.len()..=at {
-            self.ratios.push(self.effort.ratio(self.effort.k + more));
+            self.ratios.push(self.effort.ratio(self.effort.few() + more));
         }
     }
 }
