@@ -128,7 +128,8 @@ impl Pool {
             // NaN comes through every comparison, and ids of the padding are no nodes; a damaged file may hold anything.
             let counts = (distance <= within) & ((node as usize) < nodes) & !seen.holds(s, node);
             let hint = &mut hints[hash(node, bits)];
-            let known = (*hint as usize).min(len);
+            // Where this is does not wait for where the end is now, which the nodes before tell one after the other.
+            let known = (*hint as usize).min(end - 1);
             let waits = counts & (known < len) & (waiting[known] == node);
             // Choices without a branch, for there is no telling which way it would go.
             let before = select_unpredictable(waits, open[known], distance);

@@ -16,6 +16,7 @@
 //! That r decides, not a count alone, is the idea of Al-Jazzazi and others, "Distance Adaptive Beam Search for Provably Accurate
 //! Graph-Based Nearest Neighbor Search" (2025).
 
+use super::pool::LANES;
 use crate::graph::Graph;
 
 /// How many times `ef` a hard query may have in view, or k where that is more.
@@ -85,7 +86,9 @@ pub(super) struct Stop {
     ratios: Vec<f32>,
     /// What turns a walk's distances into squared ones.
     offset: f32,
-    /// The nearest few nodes that were expanded, in order.
+    /// How many nodes were expanded.
+    expanded: usize,
+    /// How far the nearest of them are, in order, from place 1 on; infinite where there are none yet.
     best: Vec<f32>,
     /// How many nodes nearer than the nearest that waits were expanded, the last time that was asked.
     near: usize,
@@ -101,7 +104,10 @@ impl Stop {
             self.ratios.clear();
         }
         (self.offset, self.near, self.reach) = (offset, effort.few(), f32::MAX);
+        self.expanded = 0;
         self.best.clear();
+        self.best.resize(1 + effort.few().next_multiple_of(LANES), f32::INFINITY);
+        self.best[0] = f32::NEG_INFINITY;
     }
 
     /// A node `distance` away was expanded. Returns the distance beyond which none need be kept: it may grow again while a walk
@@ -109,24 +115,22 @@ impl Stop {
     #[inline(always)]
     pub fn settle(&mut self, distance: f32) -> f32 {
         let few = self.effort.few();
-        if self.best.len() == few {
-            if distance >= self.best[few - 1] {
-                return self.reach;
-            }
-            self.best.pop();
+        self.expanded += 1;
+        if distance >= self.best[few] {
+            return self.reach;
         }
-        let at = self.best.partition_point(|&nearer| nearer <= distance);
-        self.best.insert(at, distance);
-        if self.best.len() == few {
+        insert(&mut self.best, distance);
+        if self.expanded >= few {
             self.reach = self.farthest(self.near);
         }
         self.reach
     }
 
-    /// How far the k-th nearest that was expanded is, if there are so many.
+    /// How far the k-th nearest that was expanded is, if so many were, and had to be.
     #[inline(always)]
     pub fn kth(&self) -> Option<f32> {
-        self.best.get(self.effort.k - 1).copied()
+        let k = self.effort.k;
+        (self.effort.few() == k && self.expanded >= k).then(|| self.best[k])
     }
 
     /// How many are to be found.
@@ -138,7 +142,7 @@ impl Stop {
     #[inline(always)]
     pub fn may_end(&self, distance: f32) -> bool {
         let few = self.effort.few();
-        self.best.len() == few && distance > self.best[few - 1]
+        self.expanded >= few && distance > self.best[few]
     }
 
     /// True where the walk has ended: the nearest that waits is `distance` away, and `near` nearer ones were expanded, so few as may be
@@ -159,7 +163,7 @@ impl Stop {
             self.learn(at);
         }
         // Rounding may have left less than nothing.
-        self.ratios[at] * (self.best[few - 1] + self.offset).max(f32::MIN_POSITIVE) - self.offset
+        self.ratios[at] * (self.best[few] + self.offset).max(f32::MIN_POSITIVE) - self.offset
     }
 
     #[cold]
@@ -168,6 +172,22 @@ impl Stop {
         for more in self.ratios.len()..=at {
             self.ratios.push(self.effort.ratio(self.effort.few() + more));
         }
+    }
+}
+
+/// Puts `distance` in its place among the `sorted`, of which the last goes. NaN has none.
+#[inline(always)]
+fn insert(sorted: &mut [f32], distance: f32) {
+    // What comes behind it is what was a place before: no place is looked for. From the end, so that nothing is read that was written.
+    for from in (0..sorted.len() / LANES).rev().map(|group| group * LANES) {
+        let (mut before, mut here) = ([0.0; LANES], [0.0; LANES]);
+        before.copy_from_slice(&sorted[from..from + LANES]);
+        here.copy_from_slice(&sorted[from + 1..from + 1 + LANES]);
+        for (here, before) in here.iter_mut().zip(before) {
+            let nearer = if distance < *here { distance } else { *here };
+            *here = if before > nearer { before } else { nearer };
+        }
+        sorted[from + 1..from + 1 + LANES].copy_from_slice(&here);
     }
 }
 
