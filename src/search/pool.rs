@@ -91,7 +91,10 @@ impl Pool {
     /// What is farther than `reach` does not count, if enough is in view.
     #[inline(always)]
     pub fn narrow(&mut self, reach: f32) {
-        self.worst = if reach < self.worst && self.view() >= self.least { reach } else { self.worst };
+        let narrower = if reach < self.worst { reach } else { self.worst };
+        if self.view() >= self.least {
+            self.worst = narrower;
+        }
     }
 
     /// How many nodes wait or were expanded.
@@ -131,8 +134,9 @@ impl Pool {
             // Where this is does not wait for where the end is now, which the nodes before tell one after the other.
             let known = (*hint as usize).min(end - 1);
             let waits = counts & (known < len) & (waiting[known] == node);
-            // Choices without a branch, for there is no telling which way it would go.
-            let before = select_unpredictable(waits, open[known], distance);
+            // Choices without a branch, for there is no telling which way it would go. Of bits: for floats AVX2 has none.
+            let before = select_unpredictable(waits, open[known].to_bits(), distance.to_bits());
+            let before = f32::from_bits(before);
             let place = select_unpredictable(waits, known, len);
             (open[place], waiting[place]) = (before / 2.0 + distance / 2.0, node);
             *hint = select_unpredictable(counts, place as u32, *hint);
