@@ -160,9 +160,10 @@ class Index:
             How many to find, at least 1. It may exceed ``len(index)``: results are then filled up with
             id -1 at distance inf.
         ef_search : int, optional
-            Under a graph: how many vectors a search keeps in view, at least 1; fewer than k count as k, and
-            a hard query keeps up to twice as many. By default 2 * k + 32, more where the vectors are hard to
-            tell apart. The knob between speed and recall: double it until `recall` is what you need.
+            Under a graph: how many vectors a search keeps in view, at least 1; a hard query keeps up to twice
+            as many. By default 2 * k + 32, more where the vectors are hard to tell apart. The knob between
+            speed and recall: double it until `recall` is what you need. Fewer than k find k all the same:
+            the quickest search, with the lowest recall.
         nprobe : int, optional
             Under "ivf": how many lists a search looks at, at least 1. By default the square root of how many
             there are, at least 8. The knob between speed and recall: double it until `recall` is what you

@@ -78,8 +78,9 @@ pub struct SearchParams<'a> {
     pub threads: Option<usize>,
     /// Watches the call and may end it.
     pub monitor: Option<&'a dyn Monitor>,
-    /// Under `graph`: how many vectors a search keeps in view, at least k, hard queries up to twice as many; where nothing is said,
-    /// 2k + 32, more where neighbours are hard to tell apart (`graph::Graph::usual`). More find more, and cost more.
+    /// Under `graph`: how many vectors a search keeps in view, hard queries up to twice as many; where nothing is said, 2k + 32, more where
+    /// neighbours are hard to tell apart (`graph::Graph::usual`). More find more, and cost more. With fewer than k, k are found all the same,
+    /// but not all of them were gone to: the quickest, and the least sure.
     pub ef_search: Option<usize>,
     /// Under `ivf`: how many lists are looked at; where nothing is said, the square root of how many there are.
     pub nprobe: Option<usize>,

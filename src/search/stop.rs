@@ -11,8 +11,8 @@
 //! ```
 //!
 //! but not before near = ¼ ef, or no ef would lead from a cluster across a wide gap, and in any case at near = 2 ef. Where ef is less
-//! than k, a walk ends at near = ef, once 2 k nodes are in view: not all that are wanted are expanded. β, half the intrinsic dimension
-//! near a vector, is learned from the graph when it is built (`Graph::growth`); no query is needed for it.
+//! than k, a walk ends at near = ef, once 2 k nodes are in view: not all that are wanted are expanded, the others wait about where
+//! ef · r^β = k. β, half the intrinsic dimension near a vector, is learned from the graph when it is built (`Graph::growth`); no query is needed for it.
 //! That r decides, not a count alone, is the idea of Al-Jazzazi and others, "Distance Adaptive Beam Search for Provably Accurate
 //! Graph-Based Nearest Neighbor Search" (2025).
 
@@ -65,10 +65,10 @@ impl Effort {
         if self.k < self.ef { self.most() } else { self.ef }
     }
 
-    /// The r at which near · (k r^β)² = ef³; where ef is less than k, that at which ef · r^β = 2 k.
+    /// The r at which near · (k r^β)² = ef³; where ef is less than k, that at which ef · r^β = k.
     fn ratio(self, near: usize) -> f32 {
         if self.ef < self.k {
-            return (self.most() as f32 / self.ef as f32).powf(1.0 / self.growth);
+            return (self.k as f32 / self.ef as f32).powf(1.0 / self.growth);
         }
         if near < self.ef.div_ceil(EASY) {
             return f32::INFINITY;
