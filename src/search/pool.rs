@@ -121,7 +121,6 @@ impl Pool {
             let to: &mut [u32; LANES] = from(&mut self.nodes, end);
             end += s.compress(near, s.load_f32(bytemuck::cast_ref(ids)), bytemuck::cast_mut(to));
         }
-        // In registers, not in the pool: writing there where the end is, and reading it again, is what each would wait for.
         let (bits, mut len) = (self.bits, self.len);
         let open = &mut self.open.as_flattened_mut()[..end];
         let waiting = &mut self.nodes.as_flattened_mut()[..end];
@@ -131,10 +130,10 @@ impl Pool {
             // NaN comes through every comparison, and ids of the padding are no nodes; a damaged file may hold anything.
             let counts = (distance <= within) & ((node as usize) < nodes) & !seen.holds(s, node);
             let hint = &mut hints[hash(node, bits)];
-            // Where this is does not wait for where the end is now, which the nodes before tell one after the other.
+            // Wherever the end is by now, which only the nodes before tell, one after the other.
             let known = (*hint as usize).min(end - 1);
             let waits = counts & (known < len) & (waiting[known] == node);
-            // Choices without a branch, for there is no telling which way it would go. Of bits: for floats AVX2 has none.
+            // Choices without a branch, for there is no telling which way it would go. Of bits: of floats LLVM makes one with AVX2.
             let before = select_unpredictable(waits, open[known].to_bits(), distance.to_bits());
             let before = f32::from_bits(before);
             let place = select_unpredictable(waits, known, len);
