@@ -159,14 +159,13 @@ impl Walk {
         self.stats.estimates += self.entry.len() as u64;
     }
 
-    /// Does what can be done with what was asked for. False where the walk has ended.
+    /// Does what can be done with what was asked for. [`Walk::aim`] is to follow.
     #[inline(always)]
-    pub fn step<S: Simd>(&mut self, s: S, map: Map) -> bool {
+    pub fn step<S: Simd>(&mut self, s: S, map: Map) {
         match map.rows.form() {
             Form::Coded => self.estimate(s, map),
             Form::Bare => self.measure(s, map),
         }
-        self.aim(s, map)
     }
 
     /// Takes the first of the rows that were asked for.
@@ -317,7 +316,7 @@ impl Walk {
 
     /// Chooses the next nodes and asks for their rows. False where the walk has ended.
     #[inline(always)]
-    fn aim<S: Simd>(&mut self, s: S, map: Map) -> bool {
+    pub fn aim<S: Simd>(&mut self, s: S, map: Map) -> bool {
         self.coming.rotate_left(1);
         self.expected.rotate_left(1);
         let ahead = if map.rows.size() <= SHORT { AHEAD } else { AHEAD - 1 };

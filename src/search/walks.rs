@@ -108,7 +108,8 @@ pub(crate) fn nearest(
             let head: Vec<f32> = code[..graph.space.width()].iter().map(|&c| f32::from(c)).collect();
             let mut going = walk.start(s, map, &head, effort, Ahead::default());
             while going {
-                going = walk.step(s, map);
+                walk.step(s, map);
+                going = walk.aim(s, map);
             }
             let mut found = Vec::new();
             walk.found(s, map, &mut found);
@@ -169,12 +170,20 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Queue<'_, F> {
                 }
             }
             let [one, two] = &mut *lanes;
+            // A step leaves many small stores behind, and who aims loads whole registers of them: a core lets that wait until all are written.
+            // So each aims when the other has taken its step.
             while going[0] | going[1] {
                 if going[0] {
-                    going[0] = one.walk.step(s, map);
+                    one.walk.step(s, map);
                 }
                 if going[1] {
-                    going[1] = two.walk.step(s, map);
+                    two.walk.step(s, map);
+                }
+                if going[0] {
+                    going[0] = one.walk.aim(s, map);
+                }
+                if going[1] {
+                    going[1] = two.walk.aim(s, map);
                 }
             }
             for (at, Lane { walk, found }) in
