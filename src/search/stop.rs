@@ -178,7 +178,8 @@ impl Stop {
 /// Puts `distance` in its place among the `sorted`, of which the last goes. NaN has none.
 #[inline(always)]
 fn insert(sorted: &mut [f32], distance: f32) {
-    // What comes behind it is what was a place before: no place is looked for. From the end, so that nothing is read that was written.
+    // What comes behind it is what was a place before: no place is looked for but a group of them. From the end, so that nothing is read
+    // that was written.
     for from in (0..sorted.len() / LANES).rev().map(|group| group * LANES) {
         let (mut before, mut here) = ([0.0; LANES], [0.0; LANES]);
         before.copy_from_slice(&sorted[from..from + LANES]);
@@ -188,6 +189,9 @@ fn insert(sorted: &mut [f32], distance: f32) {
             *here = if before > nearer { before } else { nearer };
         }
         sorted[from + 1..from + 1 + LANES].copy_from_slice(&here);
+        if sorted[from] <= distance {
+            break;
+        }
     }
 }
 

@@ -170,8 +170,8 @@ impl<F: FnMut(usize, &[(f32, u64)], Stats)> Kernel for Queue<'_, F> {
                 }
             }
             let [one, two] = &mut *lanes;
-            // A step leaves many small stores behind, and who aims loads whole registers of them: a core lets that wait until all are written.
-            // So each aims when the other has taken its step.
+            // A step leaves many small stores behind, and who aims loads whole registers of them, which may have to wait until all are
+            // written. So each aims when the other has taken its step.
             while going[0] | going[1] {
                 if going[0] {
                     one.walk.step(s, map);
