@@ -121,11 +121,12 @@ impl Pool {
             let to: &mut [u32; LANES] = from(&mut self.nodes, end);
             end += s.compress(near, s.load_f32(bytemuck::cast_ref(ids)), bytemuck::cast_mut(to));
         }
-        let (bits, mut len) = (self.bits, self.len);
+        let (bits, first) = (self.bits, self.len);
+        let mut len = first;
         let open = &mut self.open.as_flattened_mut()[..end];
         let waiting = &mut self.nodes.as_flattened_mut()[..end];
         let hints = &mut self.hints[..];
-        for at in len..end {
+        for at in first..end {
             let (distance, node) = (open[at], waiting[at]);
             // NaN comes through every comparison, and ids of the padding are no nodes; a damaged file may hold anything.
             let counts = (distance <= within) & ((node as usize) < nodes) & !seen.holds(s, node);
