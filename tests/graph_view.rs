@@ -1,6 +1,6 @@
 //! What a graph's `ef_search` does, from fewer than are wanted to all that there are.
 
-use steep::{Dtype, Index, Metric, SearchParams};
+use steep::{Dtype, Metric, SearchParams};
 
 use crate::common::data::{Rng, Set, clustered};
 use crate::graph::{DIM, FORMS, N, QUERIES, assert_full, build, build_as, data, recall, search};
@@ -61,7 +61,7 @@ fn fewer_in_view_than_wanted_leave_no_place_empty() {
 #[test]
 fn more_than_there_are_is_all() {
     let (base, queries) = data(69, Dtype::F32, N);
-    let index: Index = build(&base, Metric::L2);
+    let index = build(&base, Metric::L2);
     for (k, ef) in [(N, 10), (N + 50, 1), (N + 50, usize::MAX), (10, usize::MAX)] {
         let params =
             SearchParams { rerank: Some(usize::MAX), ef_search: Some(ef), ..SearchParams::default() };

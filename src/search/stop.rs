@@ -201,6 +201,20 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn the_nearest_are_in_order_and_what_is_no_number_is_not_among_them(
+            groups in 1usize..5,
+            distances in prop::collection::vec(prop::sample::select(vec![-3f32, 0.0, 0.5, 1.0, 7.0, 8.0, f32::MAX, f32::NAN]), 0..200),
+        ) {
+            let mut sorted = vec![f32::INFINITY; 1 + groups * LANES];
+            sorted[0] = f32::NEG_INFINITY;
+            distances.iter().for_each(|&distance| insert(&mut sorted, distance));
+            let mut expected: Vec<f32> = distances.into_iter().filter(|distance| !distance.is_nan()).collect();
+            expected.sort_unstable_by(f32::total_cmp);
+            expected.resize(expected.len().max(groups * LANES), f32::INFINITY);
+            prop_assert_eq!(&sorted[1..], &expected[..groups * LANES]);
+        }
+
         /// Against the formula in f64; at its very border both are right.
         #[test]
         fn a_walk_ends_where_the_formula_says(
