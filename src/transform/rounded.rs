@@ -21,6 +21,8 @@ const TOGETHER: usize = 4;
 /// Where a product takes no coordinate as large as this, vectors have two parts: with steps twice as coarse, clusters that are tight and far
 /// from each other were no longer told apart.
 const FINE: i32 = 255;
+/// Panels that share a pass over one vector.
+const PANELS: usize = 4;
 /// Vectors that are in L1 beside a panel.
 const BLOCK: usize = 4 * TOGETHER;
 
@@ -28,9 +30,14 @@ const BLOCK: usize = 4 * TOGETHER;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RoundedMatrix {
     dims: usize,
-    panels: Vec<[[u8; QUAD]; LANES]>,
+    panels: Vec<Line>,
     scales: Vec<Scales>,
 }
+
+/// A quad of each row of a panel: one line of the cache.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Zeroable, bytemuck::Pod)]
+struct Line([[u8; QUAD]; LANES]);
 
 /// Of the rows of a panel.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -43,7 +50,7 @@ impl RoundedMatrix {
     /// From rows of `dims` values, one after the other.
     pub fn new(rows: &[f32], dims: usize) -> Self {
         let (count, quads) = ((rows.len() / dims).div_ceil(LANES), dims.div_ceil(QUAD));
-        let mut panels = vec![[[0; QUAD]; LANES]; count * quads];
+        let mut panels = vec![Line([[0; QUAD]; LANES]); count * quads];
         let mut scales = vec![Scales::default(); count];
         for (i, row) in rows.chunks_exact(dims).enumerate() {
             let (panel, lane) = (i / LANES, i % LANES);
@@ -53,7 +60,7 @@ impl RoundedMatrix {
             (scales[panel].low[lane], scales[panel].step[lane]) = (low, step);
             for (j, &p) in row.iter().enumerate() {
                 // Not a number where all values are one: `as` makes it 0.
-                panels[panel * quads + j / QUAD][lane][j % QUAD] = ((p - low) / step).round() as u8;
+                panels[panel * quads + j / QUAD].0[lane][j % QUAD] = ((p - low) / step).round() as u8;
             }
         }
         Self { dims, panels, scales }
@@ -97,23 +104,44 @@ impl Kernel for Multiply<'_> {
             for (vector, quad) in values.chunks_exact(dims).zip(quad.chunks_exact_mut(parts * quads)) {
                 coded.push(code(s, vector, (most, parts), quad, &mut steps));
             }
-            for (panel, (lines, scales)) in matrix.panels.chunks_exact(quads).zip(&matrix.scales).enumerate()
-            {
-                let first = panel * LANES;
-                let place = (stride, LANES.min(stride - first));
-                let rows = (lines, scales);
-                let mut at = 0;
-                while at < coded.len() {
-                    let vectors = (&quad[at * parts * quads..], &coded[at..]);
-                    let out = &mut out[at * stride + first..];
-                    // Where vectors have two parts, a product takes long: eight sums side by side hide that.
-                    at += match (coded.len() - at >= TOGETHER, parts) {
-                        (true, 1) => multiply::<S, TOGETHER, 1, 1>(s, rows, vectors, out, place),
-                        (true, _) => multiply::<S, TOGETHER, 2, 1>(s, rows, vectors, out, place),
-                        (false, 1) => multiply::<S, 1, 1, 1>(s, rows, vectors, out, place),
-                        (false, _) => multiply::<S, 1, 2, 4>(s, rows, vectors, out, place),
-                    };
+            let vectors = (&*quad, &*coded);
+            match parts {
+                1 => multiply_block::<S, 1>(s, matrix, vectors, out, stride),
+                _ => multiply_block::<S, 2>(s, matrix, vectors, out, stride),
+            }
+        }
+    }
+}
+
+/// What becomes of vectors of P parts: of [`TOGETHER`] of them and two panels at a time, of those that are left, which may be a query by itself,
+/// one by one and [`PANELS`] at a time. A line that one vector alone meets, or quads that only one panel meets, would be two loads a product.
+#[inline(always)]
+fn multiply_block<S: Simd, const P: usize>(
+    s: S,
+    matrix: &RoundedMatrix,
+    (quads, coded): (&[[i32; 2]], &[Coded]),
+    out: &mut [f32],
+    stride: usize,
+) {
+    let count = matrix.dims.div_ceil(QUAD);
+    let (panels, shared) = (matrix.scales.len(), coded.len() / TOGETHER * TOGETHER);
+    for first in (0..panels).step_by(PANELS) {
+        for panel in (first..panels.min(first + PANELS)).step_by(2) {
+            for at in (0..shared).step_by(TOGETHER) {
+                let (vectors, out) = ((&quads[at * P * count..], &coded[at..]), &mut out[at * stride..]);
+                match panels - panel {
+                    1 => multiply::<S, TOGETHER, P, 1>(s, matrix, panel, vectors, out, stride),
+                    _ => multiply::<S, TOGETHER, P, 2>(s, matrix, panel, vectors, out, stride),
                 }
+            }
+        }
+        for at in shared..coded.len() {
+            let (vector, out) = ((&quads[at * P * count..], &coded[at..]), &mut out[at * stride..]);
+            match panels - first {
+                1 => multiply::<S, 1, P, 1>(s, matrix, first, vector, out, stride),
+                2 => multiply::<S, 1, P, 2>(s, matrix, first, vector, out, stride),
+                3 => multiply::<S, 1, P, 3>(s, matrix, first, vector, out, stride),
+                _ => multiply::<S, 1, P, PANELS>(s, matrix, first, vector, out, stride),
             }
         }
     }
@@ -174,55 +202,48 @@ fn code<S: Simd>(
     Coded { unit, rest, sum: unit * (sums[0] as f32 + rest * sums[1] as f32) }
 }
 
-/// The coordinates of a panel's rows of what Q vectors of P parts become, by N sums for each; Q. `place` is the length of a row of `out`, and
-/// how many coordinates there are.
+/// Writes the coordinates of W panels, from `first` on, of what Q vectors of P parts become; vectors are `stride` apart in `out`.
 #[inline(always)]
-fn multiply<S: Simd, const Q: usize, const P: usize, const N: usize>(
+fn multiply<S: Simd, const Q: usize, const P: usize, const W: usize>(
     s: S,
-    (lines, scales): (&[[[u8; QUAD]; LANES]], &Scales),
+    matrix: &RoundedMatrix,
+    first: usize,
     (quads, coded): (&[[i32; 2]], &[Coded]),
     out: &mut [f32],
-    (stride, count): (usize, usize),
-) -> usize {
+    stride: usize,
+) {
+    let count = matrix.dims.div_ceil(QUAD);
     let parts: [[&[[i32; 2]]; P]; Q] =
-        std::array::from_fn(|q| std::array::from_fn(|p| &quads[(q * P + p) * lines.len()..][..lines.len()]));
-    let mut sums = [[[s.zero_i32(); N]; P]; Q];
-    let (groups, _) = lines.as_chunks::<N>();
-    for (group, lines) in groups.iter().enumerate() {
-        for n in 0..N {
-            for q in 0..Q {
-                for p in 0..P {
-                    let quad = &parts[q][p][group * N + n];
-                    sums[q][p][n] = s.dot_bytes(sums[q][p][n], bytemuck::must_cast_ref(&lines[n]), quad);
-                }
-            }
-        }
-    }
-    for at in groups.len() * N..lines.len() {
+        std::array::from_fn(|q| std::array::from_fn(|p| &quads[(q * P + p) * count..][..count]));
+    let panels: [&[Line]; W] = std::array::from_fn(|w| &matrix.panels[(first + w) * count..][..count]);
+    let mut sums = [[[s.zero_i32(); W]; P]; Q];
+    for at in 0..count {
         for q in 0..Q {
             for p in 0..P {
-                let line = bytemuck::must_cast_ref(&lines[at]);
-                sums[q][p][0] = s.dot_bytes(sums[q][p][0], line, &parts[q][p][at]);
+                for w in 0..W {
+                    let line = bytemuck::must_cast_ref(&panels[w][at].0);
+                    sums[q][p][w] = s.dot_bytes(sums[q][p][w], line, &parts[q][p][at]);
+                }
             }
         }
     }
     for q in 0..Q {
         let Coded { unit, rest, sum } = coded[q];
-        let mut lanes = [0.0; LANES];
-        for p in (0..P).rev() {
-            let mut all = sums[q][p][0];
-            for n in 1..N {
-                all = s.add_i32(all, sums[q][p][n]);
+        for w in 0..W {
+            let scales = &matrix.scales[first + w];
+            let mut lanes = [0.0; LANES];
+            for p in (0..P).rev() {
+                let part = s.lanes_f32(s.to_f32(sums[q][p][w]));
+                for i in 0..LANES {
+                    lanes[i] = lanes[i] * rest + part[i];
+                }
             }
-            let part = s.lanes_f32(s.to_f32(all));
             for i in 0..LANES {
-                lanes[i] = lanes[i] * rest + part[i];
+                lanes[i] = lanes[i] * scales.step[i] * unit + scales.low[i] * sum;
             }
+            let at = (first + w) * LANES;
+            let count = LANES.min(stride - at);
+            out[q * stride + at..][..count].copy_from_slice(&lanes[..count]);
         }
-        for i in 0..LANES {
-            lanes[i] = lanes[i] * scales.step[i] * unit + scales.low[i] * sum;
-        }
-        out[q * stride..][..count].copy_from_slice(&lanes[..count]);
     }
-    Q
 }
