@@ -139,7 +139,8 @@ pub fn ids<'py>(object: Option<&Bound<'py, PyAny>>) -> Result<Option<PyReadonlyA
 /// An array of shape (rows, k), or (k,) for a single row, that takes `values` over.
 pub fn table<T: Element>(py: Python, values: Vec<T>, k: usize, single: bool) -> Result<Bound<PyAny>> {
     if single {
-        return Ok(PyArray1::from_vec(py, values).into_any());
+        // A copy into NumPy's own memory costs less than an owner for this one.
+        return Ok(PyArray1::from_slice(py, &values).into_any());
     }
     let rows = values.len() / k.max(1);
     // Made in its shape: another view of it would cost as much again.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString};
 use steep::index::Kind;
 use steep::search::Stats;
 use steep::{AddParams, BuildParams, Dtype, Metric, OpenParams, SaveParams, SearchParams, Spec};
@@ -20,13 +21,15 @@ pub struct Index {
     core: Shared<steep::Index>,
     dim: usize,
     metric: Metric,
+    /// The metric's name, made once: every search hands it out.
+    name: PyOnceLock<Py<PyString>>,
     dtype: Dtype,
 }
 
 impl From<steep::Index> for Index {
     fn from(core: steep::Index) -> Self {
         let (dim, metric, dtype) = (core.dim(), core.metric(), core.dtype());
-        Self { core: Shared::new(core), dim, metric, dtype }
+        Self { core: Shared::new(core), dim, metric, name: PyOnceLock::new(), dtype }
     }
 }
 
@@ -204,8 +207,9 @@ impl Index {
     }
 
     #[getter]
-    fn metric(&self) -> String {
-        self.metric.to_string()
+    fn metric(&self, py: Python) -> Py<PyString> {
+        let name = || PyString::new(py, &self.metric.to_string()).unbind();
+        self.name.get_or_init(py, name).clone_ref(py)
     }
 
     #[getter]
