@@ -34,7 +34,7 @@ use crate::vectors::Vectors;
 
 use counts::{BitScreen, SumScreen};
 use probe::{Probes, Within};
-use rerank::Rerank;
+use rerank::{MARGIN, Rerank, margin};
 use walks::Walks;
 
 pub use beam::Stats;
@@ -274,7 +274,8 @@ impl Searched<'_> {
         let (space, vectors, fixed) =
             (&graph.space, Some(graph.vectors()), rerank.map(|rerank| rerank.max(k)));
         let stored = !list.rows.is_empty();
-        let rerank = stored.then_some(Rerank { metric, space, vectors, list, k, fixed });
+        let rerank =
+            stored.then_some(Rerank { metric, space, vectors, list, k, fixed, margin: margin(ef, k) });
         Walks { graph, ids: list.ids, k, ef, rerank }
     }
 
@@ -324,7 +325,8 @@ impl Searched<'_> {
         };
         let stored = !list.rows.is_empty();
         let space = &ivf.space;
-        let rerank = stored.then_some(Rerank { metric, space, vectors: None, list, k, fixed });
+        let rerank =
+            stored.then_some(Rerank { metric, space, vectors: None, list, k, fixed, margin: MARGIN });
         let most = match (stored, within) {
             (_, Within::Radius(_)) => ivf.len(),
             (true, _) => fixed.unwrap_or_else(|| ivf.usual_rerank(k).max(self.candidates)),

@@ -5,10 +5,12 @@
 //! still be among the k nearest,
 //!
 //! ```text
-//! d̂ + μ − zσ ≤ the k-th exact distance so far,   z = √(2 ln n) + ½
+//! d̂ + μ − zσ ≤ the k-th exact distance so far,   z = √(2 ln n) + margin
 //! ```
 //!
-//! where √(2 ln n) is about the largest of n normal errors, in deviations. What is near by its code is so in part by its error, so
+//! where √(2 ln n) is about the largest of n normal errors, in deviations. What a walk with few nodes in view has not met is more
+//! than what a smaller margin leaves out, so that the margin is ½ where ef is 4k and more, and less with fewer in view: 0 for 2k,
+//! −½ for k. What is near by its code is so in part by its error, so
 //! that the first few say too much of μ: it is corrected by each further exact distance, until none is asked for any more.
 //!
 //! Where codes tell the vectors apart well, that is hardly one more; where they do not, as among vectors that lie much closer to each
@@ -83,6 +85,16 @@ pub(super) struct Rerank<'a> {
     pub k: usize,
     /// Exact distances, where that is fixed; otherwise those that are needed.
     pub fixed: Option<usize>,
+    /// Deviations beyond the largest error to be expected.
+    pub margin: f64,
+}
+
+/// Where all that was found is in question alike.
+pub(super) const MARGIN: f64 = 0.5;
+
+/// For k neighbours of a walk with `ef` nodes in view.
+pub(super) fn margin(ef: usize, k: usize) -> f64 {
+    (0.5 * (ef as f64 / (2 * k) as f64).log2()).clamp(-1.0, MARGIN)
 }
 
 /// One query's exact distances, and memory for them.
@@ -154,7 +166,7 @@ impl<'a> Rerank<'a> {
         query.distances(isa, rows, vectors, distances);
         if self.fixed.is_none() && !near.is_empty() {
             let (unit, rest) = self.space.units(query.norm());
-            let z = (2.0 * (found.keys.len() as f64).ln()).sqrt() + 0.5;
+            let z = (2.0 * (found.keys.len() as f64).ln()).sqrt() + self.margin;
             let (mut errors, mut from) = (Errors::default(), 0);
             near.iter().zip(&*distances).for_each(|(&key, &d)| errors.add(error(key, d, unit)));
             for _ in 0..ROUNDS {

@@ -216,6 +216,7 @@ fn keep(k: usize, keys: &mut Vec<u64>) {
 #[cfg(test)]
 mod tests {
     use super::super::List;
+    use super::super::rerank::margin;
     use super::*;
     use crate::graph::{Form, GraphParams, WANTED};
     use crate::metric::Metric;
@@ -234,7 +235,7 @@ mod tests {
     ) -> Vec<(Vec<(f32, u64)>, Stats)> {
         let list = List { rows, ids: &Ids::Rows };
         let (metric, vectors, space) = (Metric::L2, Some(graph.vectors()), &graph.space);
-        let rerank = Some(Rerank { metric, space, vectors, list, k, fixed: None });
+        let rerank = Some(Rerank { metric, space, vectors, list, k, fixed: None, margin: margin(ef, k) });
         let walks = Walks { graph, ids: &Ids::Rows, k, ef, rerank };
         let mut all = Vec::new();
         walks.run(Isa::active(), rows.rows(0..count), |query, best, stats| {
