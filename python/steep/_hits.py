@@ -76,7 +76,7 @@ class Hits(tuple[Ids, Distances]):
     stats: Stats | None
 
     def __new__(cls, ids: Ids, distances: Distances, metric: Metric, stats: Stats | None = None) -> Self:
-        self = tuple.__new__(cls, (ids, distances))
+        self = super().__new__(cls, (ids, distances))
         self.metric, self.stats = metric, stats
         return self
 
