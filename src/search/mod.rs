@@ -271,11 +271,10 @@ impl Searched<'_> {
 
     fn walks<'a>(&'a self, graph: &'a Graph, k: usize, ef: usize, rerank: Option<usize>) -> Walks<'a> {
         let Self { metric, list, .. } = *self;
-        let (space, vectors, fixed) =
-            (&graph.space, Some(graph.vectors()), rerank.map(|rerank| rerank.max(k)));
+        let (space, nodes, fixed) = (&graph.space, graph.vectors(), rerank.map(|rerank| rerank.max(k)));
+        let (vectors, margin) = (Some(nodes), margin(k, ef, nodes.len()));
         let stored = !list.rows.is_empty();
-        let rerank =
-            stored.then_some(Rerank { metric, space, vectors, list, k, fixed, margin: margin(ef, k) });
+        let rerank = stored.then_some(Rerank { metric, space, vectors, list, k, fixed, margin });
         Walks { graph, ids: list.ids, k, ef, rerank }
     }
 

@@ -10,8 +10,8 @@
 //!
 //! where √(2 ln n) is about the largest of n normal errors, in deviations. What a walk with few nodes in view has not met is more
 //! than what a smaller margin leaves out, so that the margin is ½ where ef is 4k and more, and less with fewer in view: 0 for 2k,
-//! −½ for k. What is near by its code is so in part by its error, so
-//! that the first few say too much of μ: it is corrected by each further exact distance, until none is asked for any more.
+//! −½ for k. What is near by its code is so in part by its error, so that the first few say too much of μ: it is corrected by each
+//! further exact distance, until none is asked for any more.
 //!
 //! Where codes tell the vectors apart well, that is hardly one more; where they do not, as among vectors that lie much closer to each
 //! other than the data is wide, it may be all that was found.
@@ -89,12 +89,12 @@ pub(super) struct Rerank<'a> {
     pub margin: f64,
 }
 
-/// Where all that was found is in question alike.
+/// Where hardly anything is missing from what was found.
 pub(super) const MARGIN: f64 = 0.5;
 
-/// For k neighbours of a walk with `ef` nodes in view.
-pub(super) fn margin(ef: usize, k: usize) -> f64 {
-    (0.5 * (ef as f64 / (2 * k) as f64).log2()).clamp(-1.0, MARGIN)
+/// The margin for k neighbours of a walk with `ef` of `nodes` in view; who has all in view misses none.
+pub(super) fn margin(k: usize, ef: usize, nodes: usize) -> f64 {
+    if ef < nodes { (0.5 * (ef as f64 / (2 * k) as f64).log2()).clamp(-1.0, MARGIN) } else { MARGIN }
 }
 
 /// One query's exact distances, and memory for them.
@@ -232,6 +232,15 @@ fn sort(found: &mut [(f32, u64)]) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_margin_is_whole_where_four_times_k_or_all_nodes_are_in_view_and_less_with_fewer() {
+        for (ef, expected) in [(1, -1.0), (5, -1.0), (10, -0.5), (20, 0.0), (40, MARGIN), (999, MARGIN)] {
+            assert_eq!(margin(10, ef, 1000), expected, "{ef}");
+        }
+        assert_eq!(margin(10, 15, 15), MARGIN);
+        assert_eq!(margin(20, 15, 15), MARGIN);
+    }
 
     proptest! {
         #[test]

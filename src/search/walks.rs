@@ -235,7 +235,8 @@ mod tests {
     ) -> Vec<(Vec<(f32, u64)>, Stats)> {
         let list = List { rows, ids: &Ids::Rows };
         let (metric, vectors, space) = (Metric::L2, Some(graph.vectors()), &graph.space);
-        let rerank = Some(Rerank { metric, space, vectors, list, k, fixed: None, margin: margin(ef, k) });
+        let rerank =
+            Some(Rerank { metric, space, vectors, list, k, fixed: None, margin: margin(k, ef, rows.len()) });
         let walks = Walks { graph, ids: &Ids::Rows, k, ef, rerank };
         let mut all = Vec::new();
         walks.run(Isa::active(), rows.rows(0..count), |query, best, stats| {
