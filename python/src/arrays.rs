@@ -136,11 +136,16 @@ pub fn ids<'py>(object: Option<&Bound<'py, PyAny>>) -> Result<Option<PyReadonlyA
     Ok(Some(array.extract()?))
 }
 
+/// So few results of a query cost less to copy into NumPy's own memory than an owner for ours.
+const FEW: usize = 1024;
+
 /// An array of shape (rows, k), or (k,) for a single row, that takes `values` over.
 pub fn table<T: Element>(py: Python, values: Vec<T>, k: usize, single: bool) -> Result<Bound<PyAny>> {
-    if single {
-        // A copy into NumPy's own memory costs less than an owner for this one.
+    if single && values.len() <= FEW {
         return Ok(PyArray1::from_slice(py, &values).into_any());
+    }
+    if single {
+        return Ok(PyArray1::from_vec(py, values).into_any());
     }
     let rows = values.len() / k.max(1);
     // Made in its shape: another view of it would cost as much again.

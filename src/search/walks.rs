@@ -216,7 +216,7 @@ fn keep(k: usize, keys: &mut Vec<u64>) {
 #[cfg(test)]
 mod tests {
     use super::super::List;
-    use super::super::rerank::margin;
+    use super::super::rerank::{MARGIN, margin};
     use super::*;
     use crate::graph::{Form, GraphParams, WANTED};
     use crate::metric::Metric;
@@ -232,11 +232,11 @@ mod tests {
         graph: &Graph,
         (rows, count): (Vectors, usize),
         (k, ef): (usize, usize),
+        margin: f64,
     ) -> Vec<(Vec<(f32, u64)>, Stats)> {
         let list = List { rows, ids: &Ids::Rows };
         let (metric, vectors, space) = (Metric::L2, Some(graph.vectors()), &graph.space);
-        let rerank =
-            Some(Rerank { metric, space, vectors, list, k, fixed: None, margin: margin(k, ef, rows.len()) });
+        let rerank = Some(Rerank { metric, space, vectors, list, k, fixed: None, margin });
         let walks = Walks { graph, ids: &Ids::Rows, k, ef, rerank };
         let mut all = Vec::new();
         walks.run(Isa::active(), rows.rows(0..count), |query, best, stats| {
@@ -252,7 +252,7 @@ mod tests {
         const DIM: usize = 6;
         let values: Vec<f32> = (0..48 * DIM).map(|i| ((i * i) as f32 * 0.37).sin()).collect();
         let rows = Vectors::new(&values, DIM).unwrap();
-        let all = walked(&built(rows), (rows, 7), (3, 24));
+        let all = walked(&built(rows), (rows, 7), (3, 24), MARGIN);
         assert_eq!(all.len(), 7);
         for (query, (best, stats)) in all.iter().enumerate() {
             assert_eq!(best[0], (0.0, query as u64));
@@ -268,10 +268,27 @@ mod tests {
         let values: Vec<f32> = (0..2000 * DIM).map(|_| random.unit() as f32).collect();
         let rows = Vectors::new(&values, DIM).unwrap();
         let graph = built(rows);
-        let looks =
-            |ef| -> u64 { walked(&graph, (rows, 50), (10, ef)).iter().map(|(_, stats)| stats.refined).sum() };
+        let looks = |ef| -> u64 {
+            let all = walked(&graph, (rows, 50), (10, ef), margin(10, ef, 2000));
+            all.iter().map(|(_, stats)| stats.refined).sum()
+        };
         assert!(looks(10) >= 50, "{}", looks(10));
         assert!(looks(400) * 10 < looks(10), "{} and {}", looks(10), looks(400));
         assert_eq!(looks(2000), 0);
+    }
+
+    #[test]
+    fn the_smaller_the_margin_the_fewer_exact_distances() {
+        const DIM: usize = 24;
+        let mut random = crate::random::Random(9);
+        let values: Vec<f32> = (0..2000 * DIM).map(|_| random.unit() as f32).collect();
+        let rows = Vectors::new(&values, DIM).unwrap();
+        let graph = built(rows);
+        let ranked = |margin| -> u64 {
+            let all = walked(&graph, (rows, 50), (10, 40), margin);
+            all.iter().map(|(_, stats)| stats.reranked).sum()
+        };
+        let all = [-1.0, MARGIN, 3.0].map(ranked);
+        assert!(all[0] < all[1] && all[1] < all[2], "{all:?}");
     }
 }

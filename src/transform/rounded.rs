@@ -35,8 +35,8 @@ pub(crate) struct RoundedMatrix {
 }
 
 /// A quad of each row of a panel: one line of the cache.
-#[repr(C, align(64))]
-#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Zeroable, bytemuck::Pod)]
+#[repr(align(64))]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Line([[u8; QUAD]; LANES]);
 
 /// Of the rows of a panel.
@@ -113,8 +113,8 @@ impl Kernel for Multiply<'_> {
     }
 }
 
-/// What becomes of vectors of P parts: of [`TOGETHER`] of them and two panels at a time, of those that are left, which may be a query by itself,
-/// one by one and [`PANELS`] at a time. A line that one vector alone meets, or quads that only one panel meets, would be two loads a product.
+/// What becomes of vectors of P parts: of [`TOGETHER`] of them and two panels at a time, of those that are left, which may be a query by
+/// itself, one by one and [`PANELS`] at a time. Otherwise there would be more loads, of lines or of quads, than products.
 #[inline(always)]
 fn multiply_block<S: Simd, const P: usize>(
     s: S,
@@ -125,23 +125,23 @@ fn multiply_block<S: Simd, const P: usize>(
 ) {
     let count = matrix.dims.div_ceil(QUAD);
     let (panels, shared) = (matrix.scales.len(), coded.len() / TOGETHER * TOGETHER);
-    for first in (0..panels).step_by(PANELS) {
-        for panel in (first..panels.min(first + PANELS)).step_by(2) {
-            for at in (0..shared).step_by(TOGETHER) {
-                let (vectors, out) = ((&quads[at * P * count..], &coded[at..]), &mut out[at * stride..]);
-                match panels - panel {
-                    1 => multiply::<S, TOGETHER, P, 1>(s, matrix, panel, vectors, out, stride),
-                    _ => multiply::<S, TOGETHER, P, 2>(s, matrix, panel, vectors, out, stride),
-                }
+    for panel in (0..panels).step_by(2) {
+        for at in (0..shared).step_by(TOGETHER) {
+            let (vectors, out) = ((&quads[at * P * count..], &coded[at..]), &mut out[at * stride..]);
+            match panels - panel {
+                1 => multiply::<S, TOGETHER, P, 1>(s, matrix, panel, vectors, out, stride),
+                _ => multiply::<S, TOGETHER, P, 2>(s, matrix, panel, vectors, out, stride),
             }
         }
+    }
+    for panel in (0..panels).step_by(PANELS) {
         for at in shared..coded.len() {
             let (vector, out) = ((&quads[at * P * count..], &coded[at..]), &mut out[at * stride..]);
-            match panels - first {
-                1 => multiply::<S, 1, P, 1>(s, matrix, first, vector, out, stride),
-                2 => multiply::<S, 1, P, 2>(s, matrix, first, vector, out, stride),
-                3 => multiply::<S, 1, P, 3>(s, matrix, first, vector, out, stride),
-                _ => multiply::<S, 1, P, PANELS>(s, matrix, first, vector, out, stride),
+            match panels - panel {
+                1 => multiply::<S, 1, P, 1>(s, matrix, panel, vector, out, stride),
+                2 => multiply::<S, 1, P, 2>(s, matrix, panel, vector, out, stride),
+                3 => multiply::<S, 1, P, 3>(s, matrix, panel, vector, out, stride),
+                _ => multiply::<S, 1, P, PANELS>(s, matrix, panel, vector, out, stride),
             }
         }
     }
