@@ -14,6 +14,8 @@ use crate::space::{STEP, Space, Wanted};
 use crate::storage::{Sections, Tag};
 use crate::transform::Projection;
 
+/// Files have up to so many directions, whatever is wanted now.
+const WIDEST_ONCE: usize = 512;
 const META: Tag = Tag::new("graph");
 const MEAN: Tag = Tag::new("g-mean");
 const DIRECTIONS: Tag = Tag::new("g-direct");
@@ -78,8 +80,9 @@ impl Graph {
         }
         let dims = dim + usize::from(metric == Metric::InnerProduct);
         let directions = usize::try_from(meta.directions).unwrap_or(usize::MAX);
-        if directions == 0 || directions > dims.min(wanted.widest) {
-            return Err(wrong(format!("{directions} directions, not 1 to {}", dims.min(wanted.widest))));
+        let most = dims.min(wanted.widest.max(WIDEST_ONCE));
+        if directions == 0 || directions > most {
+            return Err(wrong(format!("{directions} directions, not 1 to {most}")));
         }
         let good = |v: f64| v.is_finite() && v >= 0.0;
         if !(good(meta.longest) && good(meta.step) && meta.step > 0.0) {
@@ -111,5 +114,41 @@ impl Graph {
         let space = Space::new(metric, meta.longest, projection, meta.step, wanted.precision);
         let rows = Rows { layout, nodes, buffer };
         Ok(Self { space, rows, vectors, growth: meta.growth as f32 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{GraphParams, WANTED};
+    use super::*;
+    use crate::random::Random;
+    use crate::storage::{Section, to_bytes};
+    use crate::vectors::Vectors;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "minutes")]
+    fn a_graph_of_more_directions_than_are_wanted_now_is_read() {
+        let (n, dim) = (700, WIDEST_ONCE + 8);
+        let mut random = Random(3);
+        let values = random.values(n * dim, 0);
+        let params = GraphParams {
+            metric: Metric::L2,
+            degree: 32,
+            form: Form::Coded,
+            wanted: Wanted { held: 0.99, widest: WIDEST_ONCE, ..WANTED },
+            seed: 0,
+            threads: 1,
+            monitor: None,
+        };
+        let graph = Graph::build(Vectors::new(&values, dim).unwrap(), &params).unwrap();
+        assert!(graph.space.width() > WANTED.widest, "{}", graph.space.width());
+        let parts = graph.sections();
+        let slices: Vec<[&[u8]; 1]> = parts.iter().map(|(_, bytes)| [&**bytes]).collect();
+        let sections: Vec<Section> =
+            parts.iter().zip(&slices).map(|((tag, _), bytes)| (*tag, &bytes[..])).collect();
+        let bytes = to_bytes(&sections).unwrap();
+        let file = Sections::from_bytes(&bytes).unwrap();
+        let read = Graph::read(&file, Metric::L2, (32, Form::Coded, WANTED), (dim, n)).unwrap();
+        assert_eq!(read.sections(), parts);
     }
 }
