@@ -25,6 +25,8 @@ use crate::threads::{self, Monitor};
 
 /// Rows packed at a time.
 const PART: usize = 256;
+/// Neighbours whose codes are on their way while that of one is computed: they are anywhere.
+const AHEAD: usize = 8;
 
 /// What a row holds of the neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,7 +256,7 @@ struct Write<'a> {
 impl Kernel for Write<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, s: S) {
         let Self { layout, row, center, neighbours } = self;
         let Layout { degree, width, .. } = layout;
         let (ids, rest) = row.split_at_mut(degree * size_of::<u32>());
@@ -262,6 +264,10 @@ impl Kernel for Write<'_> {
         ids.fill(NONE);
         ids.iter_mut().zip(neighbours).for_each(|(id, node)| *id = node.id);
         let (blocks, rest) = rest.split_at_mut(layout.blocks * layout.block);
+        let mut ahead = neighbours.iter();
+        for node in ahead.by_ref().take(AHEAD) {
+            s.prefetch_row(bytemuck::cast_slice(node.code));
+        }
         let mut neighbours = neighbours.iter();
         for block in blocks.chunks_exact_mut(layout.block) {
             let (head, codes) = block.split_at_mut(size_of::<BlockFactors>());
@@ -274,7 +280,10 @@ impl Kernel for Write<'_> {
                     (head.add[half][lane], head.rescale[half][lane]) = (bf16::INFINITY, bf16::ZERO);
                     continue;
                 };
-                let one = rabitq::encode(center.code, node.code, |at, bits| codes[at][i] = bits);
+                if let Some(next) = ahead.next() {
+                    s.prefetch_row(bytemuck::cast_slice(next.code));
+                }
+                let one = rabitq::encode(s, center.code, node.code, |at, bits| codes[at][i] = bits);
                 // The distance of the node, to which this is added, has its own tail in it, and should have the neighbour's.
                 head.add[half][lane] = bf16::from_f32(one.add + node.tail - center.tail);
                 head.rescale[half][lane] = bf16::from_f32(one.rescale);

@@ -2,45 +2,64 @@
 //! graphs have it of a node's neighbours. Of one bit and more, relative to any centre: [`scalar`](super::scalar).
 
 use super::Factors;
-use crate::kernels::fastscan::PAIR;
+use crate::kernels::Simd;
 
-/// Encodes `vector` relative to `center` in one bit a coordinate: calls `set` with every byte of bits, the first coordinate's the lowest.
+/// Coordinates taken together.
+const STEP: usize = 32;
+
+/// Encodes `vector` relative to `center` in one bit a coordinate, at most 65,536 of them: calls `set` with every byte of bits, the first
+/// coordinate's the lowest.
 #[inline(always)]
-pub(crate) fn encode(center: &[i8], vector: &[i8], mut set: impl FnMut(usize, u8)) -> Factors {
-    let mut sums = Sums::default();
+pub(crate) fn encode<S: Simd>(s: S, center: &[i8], vector: &[i8], mut set: impl FnMut(usize, u8)) -> Factors {
+    let mut sums = Sums { squares: s.zero_i32(), centers: s.zero_i32(), vectors: s.zero_i32() };
     let ((centers, center_rest), (vectors, vector_rest)) = (center.as_chunks(), vector.as_chunks());
     for (at, (center, vector)) in centers.iter().zip(vectors).enumerate() {
-        set(at, sums.add(center, vector));
+        for (i, bits) in sums.add(s, center, vector).into_iter().enumerate() {
+            set(at * STEP / 8 + i, bits);
+        }
     }
     if !vector_rest.is_empty() {
-        let mut rest = [[0; PAIR]; 2];
+        // Where both are zero nothing is added, and no bit set.
+        let mut rest = [[0; STEP]; 2];
         rest[0][..center_rest.len()].copy_from_slice(center_rest);
         rest[1][..vector_rest.len()].copy_from_slice(vector_rest);
-        set(centers.len(), sums.add(&rest[0], &rest[1]));
+        let bits = sums.add(s, &rest[0], &rest[1]);
+        for (i, &bits) in bits.iter().enumerate().take(vector_rest.len().div_ceil(8)) {
+            set(centers.len() * STEP / 8 + i, bits);
+        }
     }
-    let [square, reach, along] = sums.0.map(|lanes| lanes.into_iter().map(i64::from).sum::<i64>());
+    let square = s.sum_i32(sums.squares);
+    let along = s.sum_i32(sums.centers);
+    let reach = s.sum_i32(sums.vectors) - along;
     // ⟨r,x̄⟩ = ½Σ|r_j|; it is zero where the two are the same.
     let rho = if reach > 0 { square as f64 / (reach as f64 / 2.0) } else { 0.0 };
     Factors { add: (square as f64 + rho * along as f64) as f32, rescale: (-2.0 * rho) as f32 }
 }
 
-/// Of the differences r = o − c: Σ r², Σ |r| and Σ ±c, side by side. Differences of bytes, of at most 65,536 coordinates: all are exact.
-#[derive(Default)]
-struct Sums([[i32; PAIR]; 3]);
+/// Of the differences r = o − c, whose signs are s: Σ r², Σ s·c and Σ s·o, of which the latter two differ by Σ |r|. All are exact.
+struct Sums<S: Simd> {
+    squares: S::I32,
+    centers: S::I32,
+    vectors: S::I32,
+}
 
-impl Sums {
+impl<S: Simd> Sums<S> {
     /// Adds some coordinates; the bits of those where r > 0. Without a branch, for no processor foretells a sign.
     #[inline(always)]
-    fn add(&mut self, center: &[i8; PAIR], vector: &[i8; PAIR]) -> u8 {
-        let [squares, reaches, alongs] = &mut self.0;
-        let mut bits = 0;
-        for j in 0..PAIR {
-            let c = i32::from(center[j]);
-            let r = i32::from(vector[j]) - c;
-            squares[j] += r * r;
-            reaches[j] += r.abs();
-            alongs[j] += if r > 0 { c } else { -c };
-            bits |= u8::from(r > 0) << j;
+    fn add(&mut self, s: S, center: &[i8; STEP], vector: &[i8; STEP]) -> [u8; STEP / 8] {
+        let (mut above, mut signs) = ([0u8; STEP], [0i8; STEP]);
+        for j in 0..STEP {
+            let more = vector[j] > center[j];
+            above[j] = u8::from(more);
+            signs[j] = if more { 1 } else { -1 };
+        }
+        self.squares = s.square_i8(self.squares, vector, center);
+        self.centers = s.dot_i8(self.centers, center, &signs);
+        self.vectors = s.dot_i8(self.vectors, vector, &signs);
+        let mut bits = [0; STEP / 8];
+        for (bits, above) in bits.iter_mut().zip(above.as_chunks::<8>().0) {
+            // Byte j goes to bit 56 + j: 2⁵⁶ · 2ʲ / 2⁸ʲ, and no two products meet.
+            *bits = (u64::from_le_bytes(*above).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8;
         }
         bits
     }
@@ -49,15 +68,12 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::scalar::Scalar;
 
     fn estimate(center: &[i8], vector: &[i8], query: &[f64]) -> f64 {
         let mut bits = vec![false; center.len()];
-        let code = encode(center, vector, |at, byte| {
-            bits.iter_mut()
-                .skip(PAIR * at)
-                .take(PAIR)
-                .enumerate()
-                .for_each(|(j, bit)| *bit = byte >> j & 1 == 1);
+        let code = encode(Scalar, center, vector, |at, byte| {
+            bits.iter_mut().skip(8 * at).take(8).enumerate().for_each(|(j, bit)| *bit = byte >> j & 1 == 1);
         });
         let sum: f64 = bits.iter().zip(query).map(|(&bit, q)| if bit { q / 2.0 } else { -q / 2.0 }).sum();
         let to_center: f64 = center.iter().zip(query).map(|(&c, q)| (f64::from(c) - q).powi(2)).sum();
