@@ -8,8 +8,12 @@
 //! Σ cⱼqⱼ − h        h = Σ cⱼ(cⱼ + ½)        ‖q − x̃‖² = ‖q‖² − Σ qⱼ − 4·(Σ cⱼqⱼ − h) + d/4
 //! ```
 //!
-//! The list keeps what exceeds its threshold; when it is full it is cut to the k best, the worst of which is the next threshold. h is
-//! told to 16 bits: beyond, neighbours in the order may change places; whoever needs distances computes those of the list.
+//! What a query has of some panels is held until all of it is there. Then a bound comes from the least of each lane: the k-th least of
+//! these is no less than the k-th least of all, and little more where there are twice as many as k. What is within the bound, some 1.4 k,
+//! becomes a list that is cut to the k best. h is told to 16 bits: beyond, neighbours in the order may change places; whoever needs
+//! distances computes those of the list.
+
+use std::ops::Range;
 
 use half::bf16;
 
@@ -24,6 +28,8 @@ const ZERO: u8 = 64;
 const AHEAD: usize = 8;
 /// Coordinates whose products are summed before they are widened.
 const PART: usize = 4 * PART_LINES;
+/// Panels of which a query's values are held at most.
+const HELD: usize = 64;
 
 /// Vectors to choose from, in tile order. Kept for its memory: [`Nearest::load`] replaces the vectors.
 #[derive(Default)]
@@ -59,14 +65,16 @@ impl Asked {
     }
 }
 
-/// The best of one query so far.
-#[derive(Clone, Default)]
+/// The best of one query so far. Here as in [`key`]s, less is nearer.
+#[derive(Clone)]
 struct Short {
-    threshold: f32,
-    /// What the threshold is of, where only the nearest is wanted.
+    /// What is farther is not among the best.
+    bound: f32,
+    /// What the bound is of, where only the nearest is wanted.
     nearest: u32,
-    /// As [`key`]s of what is the less the nearer.
     keys: Vec<u64>,
+    /// Of each panel that was not settled yet.
+    held: [[f32; PANEL]; HELD],
 }
 
 impl Nearest {
@@ -98,7 +106,19 @@ impl Nearest {
             #[inline(always)]
             fn run<S: Simd>(self, s: S) {
                 let Self(queries, group, panels, mut lists) = self;
-                groups::<S, Codes, _>(s, queries, group..group + 1, panels, &mut lists);
+                for start in (0..panels.len()).step_by(HELD) {
+                    let some = start..panels.len().min(start + HELD);
+                    let lines = &panels.lines[start * panels.stride..];
+                    let (a, t) = (&panels.a[some.clone()], &panels.t[some.clone()]);
+                    let part = Panels { lines, stride: panels.stride, a, t };
+                    lists.start = start;
+                    groups::<S, Codes, _>(s, queries, group..group + 1, part, &mut lists);
+                    if lists.k > 1 {
+                        for list in &mut *lists.lists {
+                            list.settle(s, some.clone(), (lists.k, lists.len));
+                        }
+                    }
+                }
             }
         }
         isa.run(Fitted { len, row, width: self.width, codes: &mut self.codes, asked: &mut self.asked });
@@ -106,8 +126,7 @@ impl Nearest {
         for (at, asked) in self.asked.iter().enumerate() {
             tile.set_test(at, Test { beta: -asked.scale, tau: -asked.scale, threshold: 0.0 });
         }
-        let capacity = (3 * k).max(48) + PANEL;
-        self.lists.resize(tile.group(), Short::default());
+        self.lists.resize_with(tile.group(), Short::new);
         let [a, t] = &self.halves;
         let panels = Panels { lines: &self.lines, stride: self.width / 4, a, t };
         let mut found = Vec::with_capacity(k.min(self.len));
@@ -115,19 +134,17 @@ impl Nearest {
             let first = group * tile.group();
             for list in &mut self.lists {
                 list.keys.clear();
-                list.keys.reserve(capacity);
-                (list.threshold, list.nearest) = (f32::NEG_INFINITY, 0);
+                (list.bound, list.nearest) = (f32::INFINITY, 0);
             }
-            let lists = Lists { lists: &mut self.lists, first, len: self.len as u32, k, capacity };
+            let lists = Lists { lists: &mut self.lists, first, start: 0, len: self.len, k };
             isa.run(Group(&tile, group, panels, lists));
             for (i, list) in self.lists.iter_mut().enumerate().take(tile.len() - first) {
                 let asked = &self.asked[first + i];
                 let value = |v: f32| (v - asked.offset) / asked.scale;
                 found.clear();
                 if k == 1 && self.len > 0 {
-                    found.push((value(list.threshold), list.nearest));
+                    found.push((value(-list.bound), list.nearest));
                 } else {
-                    list.cut(k);
                     found.extend(list.keys.iter().map(|&key| (value(-distance_of(key)), key as u32)));
                 }
                 take(asked, &found);
@@ -266,56 +283,89 @@ fn meet(part: &[i8; PART], most: &mut [i16; WORDS]) {
 }
 
 impl Short {
-    /// Leaves the `k` best, of equals the first.
-    #[inline(never)]
-    fn cut(&mut self, k: usize) {
+    fn new() -> Self {
+        Self { bound: f32::INFINITY, nearest: 0, keys: Vec::new(), held: [[0.0; PANEL]; HELD] }
+    }
+
+    /// Takes in what is held, of the panels `panels`, of `len` vectors that are no padding: of all so far the `k` best, of equals the first.
+    #[inline(always)]
+    fn settle<S: Simd>(&mut self, s: S, panels: Range<usize>, (k, len): (usize, usize)) {
+        let held = &mut self.held[..panels.len()];
+        if let Some(last) = held.last_mut() {
+            last[PANEL.min(PANEL + len - panels.end * PANEL)..].fill(f32::INFINITY);
+        }
+        let bound = self.bound.min(bound(s, held, k));
+        for (panel, values) in panels.zip(&*held) {
+            let mut mask = s.not_less_f32(s.splat_f32(bound), s.load_f32(values));
+            while mask != 0 {
+                let bit = mask.trailing_zeros();
+                let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
+                let vector = panel * PANEL + lane;
+                if vector < len {
+                    self.keys.push(key(values[lane], vector as u32));
+                }
+                mask &= !(S::LANE_BITS << bit);
+            }
+        }
         if self.keys.len() > k {
             let (_, last, _) = self.keys.select_nth_unstable(k - 1);
-            self.threshold = -distance_of(*last);
+            self.bound = distance_of(*last);
             self.keys.truncate(k);
         }
     }
+}
+
+/// No less than the `k`-th least of `values`: the `k`-th least of the least of each lane of some groups of them, of which there are enough
+/// for that to be near it. Infinity where there are less than `k`.
+#[inline(always)]
+fn bound<S: Simd>(s: S, values: &[[f32; PANEL]], k: usize) -> f32 {
+    let groups = (2 * k).div_ceil(PANEL).min(values.len());
+    let mut least = [[0.0; PANEL]; HELD];
+    for (group, least) in least[..groups].iter_mut().enumerate() {
+        let mut all = s.splat_f32(f32::INFINITY);
+        for values in values[group..].iter().step_by(groups) {
+            all = s.min_f32(all, s.load_f32(values));
+        }
+        *least = s.lanes_f32(all);
+    }
+    let least = &least[..groups];
+    let enough = k as u32 * S::LANE_BITS.count_ones();
+    let mut bound = f32::INFINITY;
+    for &value in least.as_flattened() {
+        let mut within = 0;
+        for least in least {
+            within += s.not_less_f32(s.splat_f32(value), s.load_f32(least)).count_ones();
+        }
+        bound = if within >= enough { bound.min(value) } else { bound };
+    }
+    bound
 }
 
 struct Lists<'a> {
     lists: &'a mut [Short],
     /// The query of the first list.
     first: usize,
+    /// The panel that is the first of those that are held.
+    start: usize,
     /// Vectors that are no padding.
-    len: u32,
+    len: usize,
     k: usize,
-    capacity: usize,
 }
 
 impl<S: Simd> Reduce<S> for Lists<'_> {
     #[inline(always)]
     fn take<const Q: usize>(&mut self, s: S, query: usize, panel: usize, values: [S::F32; Q], _: &[Test; Q]) {
         for (list, value) in self.lists[query - self.first..].iter_mut().zip(values) {
-            let mut mask = s.not_less_f32(value, s.splat_f32(list.threshold));
-            if mask == 0 {
-                continue;
-            }
-            let lanes = s.lanes_f32(value);
-            if self.k == 1 {
+            let value = s.mul_add_f32(value, s.splat_f32(-1.0), s.splat_f32(0.0));
+            if self.k > 1 {
+                list.held[panel % HELD] = s.lanes_f32(value);
+            } else if s.not_less_f32(s.splat_f32(list.bound), value) != 0 {
                 // The nearest alone needs no list.
-                for (vector, value) in (panel as u32 * PANEL as u32..self.len).zip(lanes) {
-                    if value > list.threshold {
-                        (list.threshold, list.nearest) = (value, vector);
+                for (vector, value) in ((self.start + panel) * PANEL..self.len).zip(s.lanes_f32(value)) {
+                    if value < list.bound {
+                        (list.bound, list.nearest) = (value, vector as u32);
                     }
                 }
-                continue;
-            }
-            while mask != 0 {
-                let bit = mask.trailing_zeros();
-                let lane = usize::from(S::LANE_OF_BIT[bit as usize]);
-                let vector = (panel * PANEL + lane) as u32;
-                if vector < self.len {
-                    list.keys.push(key(-lanes[lane], vector));
-                }
-                mask &= !(S::LANE_BITS << bit);
-            }
-            if list.keys.len() + PANEL > self.capacity {
-                list.cut(self.k);
             }
         }
     }

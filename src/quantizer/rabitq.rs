@@ -67,8 +67,47 @@ impl<S: Simd> Sums<S> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::kernels::scalar::Scalar;
+    use crate::kernels::{Isa, Kernel};
+
+    struct Encode<'a>(&'a [i8], &'a [i8]);
+    impl Kernel for Encode<'_> {
+        type Out = (Factors, Vec<u8>);
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Self::Out {
+            let mut bytes = vec![0; self.0.len().div_ceil(8)];
+            (encode(s, self.0, self.1, |at, bits| bytes[at] = bits), bytes)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn codes_are_those_of_the_formula_on_every_instruction_set(
+            rows in (1usize..600).prop_flat_map(|dim| vec((any::<i8>(), any::<i8>()), dim)), same: bool,
+        ) {
+            let (center, mut vector): (Vec<i8>, Vec<i8>) = rows.into_iter().unzip();
+            if same {
+                vector.clone_from(&center);
+            }
+            let (mut square, mut reach, mut along) = (0, 0, 0);
+            let mut bytes = vec![0; center.len().div_ceil(8)];
+            for (j, (&c, &o)) in center.iter().zip(&vector).enumerate() {
+                let (c, o) = (i64::from(c), i64::from(o));
+                (square, reach) = (square + (o - c).pow(2), reach + (o - c).abs());
+                along += if o > c { c } else { -c };
+                bytes[j / 8] |= u8::from(o > c) << (j % 8);
+            }
+            let rho = if reach > 0 { square as f64 / (reach as f64 / 2.0) } else { 0.0 };
+            let factors = Factors { add: (square as f64 + rho * along as f64) as f32, rescale: (-2.0 * rho) as f32 };
+            for isa in Isa::available() {
+                prop_assert_eq!(isa.run(Encode(&center, &vector)), (factors, bytes.clone()), "{}", isa.name());
+            }
+        }
+    }
 
     fn estimate(center: &[i8], vector: &[i8], query: &[f64]) -> f64 {
         let mut bits = vec![false; center.len()];
@@ -115,7 +154,7 @@ mod tests {
     #[test]
     fn the_centre_itself_is_estimated_exactly() {
         let center = [5i8, -3, 0, 127];
-        let code = encode(&center, &center, |_, bits| assert_eq!(bits, 0));
+        let code = encode(Scalar, &center, &center, |_, bits| assert_eq!(bits, 0));
         assert_eq!(code, Factors { add: 0.0, rescale: 0.0 });
     }
 }
