@@ -5,6 +5,9 @@ use super::{Isa, Kernel, Simd};
 /// Bytes of a step; rows are a multiple of it.
 pub const STEP: usize = 32;
 
+/// Rows that are compared together.
+const FOUR: usize = 4;
+
 /// Rows that are on their way while one is computed.
 const AHEAD: usize = 4;
 
@@ -44,10 +47,18 @@ pub fn lower(isa: Isa, query: &[i8], rows: &[i8], list: &[u32], least: &mut [u32
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
             let Self(query, rows, list, least) = self;
-            for &row in list {
-                let row = row as usize;
-                let square = square(s, query, &rows[row * query.len()..][..query.len()]);
-                least[row] = square.min(least[row]);
+            let row = |row: u32| &rows[row as usize * query.len()..][..query.len()];
+            let (fours, rest) = list.as_chunks::<FOUR>();
+            for four in fours {
+                let squares = squares(s, query, [row(four[0]), row(four[1]), row(four[2]), row(four[3])]);
+                for (&row, square) in four.iter().zip(squares) {
+                    let least = &mut least[row as usize];
+                    *least = square.min(*least);
+                }
+            }
+            for &one in rest {
+                let least = &mut least[one as usize];
+                *least = square(s, query, row(one)).min(*least);
             }
         }
     }
@@ -65,6 +76,21 @@ pub fn between(isa: Isa, a: &[i8], b: &[i8]) -> u32 {
         }
     }
     isa.run(Pair(a, b))
+}
+
+/// The squared distances of four rows from one, their sums made together, modulo 2³², which is more than 65,536 · 255².
+#[inline(always)]
+fn squares<S: Simd>(s: S, a: &[i8], b: [&[i8]; FOUR]) -> [u32; FOUR] {
+    let (a, _) = a.as_chunks::<STEP>();
+    let [b0, b1, b2, b3] = b.map(|b| &b.as_chunks::<STEP>().0[..a.len()]);
+    let mut acc = [s.zero_i32(); FOUR];
+    for (at, a) in a.iter().enumerate() {
+        acc[0] = s.square_i8(acc[0], a, &b0[at]);
+        acc[1] = s.square_i8(acc[1], a, &b1[at]);
+        acc[2] = s.square_i8(acc[2], a, &b2[at]);
+        acc[3] = s.square_i8(acc[3], a, &b3[at]);
+    }
+    s.sums_i32(acc).map(i32::cast_unsigned)
 }
 
 #[inline(always)]

@@ -1,6 +1,9 @@
 //! What a graph is made of, and how near it is.
 
-use crate::kernels::{Isa, squares};
+use crate::kernels::{Isa, Kernel, Simd, squares};
+
+/// Points that are on their way while one is copied.
+const AHEAD: usize = 8;
 
 /// n points of Euclidean space as signed bytes, n × `width`, zero padded to a multiple of 32.
 #[derive(Clone, Copy)]
@@ -25,11 +28,31 @@ impl<'a> Points<'a> {
         squares::between(Isa::active(), self.row(i), self.row(j))
     }
 
-    /// Replaces `rows` by the points `ids`, one after the other.
-    pub fn gather(self, ids: impl Iterator<Item = u32>, rows: &mut Vec<i8>) {
-        rows.clear();
-        for id in ids {
-            rows.extend_from_slice(self.row(id as usize));
+    /// Replaces `rows` by the points of `list`, one after the other.
+    pub fn gather(self, isa: Isa, list: &[Near], rows: &mut Vec<i8>) {
+        isa.run(Gather { points: self, list, rows });
+    }
+}
+
+struct Gather<'a> {
+    points: Points<'a>,
+    list: &'a [Near],
+    rows: &'a mut Vec<i8>,
+}
+
+impl Kernel for Gather<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { points, list, rows } = self;
+        let row = |near: &Near| points.row(near.id() as usize);
+        rows.resize(list.len() * points.width, 0);
+        for (at, (to, near)) in rows.chunks_exact_mut(points.width).zip(list).enumerate() {
+            // They are anywhere.
+            if let Some(next) = list.get(at + AHEAD) {
+                s.prefetch_row(bytemuck::cast_slice(row(next)));
+            }
+            to.copy_from_slice(row(near));
         }
     }
 }

@@ -55,7 +55,7 @@ impl Pruner {
         chosen: &mut Vec<Near>,
     ) -> usize {
         chosen.clear();
-        points.gather(candidates.iter().map(|near| near.id()), &mut self.rows);
+        points.gather(isa, candidates, &mut self.rows);
         self.least.clear();
         self.least.resize(candidates.len(), u32::MAX);
         self.kept.clear();

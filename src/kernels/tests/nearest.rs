@@ -23,7 +23,7 @@ proptest! {
         let width = steps * squares::STEP;
         let rows = rows(9, width, 128, seed);
         let row = |i: usize| &rows[i * width..][..width];
-        let list = [8, 1, 0, 3, 3, 7];
+        let list = [8, 1, 0, 3, 3, 7, 4];
         for isa in Isa::available() {
             let mut out = vec![1; 9];
             squares::to_list(isa, row(2), &rows, &list, &mut out);
@@ -117,6 +117,10 @@ fn the_largest_distance_is_no_overflow() {
     let width = 65_536;
     for isa in Isa::available() {
         let (low, high) = (vec![-128; width], vec![127; width]);
-        assert_eq!(squares::between(isa, &low, &high), 65_536 * 255 * 255);
+        let square = 65_536 * 255 * 255;
+        assert_eq!(squares::between(isa, &low, &high), square);
+        let mut least = [u32::MAX; 5];
+        squares::lower(isa, &low, &high.repeat(5), &[4, 0, 3, 1, 2], &mut least);
+        assert_eq!(least, [square; 5]);
     }
 }
