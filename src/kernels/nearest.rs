@@ -10,8 +10,8 @@
 //!
 //! What a query has of some panels is held until all of it is there. Then a bound comes from the least of each lane: the k-th least of
 //! these is no less than the k-th least of all, and little more where there are twice as many as k. What is within the bound, some 1.4 k,
-//! becomes a list that is cut to the k best. h is told to 16 bits: beyond, neighbours in the order may change places; whoever needs
-//! distances computes those of the list.
+//! becomes a list that is cut to the k best, and the worst of these is the bound for the panels that follow. h is told to 16 bits:
+//! beyond, neighbours in the order may change places; whoever needs distances computes those of the list.
 
 use std::ops::Range;
 
@@ -75,6 +75,8 @@ struct Short {
     keys: Vec<u64>,
     /// Of each panel that was not settled yet.
     held: [[f32; PANEL]; HELD],
+    /// The least of those, to find a bound by.
+    least: [[f32; PANEL]; HELD],
 }
 
 impl Nearest {
@@ -284,7 +286,8 @@ fn meet(part: &[i8; PART], most: &mut [i16; WORDS]) {
 
 impl Short {
     fn new() -> Self {
-        Self { bound: f32::INFINITY, nearest: 0, keys: Vec::new(), held: [[0.0; PANEL]; HELD] }
+        let zeros = [[0.0; PANEL]; HELD];
+        Self { bound: f32::INFINITY, nearest: 0, keys: Vec::new(), held: zeros, least: zeros }
     }
 
     /// Takes in what is held, of the panels `panels`, of `len` vectors that are no padding: of all so far the `k` best, of equals the first.
@@ -294,7 +297,10 @@ impl Short {
         if let Some(last) = held.last_mut() {
             last[PANEL.min(PANEL + len - panels.end * PANEL)..].fill(f32::INFINITY);
         }
-        let bound = self.bound.min(bound(s, held, k));
+        let bound = match self.bound {
+            f32::INFINITY => bound(s, held, k, &mut self.least),
+            known => known,
+        };
         for (panel, values) in panels.zip(&*held) {
             let mut mask = s.not_less_f32(s.splat_f32(bound), s.load_f32(values));
             while mask != 0 {
@@ -316,24 +322,23 @@ impl Short {
 }
 
 /// No less than the `k`-th least of `values`: the `k`-th least of the least of each lane of some groups of them, of which there are enough
-/// for that to be near it. Infinity where there are less than `k`.
+/// for that to be near it. Infinity where there are less than `k`. `least` is memory to work in.
 #[inline(always)]
-fn bound<S: Simd>(s: S, values: &[[f32; PANEL]], k: usize) -> f32 {
+fn bound<S: Simd>(s: S, values: &[[f32; PANEL]], k: usize, least: &mut [[f32; PANEL]; HELD]) -> f32 {
     let groups = (2 * k).div_ceil(PANEL).min(values.len());
-    let mut least = [[0.0; PANEL]; HELD];
-    for (group, least) in least[..groups].iter_mut().enumerate() {
+    let least = &mut least[..groups];
+    for (group, least) in least.iter_mut().enumerate() {
         let mut all = s.splat_f32(f32::INFINITY);
         for values in values[group..].iter().step_by(groups) {
             all = s.min_f32(all, s.load_f32(values));
         }
         *least = s.lanes_f32(all);
     }
-    let least = &least[..groups];
     let enough = k as u32 * S::LANE_BITS.count_ones();
     let mut bound = f32::INFINITY;
     for &value in least.as_flattened() {
         let mut within = 0;
-        for least in least {
+        for least in &*least {
             within += s.not_less_f32(s.splat_f32(value), s.load_f32(least)).count_ones();
         }
         bound = if within >= enough { bound.min(value) } else { bound };
@@ -356,14 +361,14 @@ impl<S: Simd> Reduce<S> for Lists<'_> {
     #[inline(always)]
     fn take<const Q: usize>(&mut self, s: S, query: usize, panel: usize, values: [S::F32; Q], _: &[Test; Q]) {
         for (list, value) in self.lists[query - self.first..].iter_mut().zip(values) {
-            let value = s.mul_add_f32(value, s.splat_f32(-1.0), s.splat_f32(0.0));
             if self.k > 1 {
+                let value = s.mul_add_f32(value, s.splat_f32(-1.0), s.splat_f32(0.0));
                 list.held[panel % HELD] = s.lanes_f32(value);
-            } else if s.not_less_f32(s.splat_f32(list.bound), value) != 0 {
+            } else if s.not_less_f32(value, s.splat_f32(-list.bound)) != 0 {
                 // The nearest alone needs no list.
                 for (vector, value) in ((self.start + panel) * PANEL..self.len).zip(s.lanes_f32(value)) {
-                    if value < list.bound {
-                        (list.bound, list.nearest) = (value, vector as u32);
+                    if -value < list.bound {
+                        (list.bound, list.nearest) = (-value, vector as u32);
                     }
                 }
             }
