@@ -57,7 +57,7 @@ impl Graph {
         ]
     }
 
-    /// The graph of `nodes` vectors of `dim` dimensions from a file, in which it has at most so many directions. What the rows hold is
+    /// The graph of `nodes` vectors of `dim` dimensions from a file. It may have other directions than are wanted now. What the rows hold is
     /// not looked at: a walk checks each neighbour before it goes there.
     ///
     /// # Errors

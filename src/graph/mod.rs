@@ -21,7 +21,7 @@ pub(crate) use build::NONE;
 pub(crate) use rows::{Form, Row, View};
 use rows::{Layout, Rows};
 
-/// Coordinates of a head at most: a row is then 2,048 bytes, a third less than of 512, and answers as soon (docs/performance.md 24).
+/// Coordinates of a head at most: a row is then 2,048 bytes, where 512 took 2,880 and answered no sooner (docs/performance.md 24).
 const WIDEST: usize = 352;
 /// The directions of a graph over vectors that are stored.
 pub(crate) const WANTED: Wanted = Wanted { held: 0.96, widest: WIDEST, precision: Precision::Byte };

@@ -25,7 +25,7 @@ use crate::threads::{self, Monitor};
 
 /// Rows packed at a time.
 const PART: usize = 256;
-/// Neighbours whose codes are on their way while that of one is computed: they are anywhere.
+/// Neighbours whose codes, which may be anywhere, are on their way while one is encoded.
 const AHEAD: usize = 8;
 
 /// What a row holds of the neighbours.
@@ -264,7 +264,7 @@ impl Kernel for Write<'_> {
         ids.fill(NONE);
         ids.iter_mut().zip(neighbours).for_each(|(id, node)| *id = node.id);
         let (blocks, rest) = rest.split_at_mut(layout.blocks * layout.block);
-        let mut ahead = neighbours.iter();
+        let mut ahead = neighbours[..neighbours.len().min(layout.blocks * BLOCK)].iter();
         for node in ahead.by_ref().take(AHEAD) {
             s.prefetch_row(bytemuck::cast_slice(node.code));
         }

@@ -36,7 +36,7 @@ pub(crate) fn encode<S: Simd>(s: S, center: &[i8], vector: &[i8], mut set: impl 
     Factors { add: (square as f64 + rho * along as f64) as f32, rescale: (-2.0 * rho) as f32 }
 }
 
-/// Of the differences r = o − c, whose signs are s: Σ r², Σ s·c and Σ s·o, of which the latter two differ by Σ |r|. All are exact.
+/// Of the differences r = o − c: Σ r², Σ ±c and Σ ±o by the sign of each, of which the latter two differ by Σ |r|. All are exact.
 struct Sums<S: Simd> {
     squares: S::I32,
     centers: S::I32,

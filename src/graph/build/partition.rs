@@ -196,7 +196,10 @@ impl Balls {
     ) {
         let row = |at: usize| points.row(ids[at] as usize);
         self.leaders.search(isa, (ids.len(), overlap), row, |asked, near| {
-            let best = (1..near.len()).fold(0, |best, at| if near[at].0 > near[best].0 { at } else { best });
+            // Of equals the first leader: the order of `near` is that of the instruction set.
+            let best = (0..near.len())
+                .max_by(|&a, &b| near[a].0.total_cmp(&near[b].0).then(near[b].1.cmp(&near[a].1)));
+            let best = best.unwrap_or(0);
             for rank in 0..near.len() {
                 let at = if rank == 0 {
                     best

@@ -2,7 +2,7 @@
 
 use crate::kernels::{Isa, Kernel, Simd, squares};
 
-/// Points that are on their way while one is copied.
+/// Points, which may be anywhere, that are on their way while one is copied.
 const AHEAD: usize = 8;
 
 /// n points of Euclidean space as signed bytes, n × `width`, zero padded to a multiple of 32.
@@ -48,7 +48,6 @@ impl Kernel for Gather<'_> {
         let row = |near: &Near| points.row(near.id() as usize);
         rows.resize(list.len() * points.width, 0);
         for (at, (to, near)) in rows.chunks_exact_mut(points.width).zip(list).enumerate() {
-            // They are anywhere.
             if let Some(next) = list.get(at + AHEAD) {
                 s.prefetch_row(bytemuck::cast_slice(row(next)));
             }

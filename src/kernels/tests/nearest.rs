@@ -28,11 +28,14 @@ proptest! {
             let mut out = vec![1; 9];
             squares::to_list(isa, row(2), &rows, &list, &mut out);
             prop_assert_eq!(&out, &list.map(|i| square(row(2), row(i as usize))));
-            let mut least = vec![1000; 9];
-            squares::lower(isa, row(2), &rows, &list, &mut least);
-            for (i, &least) in least.iter().enumerate() {
-                let lowered = list.contains(&(i as u32));
-                prop_assert_eq!(least, if lowered { square(row(2), row(i)).min(1000) } else { 1000 });
+            // More than all of them, and what is between them.
+            for before in [u32::MAX, square(row(2), row(4))] {
+                let mut least = vec![before; 9];
+                squares::lower(isa, row(2), &rows, &list, &mut least);
+                for (i, &least) in least.iter().enumerate() {
+                    let lowered = list.contains(&(i as u32));
+                    prop_assert_eq!(least, if lowered { square(row(2), row(i)).min(before) } else { before });
+                }
             }
             prop_assert_eq!(squares::between(isa, row(4), row(5)), square(row(4), row(5)));
         }
@@ -40,15 +43,18 @@ proptest! {
 
     #[test]
     fn the_nearest_are_those_of_the_plain_order(
-        len in prop_oneof![3 => 1usize..300, 1 => 1000usize..2200], queries in 1usize..12, k in 1usize..40, steps in 1usize..33, size in prop_oneof![1i64..17, 1i64..129],
-        seed: u64,
+        len in prop_oneof![3 => 1usize..300, 1 => 1000usize..2200, 1 => 1023usize..1026], queries in 1usize..12,
+        k in prop_oneof![4 => 0usize..40, 1 => 40usize..250, 1 => 1000usize..1300], steps in 1usize..33,
+        size in prop_oneof![1i64..17, 1i64..129], seed: u64,
     ) {
         let width = 4 * steps;
         let (vectors, queries) = (rows(len, width, size, seed), rows(queries, width, size, seed ^ 1));
+        // What was searched before leaves no trace.
+        let mut nearest = Nearest::default();
         for isa in Isa::available() {
-            let mut nearest = Nearest::default();
             let other = rows(40, 64, 128, 3);
             nearest.load(isa, (40, 64), rows_of(&other, 64));
+            nearest.search(isa, (7, 3), rows_of(&other, 64), |_, list| assert_eq!(list.len(), 3));
             nearest.load(isa, (len, width), rows_of(&vectors, width));
             let mut asked_for = 0;
             let row = rows_of(&queries, width);
