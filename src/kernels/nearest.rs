@@ -130,7 +130,7 @@ impl Nearest {
         self.lists.resize_with(tile.group(), Short::new);
         let [a, t] = &self.halves;
         let panels = Panels { lines: &self.lines, stride: self.width / 4, a, t };
-        let mut found = Vec::with_capacity(k.min(self.len));
+        let mut found = Vec::with_capacity(k);
         for group in 0..tile.len().div_ceil(tile.group()) {
             let first = group * tile.group();
             for list in &mut self.lists {
@@ -144,7 +144,7 @@ impl Nearest {
                 let asked = &self.asked[first + i];
                 let value = |v: f32| (v - asked.offset) / asked.scale;
                 found.clear();
-                if k == 1 && self.len > 0 {
+                if k == 1 {
                     found.push((value(-list.bound), list.nearest));
                 } else {
                     found.extend(list.keys.iter().map(|&key| (value(-distance_of(key)), key as u32)));

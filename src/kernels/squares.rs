@@ -81,25 +81,25 @@ pub fn between(isa: Isa, a: &[i8], b: &[i8]) -> u32 {
 /// The squared distances of four rows from one, their sums made together, modulo 2³², which is more than 65,536 · 255².
 #[inline(always)]
 fn squares<S: Simd>(s: S, a: &[i8], b: [&[i8]; FOUR]) -> [u32; FOUR] {
-    let (a, _) = a.as_chunks::<STEP>();
-    let [b0, b1, b2, b3] = b.map(|b| &b.as_chunks::<STEP>().0[..a.len()]);
-    let mut acc = [s.zero_i32(); FOUR];
-    for (at, a) in a.iter().enumerate() {
-        acc[0] = s.square_i8(acc[0], a, &b0[at]);
-        acc[1] = s.square_i8(acc[1], a, &b1[at]);
-        acc[2] = s.square_i8(acc[2], a, &b2[at]);
-        acc[3] = s.square_i8(acc[3], a, &b3[at]);
-    }
-    s.sums_i32(acc).map(i32::cast_unsigned)
+    s.sums_i32(sums(s, a, b)).map(i32::cast_unsigned)
 }
 
 #[inline(always)]
 fn square<S: Simd>(s: S, a: &[i8], b: &[i8]) -> u32 {
-    let ((a, _), (b, _)) = (a.as_chunks::<STEP>(), b.as_chunks::<STEP>());
-    // A lane gains at most 2 · 255² a step, so it is exact up to 2³¹ / 2¹⁷ · 32 coordinates.
-    let mut acc = s.zero_i32();
-    for (a, b) in a.iter().zip(b) {
-        acc = s.square_i8(acc, a, b);
+    let [sum] = sums(s, a, [b]);
+    s.sum_i32(sum) as u32
+}
+
+/// What is to be summed over lanes: of each a gains at most 2 · 255² a step, so that it is exact up to 2³¹ / 2¹⁷ · 32 coordinates.
+#[inline(always)]
+fn sums<S: Simd, const N: usize>(s: S, a: &[i8], b: [&[i8]; N]) -> [S::I32; N] {
+    let (a, _) = a.as_chunks::<STEP>();
+    let b = b.map(|b| &b.as_chunks::<STEP>().0[..a.len()]);
+    let mut sums = [s.zero_i32(); N];
+    for (at, a) in a.iter().enumerate() {
+        for i in 0..N {
+            sums[i] = s.square_i8(sums[i], a, &b[i][at]);
+        }
     }
-    s.sum_i32(acc) as u32
+    sums
 }

@@ -227,6 +227,12 @@ mod tests {
         Graph::build(rows, &params).unwrap()
     }
 
+    /// 2,000 vectors of `dim` coordinates, anywhere in a cube.
+    fn uniform(dim: usize, seed: u64) -> Vec<f32> {
+        let mut random = crate::random::Random(seed);
+        (0..2000 * dim).map(|_| random.unit() as f32).collect()
+    }
+
     /// Walks for the first `count` of `rows`; for each the k nearest and what they cost.
     fn walked(
         graph: &Graph,
@@ -263,10 +269,8 @@ mod tests {
     /// What a walk with little in view leaves behind is looked at; who sees all of it leaves nothing.
     #[test]
     fn a_walk_that_ends_early_looks_at_what_waits_nearby() {
-        const DIM: usize = 8;
-        let mut random = crate::random::Random(7);
-        let values: Vec<f32> = (0..2000 * DIM).map(|_| random.unit() as f32).collect();
-        let rows = Vectors::new(&values, DIM).unwrap();
+        let values = uniform(8, 7);
+        let rows = Vectors::new(&values, 8).unwrap();
         let graph = built(rows);
         let looks = |ef| -> u64 {
             let all = walked(&graph, (rows, 50), (10, ef), margin(10, ef, 2000));
@@ -279,10 +283,8 @@ mod tests {
 
     #[test]
     fn the_smaller_the_margin_the_fewer_exact_distances() {
-        const DIM: usize = 24;
-        let mut random = crate::random::Random(9);
-        let values: Vec<f32> = (0..2000 * DIM).map(|_| random.unit() as f32).collect();
-        let rows = Vectors::new(&values, DIM).unwrap();
+        let values = uniform(24, 9);
+        let rows = Vectors::new(&values, 24).unwrap();
         let graph = built(rows);
         let ranked = |margin| -> u64 {
             let all = walked(&graph, (rows, 50), (10, 40), margin);
