@@ -26,7 +26,7 @@ pub fn released<T: Send>(
     py.detach(|| {
         let pulse = Pulse {
             progress,
-            last: Cell::new(Instant::now()),
+            last: Cell::new(None),
             stage: Cell::new(""),
             raised: RefCell::new(None),
         };
@@ -41,7 +41,8 @@ pub fn released<T: Send>(
 /// The monitor of one call.
 pub struct Pulse {
     progress: Option<Py<PyAny>>,
-    last: Cell<Instant>,
+    /// When it last looked in. A clock takes longer to read than a short call should: that begins with the first report.
+    last: Cell<Option<Instant>>,
     stage: Cell<&'static str>,
     /// What the callback or a signal handler raised; the call then ends as interrupted.
     raised: RefCell<Option<PyErr>>,
@@ -51,7 +52,10 @@ impl Monitor for Pulse {
     fn report(&self, stage: &'static str, done: u64, total: u64) -> bool {
         // A callback hears of each stage's begin and end at once.
         let turn = self.progress.is_some() && (done == total || self.stage.get() != stage);
-        if !turn && self.last.get().elapsed() < PERIOD {
+        let now = Instant::now();
+        let last = self.last.get().unwrap_or(now);
+        if !turn && now - last < PERIOD {
+            self.last.set(Some(last));
             return true;
         }
         let outcome = Python::attach(|py| {
@@ -62,7 +66,7 @@ impl Monitor for Pulse {
             }
         });
         self.stage.set(stage);
-        self.last.set(Instant::now());
+        self.last.set(Some(Instant::now()));
         match outcome {
             Ok(()) => true,
             Err(error) => {

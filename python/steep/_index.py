@@ -217,7 +217,10 @@ class Index:
         ids, distances, costs = core.search(
             q, k, ef_search, nprobe, max_codes, rerank, threads, stats, progress
         )
-        return Hits(ids, distances, core.metric, None if costs is None else Stats(*costs))
+        # What Hits(...) does, without another call, which a query by itself would notice.
+        hits = tuple.__new__(Hits, (ids, distances))
+        hits.metric, hits.stats = core.metric, None if costs is None else Stats(*costs)
+        return hits
 
     def range_search(
         self,

@@ -1,16 +1,19 @@
-//! When a walk ends: easy queries early, hard ones late.
+//! When a walk ends: easy queries early, hard ones late, but not endlessly late.
 //!
 //! Let r be how many times as far as the k-th nearest found so far the nearest that waits is, in squared distance, and `near` how many
 //! nearer ones were expanded. A plain beam ends at near = ef. But that many may be near because the walk is in the middle of them,
 //! or because it goes round and round among vectors that are hardly farther than the k-th: then r tells that there is more to find.
 //! Where the number of vectors within a squared distance grows as its power β, about k·r^β of them should be nearer. A walk ends
-//! when the geometric mean of what was found and of what should be, which counts twice, is ef,
+//! when the geometric mean of what it has done and of what there should be is ef,
 //!
 //! ```text
-//! near · (k r^β)² ≥ ef³
+//! done · k r^β ≥ ef²,   done = max(near, ⅖ · expanded)
 //! ```
 //!
-//! but not before near = ¼ ef, or no ef would lead from a cluster across a wide gap, and in any case at near = 2 ef. Where ef is less
+//! A quarter to three fifths of what a walk expands is near in the end. The hardest queries expand many more for as few: to wait for
+//! `near` would have one in a hundred go on for long and find hardly more.
+//!
+//! A walk does not end before done = ¼ ef, or no ef would lead from a cluster across a wide gap, and in any case at near = 2 ef. Where ef is less
 //! than k, a walk ends at near = ef, once 2 k nodes are in view: not all that are wanted are expanded, the others wait about where
 //! ef · r^β = k. β, half the intrinsic dimension near a vector, is learned from the graph when it is built (`Graph::growth`); no query is needed for it.
 //! That r decides, not a count alone, is the idea of Al-Jazzazi and others, "Distance Adaptive Beam Search for Provably Accurate
@@ -21,8 +24,10 @@ use crate::graph::Graph;
 
 /// How many times `ef` a hard query may have in view, or k where that is more.
 const HARD: usize = 2;
-/// The part of `ef` that an easy one has in view, at least.
+/// The part of `ef` that an easy one has done, at least.
 const EASY: usize = 4;
+/// The part of what was expanded that should be near.
+const NEAR: (usize, usize) = (2, 5);
 
 /// What a walk should find, and how far it goes.
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -65,16 +70,16 @@ impl Effort {
         if self.k < self.ef { self.most() } else { self.ef }
     }
 
-    /// The r at which near · (k r^β)² = ef³; where ef is less than k, that at which ef · r^β = k.
-    fn ratio(self, near: usize) -> f32 {
+    /// The r at which done · k r^β = ef²; where ef is less than k, that at which ef · r^β = k.
+    fn ratio(self, done: usize) -> f32 {
         if self.ef < self.k {
             return (self.k as f32 / self.ef as f32).powf(1.0 / self.growth);
         }
-        if near < self.ef.div_ceil(EASY) {
+        if done < self.ef.div_ceil(EASY) {
             return f32::INFINITY;
         }
-        let [ef, k, near] = [self.ef, self.k, near].map(|v| v as f32);
-        (ef * (ef / k) * (ef / k) / near).powf(0.5 / self.growth)
+        let [ef, k, done] = [self.ef, self.k, done].map(|v| v as f32);
+        (ef / k * ef / done).powf(1.0 / self.growth)
     }
 }
 
@@ -82,7 +87,7 @@ impl Effort {
 #[derive(Default)]
 pub(super) struct Stop {
     effort: Effort,
-    /// The r at which a walk ends that has expanded so few nearer nodes as it may, one more and so on, as far as this was asked for.
+    /// The r at which a walk ends that has done as little as it may, one more and so on, as far as this was asked for.
     ratios: Vec<f32>,
     /// What turns a walk's distances into squared ones.
     offset: f32,
@@ -90,8 +95,8 @@ pub(super) struct Stop {
     expanded: usize,
     /// How far the nearest of them are, in order, from place 1 on; infinite where there are none yet.
     best: Vec<f32>,
-    /// How many nodes nearer than the nearest that waits were expanded, the last time that was asked.
-    near: usize,
+    /// How much was done, the last time that was asked.
+    done: usize,
     /// Where nodes are too far to be wanted.
     reach: f32,
 }
@@ -103,7 +108,7 @@ impl Stop {
             self.effort = effort;
             self.ratios.clear();
         }
-        (self.offset, self.near, self.reach) = (offset, effort.few(), f32::MAX);
+        (self.offset, self.done, self.reach) = (offset, effort.few(), f32::MAX);
         self.expanded = 0;
         self.best.clear();
         self.best.resize(1 + effort.few().next_multiple_of(LANES), f32::INFINITY);
@@ -121,7 +126,7 @@ impl Stop {
         }
         insert(&mut self.best, distance);
         if self.expanded >= few {
-            self.reach = self.farthest(self.near);
+            self.reach = self.farthest(self.done);
         }
         self.reach
     }
@@ -149,16 +154,16 @@ impl Stop {
     /// or more.
     #[inline(always)]
     pub fn ends(&mut self, distance: f32, near: usize) -> bool {
-        self.near = near;
-        self.reach = self.farthest(near);
+        self.done = near.max(self.expanded * NEAR.0 / NEAR.1);
+        self.reach = self.farthest(self.done);
         near >= self.effort.last() || distance > self.reach
     }
 
-    /// How far a walk goes that has expanded `near` nearer nodes.
+    /// How far a walk goes that has `done` so much.
     #[inline(always)]
-    fn farthest(&mut self, near: usize) -> f32 {
+    fn farthest(&mut self, done: usize) -> f32 {
         let few = self.effort.few();
-        let at = near.saturating_sub(few);
+        let at = done.saturating_sub(few);
         if self.ratios.len() <= at {
             self.learn(at);
         }
@@ -235,18 +240,19 @@ mod tests {
             sorted.sort_unstable_by(f32::total_cmp);
             let near = sorted.iter().filter(|d| **d - offset < next - offset).count();
             let ended = stop.may_end(next - offset) && stop.ends(next - offset, near);
-            if near < k || near * EASY < effort.ef {
+            let done = near.max(distances.len() * NEAR.0 / NEAR.1);
+            if near < k || done * EASY < effort.ef {
                 prop_assert!(!ended);
             } else if near >= effort.most() {
                 prop_assert!(ended);
             } else {
                 let r = f64::from(next) / f64::from(sorted[k - 1]);
                 let expected = k as f64 * r.powf(f64::from(growth));
-                let mean = (near as f64 * expected * expected).cbrt() / effort.ef as f64;
+                let mean = (done as f64 * expected).sqrt() / effort.ef as f64;
                 // f32 knows a ratio of distances to the offset's precision.
                 let blur = 1.0 + 4.0 * f64::from(growth * offset) * f64::from(f32::EPSILON) / f64::from(sorted[k - 1]);
                 if !(mean < blur * 1.01 && mean > 0.99 / blur) {
-                    prop_assert_eq!(ended, mean >= 1.0, "near {}, r {}, mean {}", near, r, mean);
+                    prop_assert_eq!(ended, mean >= 1.0, "done {}, r {}, mean {}", done, r, mean);
                 }
             }
         }
