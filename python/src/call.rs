@@ -24,12 +24,8 @@ pub fn released<T: Send>(
     }
     let progress = progress.map(|p| p.clone().unbind());
     py.detach(|| {
-        let pulse = Pulse {
-            progress,
-            last: Cell::new(None),
-            stage: Cell::new(""),
-            raised: RefCell::new(None),
-        };
+        let pulse =
+            Pulse { progress, last: Cell::new(None), stage: Cell::new(""), raised: RefCell::new(None) };
         let result = work(&pulse);
         match pulse.raised.into_inner() {
             Some(error) => Err(error.into()),
