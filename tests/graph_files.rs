@@ -43,6 +43,9 @@ fn a_forged_graph_with_a_right_checksum_is_refused() {
         ("graph", 40, f64s(f64::NAN), "a growth of NaN"),
         ("graph", 40, f64s(0.5), "a growth of 0.5"),
         ("graph", 40, f64s(65.0), "a growth of 65"),
+        ("graph", 48, f64s(f64::NAN), "a share of NaN"),
+        ("graph", 48, f64s(-0.1), "a share of -0.1"),
+        ("graph", 48, f64s(1.1), "a share of 1.1"),
         (
             "g-order",
             4,

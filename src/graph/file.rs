@@ -1,6 +1,7 @@
 //! A graph as the sections of a file.
 
 use std::borrow::Cow;
+use std::mem::offset_of;
 
 use bytemuck::{Pod, Zeroable};
 
@@ -34,6 +35,8 @@ struct Meta {
     longest: f64,
     step: f64,
     growth: f64,
+    /// Files of before it was learned end here.
+    share: f64,
 }
 
 impl Graph {
@@ -47,6 +50,7 @@ impl Graph {
             longest: space.longest,
             step: space.step,
             growth: f64::from(self.growth),
+            share: f64::from(self.share),
         };
         vec![
             (META, Cow::Owned(bytemuck::bytes_of(&meta).to_vec())),
@@ -71,10 +75,13 @@ impl Graph {
     ) -> Result<Self> {
         let meta = file.small(META)?;
         let wrong = |problem: String| file.error(META, &problem);
-        if meta.len() != size_of::<Meta>() {
-            return Err(wrong(format!("{} bytes, not {}", meta.len(), size_of::<Meta>())));
+        let (whole, without_share) = (size_of::<Meta>(), offset_of!(Meta, share));
+        if meta.len() != whole && meta.len() != without_share {
+            return Err(wrong(format!("{} bytes, not {whole}", meta.len())));
         }
-        let meta: Meta = meta.as_slice()[0];
+        let (mut read, meta) = (Meta::zeroed(), meta.bytes());
+        bytemuck::bytes_of_mut(&mut read)[..meta.len()].copy_from_slice(meta);
+        let meta = read;
         if meta.degree != degree as u64 || degree > Kind::MAX_DEGREE {
             return Err(wrong(format!("a degree of {}, not {degree}", meta.degree)));
         }
@@ -90,6 +97,9 @@ impl Graph {
         }
         if !GROWTHS.contains(&(meta.growth as f32)) {
             return Err(wrong(format!("a growth of {}", meta.growth)));
+        }
+        if !(0.0..=1.0).contains(&meta.share) {
+            return Err(wrong(format!("a share of {}", meta.share)));
         }
         let entry = usize::try_from(meta.entry).unwrap_or(usize::MAX);
         if entry > nodes.max(1) {
@@ -113,7 +123,7 @@ impl Graph {
         }
         let space = Space::new(metric, meta.longest, projection, meta.step, wanted.precision);
         let rows = Rows { layout, nodes, buffer };
-        Ok(Self { space, rows, vectors, growth: meta.growth as f32 })
+        Ok(Self { space, rows, vectors, growth: meta.growth as f32, share: meta.share as f32 })
     }
 }
 
@@ -125,30 +135,43 @@ mod tests {
     use crate::storage::{Section, to_bytes};
     use crate::vectors::Vectors;
 
+    /// Of `n` vectors of `dim` coordinates.
+    fn built(n: usize, dim: usize, wanted: Wanted) -> Graph {
+        let values = Random(3).values(n * dim, 0);
+        let (metric, form) = (Metric::L2, Form::Coded);
+        let params = GraphParams { metric, degree: 32, form, wanted, seed: 0, threads: 1, monitor: None };
+        Graph::build(Vectors::new(&values, dim).unwrap(), &params).unwrap()
+    }
+
+    /// From a file of these sections.
+    fn read(parts: &[(Tag, Cow<[u8]>)], dim: usize, n: usize) -> Result<Graph> {
+        let slices: Vec<[&[u8]; 1]> = parts.iter().map(|(_, bytes)| [&**bytes]).collect();
+        let sections: Vec<Section> =
+            parts.iter().zip(&slices).map(|((tag, _), bytes)| (*tag, &bytes[..])).collect();
+        let bytes = to_bytes(&sections)?;
+        let file = Sections::from_bytes(&bytes)?;
+        Graph::read(&file, Metric::L2, (32, Form::Coded, WANTED), (dim, n))
+    }
+
     #[test]
     #[cfg_attr(miri, ignore = "minutes")]
     fn a_graph_of_more_directions_than_are_wanted_now_is_read() {
         let (n, dim) = (700, WIDEST_ONCE + 8);
-        let mut random = Random(3);
-        let values = random.values(n * dim, 0);
-        let params = GraphParams {
-            metric: Metric::L2,
-            degree: 32,
-            form: Form::Coded,
-            wanted: Wanted { held: 0.99, widest: WIDEST_ONCE, ..WANTED },
-            seed: 0,
-            threads: 1,
-            monitor: None,
-        };
-        let graph = Graph::build(Vectors::new(&values, dim).unwrap(), &params).unwrap();
+        let graph = built(n, dim, Wanted { held: 0.99, widest: WIDEST_ONCE, ..WANTED });
         assert!(graph.space.width() > WANTED.widest, "{}", graph.space.width());
         let parts = graph.sections();
-        let slices: Vec<[&[u8]; 1]> = parts.iter().map(|(_, bytes)| [&**bytes]).collect();
-        let sections: Vec<Section> =
-            parts.iter().zip(&slices).map(|((tag, _), bytes)| (*tag, &bytes[..])).collect();
-        let bytes = to_bytes(&sections).unwrap();
-        let file = Sections::from_bytes(&bytes).unwrap();
-        let read = Graph::read(&file, Metric::L2, (32, Form::Coded, WANTED), (dim, n)).unwrap();
-        assert_eq!(read.sections(), parts);
+        assert_eq!(read(&parts, dim, n).unwrap().sections(), parts);
+    }
+
+    #[test]
+    fn a_file_of_before_the_share_was_learned_is_read() {
+        let (n, dim) = (150, 8);
+        let graph = built(n, dim, WANTED);
+        assert!(graph.share > 0.0 && graph.share <= 1.0, "{}", graph.share);
+        let mut parts = graph.sections();
+        parts[0].1.to_mut().truncate(offset_of!(Meta, share));
+        let before = read(&parts, dim, n).unwrap();
+        assert_eq!((before.growth, before.share), (graph.growth, 0.0));
+        assert_eq!(read(&graph.sections(), dim, n).unwrap().share, graph.share);
     }
 }

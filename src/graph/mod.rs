@@ -43,6 +43,8 @@ pub(crate) struct Graph {
     vectors: Buffer,
     /// β: the number of nodes within a squared distance grows as its power.
     pub growth: f32,
+    /// The part of what a walk expands that is near in the end; 0 in files of before it was learned.
+    pub share: f32,
 }
 
 /// A graph before it is packed: neighbours are numbered by their places in the order.
@@ -103,8 +105,8 @@ impl Graph {
         let rows = Rows::pack(layout, &heads, &made.neighbours, &made.entries, threads, monitor)?;
         let mut vectors = Buffer::new();
         vectors.extend("graph", bytemuck::cast_slice(&order))?;
-        let mut graph = Self { space, rows, vectors, growth: *GROWTHS.start() };
-        graph.growth = graph.learned_growth();
+        let mut graph = Self { space, rows, vectors, growth: *GROWTHS.start(), share: 0.0 };
+        graph.learn();
         Ok(graph)
     }
 
@@ -185,20 +187,22 @@ impl Graph {
         hops.iter().sum::<f64>() / hops.len().max(1) as f64
     }
 
-    /// β from the distances of some nodes to their 10th and their 64th nearest: ln(64/10) / ln(their ratio), the median.
-    fn learned_growth(&self) -> f32 {
+    /// Learns from walks to some nodes, in the median: β from the distances of their 10th and their 64th nearest, ln(64/10) / ln(the ratio), and
+    /// the share of what they expand that is near.
+    fn learn(&mut self) {
         let (first, last) = (NEAREST, USUAL);
         let effort = Effort::plain((USUAL + USUAL / 4).min(self.rows.nodes));
-        let mut found = Vec::new();
-        let growth = |node: usize| {
+        let (mut growths, mut shares, mut found) = (Vec::new(), Vec::new(), Vec::new());
+        for node in self.some() {
             found.clear();
-            self.near(node, effort, |other, distance| {
+            let stats = self.near(node, effort, |other, distance| {
                 if other as usize != node {
                     found.push(distance);
                 }
             });
+            shares.push((effort.ef as f32 / stats.hops as f32).min(1.0));
             if found.len() < last {
-                return None;
+                continue;
             }
             found.sort_unstable_by(f32::total_cmp);
             let code = self.rows().row(node).node(node as u32).code;
@@ -206,12 +210,12 @@ impl Graph {
             let ratio = (found[last - 1] + own) / (found[first - 1] + own);
             let growth = (last as f32 / first as f32).ln() / ratio.ln();
             // Copies of a vector say nothing.
-            growth.is_finite().then_some(growth)
-        };
-        let mut growths: Vec<f32> = self.some().filter_map(growth).collect();
-        growths.sort_unstable_by(f32::total_cmp);
-        let median = growths.get(growths.len() / 2).copied().unwrap_or_default();
-        median.clamp(*GROWTHS.start(), *GROWTHS.end())
+            if growth.is_finite() {
+                growths.push(growth);
+            }
+        }
+        self.growth = median(growths).clamp(*GROWTHS.start(), *GROWTHS.end());
+        self.share = median(shares);
     }
 
     /// Some nodes, from all over the graph.
@@ -229,4 +233,10 @@ impl Graph {
     pub fn bytes(&self) -> usize {
         self.rows.buffer.len() + self.vectors.len() + self.space.bytes()
     }
+}
+
+/// The upper one of two; 0 of none.
+fn median(mut values: Vec<f32>) -> f32 {
+    values.sort_unstable_by(f32::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }

@@ -7,15 +7,17 @@
 //! when the geometric mean of what it has done and of what there should be is ef,
 //!
 //! ```text
-//! done · k r^β ≥ ef²,   done = max(near, ⅖ · expanded)
+//! done · k r^β ≥ ef²,   done = max(near, ¾ share · expanded)
 //! ```
 //!
-//! A quarter to three fifths of what a walk expands is near in the end. The hardest queries expand many more for as few: to wait for
-//! `near` would have one in a hundred go on for long and find hardly more.
+//! where `share` is the part of what a walk expands that is near in the end, as a rule: from a tenth, in data without any structure, to
+//! nine tenths. The hardest queries expand many more for as few: to wait for `near` would have one in a hundred go on for long, and find
+//! hardly more.
 //!
 //! A walk does not end before done = ¼ ef, or no ef would lead from a cluster across a wide gap, and in any case at near = 2 ef. Where ef is less
 //! than k, a walk ends at near = ef, once 2 k nodes are in view: not all that are wanted are expanded, the others wait about where
-//! ef · r^β = k. β, half the intrinsic dimension near a vector, is learned from the graph when it is built (`Graph::growth`); no query is needed for it.
+//! ef · r^β = k. β, half the intrinsic dimension near a vector, and the share are learned from the graph when it is built (`Graph::learn`); no query
+//! is needed for it.
 //! That r decides, not a count alone, is the idea of Al-Jazzazi and others, "Distance Adaptive Beam Search for Provably Accurate
 //! Graph-Based Nearest Neighbor Search" (2025).
 
@@ -26,8 +28,8 @@ use crate::graph::Graph;
 const HARD: usize = 2;
 /// The part of `ef` that an easy one has done, at least.
 const EASY: usize = 4;
-/// The part of what was expanded that should be near.
-const NEAR: (usize, usize) = (2, 5);
+/// The part of the usual share that a query may have before what it expands counts instead.
+const POOR: f32 = 0.75;
 
 /// What a walk should find, and how far it goes.
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -36,18 +38,24 @@ pub(crate) struct Effort {
     pub k: usize,
     /// β.
     pub growth: f32,
+    /// The part of what is expanded that is near in the end, as a rule; 0 where that is not known.
+    pub share: f32,
 }
 
 impl Effort {
     /// The `k` nearest, with up to `ef` in view or somewhat more.
     pub fn new(graph: &Graph, ef: usize, k: usize) -> Self {
         // Who asks for all of them gets all.
-        if ef < graph.vectors().len() { Self { ef, k, growth: graph.growth } } else { Self::plain(ef) }
+        if ef < graph.vectors().len() {
+            Self { ef, k, growth: graph.growth, share: graph.share }
+        } else {
+            Self::plain(ef)
+        }
     }
 
     /// A beam of `ef`.
     pub fn plain(ef: usize) -> Self {
-        Self { ef, k: ef, growth: 1.0 }
+        Self { ef, k: ef, growth: 1.0, share: 0.0 }
     }
 
     /// Nodes that a walk has in view, at most.
@@ -68,6 +76,12 @@ impl Effort {
     /// As many as are expanded of those nearer than all that wait, at most.
     fn last(self) -> usize {
         if self.k < self.ef { self.most() } else { self.ef }
+    }
+
+    /// How much a walk has done that has expanded so many, of which `near` are nearer than what waits.
+    #[inline(always)]
+    fn done(self, near: usize, expanded: usize) -> usize {
+        near.max((POOR * self.share * expanded as f32) as usize)
     }
 
     /// The r at which done · k r^β = ef²; where ef is less than k, that at which ef · r^β = k.
@@ -154,7 +168,7 @@ impl Stop {
     /// or more.
     #[inline(always)]
     pub fn ends(&mut self, distance: f32, near: usize) -> bool {
-        self.done = near.max(self.expanded * NEAR.0 / NEAR.1);
+        self.done = self.effort.done(near, self.expanded);
         self.reach = self.farthest(self.done);
         near >= self.effort.last() || distance > self.reach
     }
@@ -225,11 +239,12 @@ mod tests {
         fn a_walk_ends_where_the_formula_says(
             (k, more) in (1usize..20, 1usize..100),
             growth in 1f32..64.0,
+            share in prop_oneof![Just(0.0), 0f32..1.0],
             distances in prop::collection::vec(0f32..100.0, 1..200),
             next in 0f32..1000.0,
             offset in 1f32..1e4,
         ) {
-            let effort = Effort { ef: k + more, k, growth };
+            let effort = Effort { ef: k + more, k, growth, share };
             let mut stop = Stop::default();
             stop.clear(effort, offset);
             // Distances are told less the offset.
@@ -240,7 +255,7 @@ mod tests {
             sorted.sort_unstable_by(f32::total_cmp);
             let near = sorted.iter().filter(|d| **d - offset < next - offset).count();
             let ended = stop.may_end(next - offset) && stop.ends(next - offset, near);
-            let done = near.max(distances.len() * NEAR.0 / NEAR.1);
+            let done = near.max((0.75 * share * distances.len() as f32) as usize);
             if near < k || done * EASY < effort.ef {
                 prop_assert!(!ended);
             } else if near >= effort.most() {
