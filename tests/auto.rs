@@ -11,11 +11,11 @@ fn auto_is_exact_for_few_or_hard_vectors_and_a_graph_for_many() {
     let (base, queries) = data(77, Dtype::F32, 44_000);
     let all = SearchParams { threads: Some(1), ..SearchParams::default() };
     let is_graph = |index: &Index| index.bytes().iter().any(|(part, bytes)| *part == "graph" && *bytes > 0);
-    let mut index = Index::build(base.view().rows(0..9000), &BuildParams::default()).unwrap();
+    let mut index = Index::build(base.view().rows(0..4000), &BuildParams::default()).unwrap();
     let exact = index.search(queries.view(), 10, &all).unwrap();
     assert!(!is_graph(&index) && exact.stats.is_empty());
-    assert_eq!(recall(&exact, Metric::L2, &base.rows(0..9000), &queries), 1.0);
-    index.add(base.view().rows(9000..44_000), &AddParams::default()).unwrap();
+    assert_eq!(recall(&exact, Metric::L2, &base.rows(0..4000), &queries), 1.0);
+    index.add(base.view().rows(4000..44_000), &AddParams::default()).unwrap();
     assert!(is_graph(&index) && !codes(&index).contains("7 bit"));
     let graph = build(&base, Metric::L2);
     let expected = graph.search(queries.view(), 10, &all).unwrap();

@@ -172,11 +172,11 @@ impl Graph {
         count
     }
 
-    /// `ef` for the `k` nearest where nothing is said: 2k + 32, and from a β of 15 on (fewer where there are more than 100,000 nodes)
-    /// in proportion more. On sets with a β of 7 to 30 (docs/performance.md 9) recall@10 is then 0.94 or better.
+    /// `ef` for the `k` nearest where nothing is said: 2k + 32, and from a β of 12 on (fewer where there are more than 100,000 nodes)
+    /// in proportion more. On ten sets with a β of 7 to 30 (docs/performance.md 25) recall@10 is then 0.95 or better, but for one with 0.90.
     pub fn usual(&self, k: usize) -> usize {
         let ef = k.saturating_mul(2).saturating_add(32);
-        let hard = self.growth / 15.0 * (self.rows.nodes as f32 / 1e5).powf(0.25);
+        let hard = self.growth / 12.0 * (self.rows.nodes as f32 / 1e5).powf(0.25);
         (ef as f32 * hard.clamp(1.0, 4.0)) as usize
     }
 

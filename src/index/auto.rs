@@ -2,31 +2,31 @@
 //!
 //! Exact search looks at every vector; how many a graph must look at depends more on how hard neighbours are to tell apart than on
 //! how many vectors there are. That is β, half the intrinsic dimension: the number of vectors within a squared distance grows as its power
-//! β. Times of a query in µs, one thread, batches, k = 10, the graph at a recall of 0.95 (2026-11-23, AMD EPYC with AVX2; where the
-//! figures are from: docs/performance.md 9):
+//! β. Times of a query in µs, one thread, batches, k = 10, the graph at a recall of 0.95, with AVX-512 and with AVX2 (2026-11-28, AMD EPYC of
+//! the Zen 5 kind; where the figures are from: docs/performance.md 25):
 //!
 //! ```text
-//!                                              β     exact   graph        modelled
-//! 100,000 × 16   normal                       7.2     138    < 57         53    33
-//! 100,000 × 128  normal in 16 dimensions      7.2      95      33        176    33
-//! 100,000 × 384  texts (minilm-dev)           8.9     407      31        458    44
-//! 100,000 × 128  images (sift-dev)            9.9     122      28        176    52
-//! 100,000 × 256  normal in 32 dimensions     11.8      98      72        317    71
-//! 100,000 × 32   normal                      12.4      70      83         70    79
-//! 400,000 × 32   normal                      12.7     247     150        282   145
-//!  20,000 × 64   normal                      17.2      38     115         21    92
-//! 100,000 × 64   normal                      19.0     103     320        106   237
-//! 100,000 × 128  normal                      29.7     179     570        176  1411
+//!                                              β     exact        graph        modelled
+//! 100,000 × 16   normal                       7.2    23   34     12   11       27    10
+//! 100,000 × 128  normal in 16 dimensions      7.2    44   47      8    8       74    10
+//! 100,000 × 384  texts (minilm-dev)           8.9   119  164      9   10      181    17
+//! 100,000 × 128  images (sift-dev)            9.9    55   67     10    9       74    22
+//! 100,000 × 256  normal in 32 dimensions     11.8    59   66     27   26      128    36
+//! 100,000 × 32   normal                      12.4    27   36     40   34       34    41
+//! 400,000 × 32   normal                      12.7    89  120     66   57      134    75
+//!  20,000 × 64   normal                      17.2    11   16     53   46        9    53
+//! 100,000 × 64   normal                      19.0    37   56    138  124       47   131
+//! 100,000 × 128  normal                      29.7    62  103    403  376       74   453
 //! ```
 //!
-//! The model:
+//! The model, which is the same for all processors, so that an index does not depend on where it was built:
 //!
 //! ```text
-//! exact   n (d + 32) · 11 ps          graph   10 µs · e^(β/6) · (n / 100,000)^0.4
+//! exact   n (d + 48) · 4.2 ps          graph   1.5 µs + 16 µs · (β/9)^2.8 · (n / 100,000)^0.4
 //! ```
 //!
-//! Below 16,000 vectors exact search takes up to four times as long as modelled, so that the choice is exact search a little longer than it
-//! need be. It also takes longer in few dimensions, and less where few directions hold the data.
+//! Below 16,000 vectors exact search takes longer than modelled by some microseconds, so that the choice is exact search a little longer
+//! than it need be. One query a call takes a graph a fifth longer, exact search some times as long.
 
 use super::Kind;
 use crate::error::Result;
@@ -47,12 +47,12 @@ const LEAST: f64 = 4.0;
 
 /// Microseconds of exact search.
 fn exact(len: usize, dim: usize) -> f64 {
-    len as f64 * (dim + 32) as f64 * 11e-6
+    len as f64 * (dim + 48) as f64 * 4.2e-6
 }
 
 /// Microseconds of a search along a graph.
 fn graph(len: usize, beta: f64) -> f64 {
-    10.0 * (beta / 6.0).exp() * (len as f64 / 1e5).powf(0.4)
+    1.5 + 16.0 * (beta / 9.0).powf(2.8) * (len as f64 / 1e5).powf(0.4)
 }
 
 /// The kind of index for `rows`: exact search, or a graph.
