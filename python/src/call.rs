@@ -37,7 +37,7 @@ pub fn released<T: Send>(
 /// The monitor of one call.
 pub struct Pulse {
     progress: Option<Py<PyAny>>,
-    /// When it last looked in. A clock takes longer to read than a short call should: that begins with the first report.
+    /// When it last looked in; until then, when it first was asked to: a short call reads the clock once.
     last: Cell<Option<Instant>>,
     stage: Cell<&'static str>,
     /// What the callback or a signal handler raised; the call then ends as interrupted.

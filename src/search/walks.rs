@@ -282,6 +282,20 @@ mod tests {
     }
 
     #[test]
+    fn the_hardest_walk_ends_sooner_where_the_usual_share_is_known() {
+        let values = uniform(24, 5);
+        let rows = Vectors::new(&values, 24).unwrap();
+        let mut graph = built(rows);
+        let hops = |graph: &Graph| {
+            let all = walked(graph, (rows, 200), (10, 30), MARGIN);
+            all.iter().map(|(_, stats)| stats.hops).max().unwrap()
+        };
+        let known = hops(&graph);
+        graph.share = 0.0;
+        assert!(known < hops(&graph), "{known} and {}", hops(&graph));
+    }
+
+    #[test]
     fn the_smaller_the_margin_the_fewer_exact_distances() {
         let values = uniform(24, 9);
         let rows = Vectors::new(&values, 24).unwrap();
