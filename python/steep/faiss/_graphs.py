@@ -346,8 +346,8 @@ class IndexHNSWFlat(IndexHNSW):
         if native is None or not plain or len(native) != self._storage().ntotal:
             return super()._search(x, k, params)
         # A walk by codes errs, so it has a few nodes more in view; fewer of them lead to the nearest, but
-        # among many vectors. Tried, it found no less than Faiss's graph (docs/performance.md, 19).
-        part = min(0.625 + max(math.log10(self.ntotal / 1e5), 0) / 5, 1)
+        # among many vectors. Tried, it found no less than Faiss's graph (docs/performance.md, 19 and 25).
+        part = min(0.75 + max(math.log10(self.ntotal / 1e5), 0) / 5, 1)
         ef = k + int((max(ef, k) - k) * part) + 5
         store = self.storage._store
         labels, distances, costs = told(x, lambda x: native.search(store, x, k, ef, threads()))
