@@ -1,14 +1,17 @@
 """The index: what users build, search, change, save and open."""
 
 import warnings
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from steep import _steep
 from steep._hits import Hits, RangeHits, Stats
-from steep._types import Array, Dtype, Metric, Path, Progress
+from steep._types import Array, Distances, Dtype, Ids, Metric, Path, Progress
+
+# Makes what `Hits` makes without another call, which a query by itself would notice.
+_pair = cast("type[tuple[Ids, Distances]]", tuple).__new__
 
 
 class Index:
@@ -217,8 +220,7 @@ class Index:
         ids, distances, costs = core.search(
             q, k, ef_search, nprobe, max_codes, rerank, threads, stats, progress
         )
-        # What Hits(...) does, without another call, which a query by itself would notice.
-        hits = tuple.__new__(Hits, (ids, distances))
+        hits = _pair(Hits, (ids, distances))
         hits.metric, hits.stats = core.metric, None if costs is None else Stats(*costs)
         return hits
 
