@@ -26,7 +26,7 @@
 //! ```
 //!
 //! Below 16,000 vectors exact search takes longer than modelled by some microseconds, so that the choice is exact search a little longer
-//! than it need be. One query a call takes a graph a fifth longer, exact search some times as long.
+//! than it need be. One query a call takes a graph a tenth to a third longer, exact search two to ten times as long.
 
 use super::Kind;
 use crate::error::Result;
